@@ -41,6 +41,10 @@ impl<ReqBody, B: Default> Service<Request<ReqBody>> for NoOp<B> {
 
 /// Polls `service` ready and calls it; both must be done at once.
 ///
+/// # Errors
+///
+/// The service's own.
+///
 /// # Panics
 ///
 /// When the service or its response is not ready at the first poll.
@@ -58,10 +62,11 @@ where
 /// # Panics
 ///
 /// When it is not.
+#[expect(clippy::panic, reason = "a bench fails by panicking")]
 pub fn now<F: Future>(future: F) -> F::Output {
     match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(output) => output,
-        Poll::Pending => std::panic::panic_any("the future is not ready"),
+        Poll::Pending => panic!("the future is not ready"),
     }
 }
 
