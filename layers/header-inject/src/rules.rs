@@ -1,0 +1,45 @@
+use http::header::{HeaderMap, HeaderName};
+
+use crate::{InvalidRule, Rule, names};
+
+/// A list of rules that act in its order; by default, none.
+///
+/// A header map that is full (24,576 names) takes no new name: such a rule adds nothing, and still leaves nothing of a
+/// client's under a name that it sets.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct HeaderRules(Vec<Rule>);
+
+impl HeaderRules {
+    /// The rules in the order in which they act.
+    ///
+    /// # Errors
+    ///
+    /// The first of `rules` that is refused, as [`InvalidRule`] says.
+    pub fn new(rules: impl IntoIterator<Item = Rule>) -> Result<Self, InvalidRule> {
+        rules.into_iter().map(Rule::check).collect::<Result<_, _>>().map(Self)
+    }
+
+    pub(crate) const fn none() -> Self {
+        Self(Vec::new())
+    }
+
+    pub(crate) fn apply(&self, headers: &mut HeaderMap) {
+        for rule in &self.0 {
+            rule.apply(headers);
+        }
+    }
+
+    /// Drops what a CGI-like upstream would take for a header that a rule decides.
+    pub(crate) fn drop_twins(&self, headers: &mut HeaderMap) {
+        let twins: Vec<_> = headers.keys().filter(|name| self.has_twin(name)).cloned().collect();
+        for twin in twins {
+            headers.remove(twin);
+        }
+    }
+
+    fn has_twin(&self, name: &HeaderName) -> bool {
+        let named = || self.0.iter().flat_map(Rule::names).any(|own| own == name);
+        let mut decided = self.0.iter().flat_map(Rule::decides);
+        decided.any(|decided| names::look_alike(decided, name)) && !named()
+    }
+}

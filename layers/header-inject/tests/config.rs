@@ -1,0 +1,138 @@
+//! What a configuration file may say.
+#![cfg(feature = "serde")]
+
+use http::header::{ACCEPT, AUTHORIZATION, HeaderName, HeaderValue, SERVER, VIA};
+use portcullis_header_inject::{HeaderInject, HeaderRules, Rule};
+use proptest::prelude::*;
+
+fn read(file: &str) -> Result<HeaderInject, String> {
+    toml::from_str(file).map_err(|error| toml::de::Error::message(&error).to_owned())
+}
+
+/// Reads a list with one rule.
+fn rule(rule: &str) -> Result<HeaderInject, String> {
+    read(&format!("request = [{rule}]"))
+}
+
+fn text(value: &'static str) -> HeaderValue {
+    HeaderValue::from_static(value)
+}
+
+#[test]
+fn either_list_may_be_left_out() {
+    assert_eq!(read(""), Ok(HeaderInject::new()));
+    let response = HeaderRules::new([Rule::remove(SERVER)]).unwrap();
+    assert_eq!(
+        read("response = [{ remove = 'Server' }]"),
+        Ok(HeaderInject::new().response(response))
+    );
+}
+
+#[test]
+fn every_verb_is_read_in_its_place() {
+    let file = r#"
+        request = [
+            { remove = "X-Internal" },
+            { rename = "x-client-id", to = "x-forwarded-client" },
+            { set = "x-feature", value = "on" },
+            { append = "via", value = "1.1 gateway" },
+            { set_if_absent = "accept", value = "*/*" },
+            { set = "authorization", value = "Bearer abc", secret = true, allow_protected = true },
+        ]
+    "#;
+    let mut token = text("Bearer abc");
+    token.set_sensitive(true);
+    let rules = HeaderRules::new([
+        Rule::remove(HeaderName::from_static("x-internal")),
+        Rule::rename(
+            HeaderName::from_static("x-client-id"),
+            HeaderName::from_static("x-forwarded-client"),
+        ),
+        Rule::set(HeaderName::from_static("x-feature"), text("on")),
+        Rule::append(VIA, text("1.1 gateway")),
+        Rule::set_if_absent(ACCEPT, text("*/*")),
+        Rule::set(AUTHORIZATION, token).allow_protected(),
+    ]);
+
+    assert_eq!(read(file), Ok(HeaderInject::new().request(rules.unwrap())));
+}
+
+#[test]
+fn a_rule_that_is_not_clear_is_refused_with_what_would_be_right() {
+    for (input, advice) in [
+        ("{}", "needs a verb"),
+        ("{ value = 'a' }", "needs a verb"),
+        ("{ set = 'x-a', remove = 'x-a', value = 'a' }", "not both `set` and `remove`"),
+        ("{ set = 'x-a' }", "`set` needs a `value`"),
+        ("{ append = 'x-a', to = 'x-b', value = 'a' }", "`append` needs a `value`, and no `to`"),
+        ("{ remove = 'x-a', value = 'a' }", "`remove` stands alone"),
+        ("{ remove = 'x-a', secret = true }", "`remove` stands alone"),
+        ("{ rename = 'x-a' }", "`rename` needs `to`"),
+        ("{ rename = 'x-a', to = 'X-A' }", "give another name"),
+        ("{ set = 'no spaces', value = 'a' }", "letters, digits and `-`"),
+        ("{ rename = 'x-a', to = '' }", "`to` must be the name of a header"),
+        ("{ set = 'x-a', value = 1 }", "must be text, in quotes"),
+        ("{ set = 'x-a', value = 'a', secret = 'yes' }", "`secret` must be true or false"),
+        ("{ set = 'x-a', vlaue = 'a' }", "unknown field `vlaue`"),
+        ("{ set = 'host', value = 'a' }", "say `allow_protected`"),
+        ("{ set = 'te', value = 'a', allow_protected = true }", "leave it out"),
+        ("{ append = 'content-type', value = 'a' }", "not `append`"),
+        ("'x-a: a'", "text is no rule"),
+    ] {
+        let error = rule(input).unwrap_err();
+        assert!(error.contains(advice), "{input}: {error}");
+    }
+    assert!(read("request = 'x-a: a'").unwrap_err().contains("text is no list of rules"));
+    assert!(read("requests = []").unwrap_err().contains("unknown field `requests`"));
+}
+
+#[test]
+fn a_line_break_or_a_byte_beyond_ascii_is_no_value() {
+    for value in [r"a\r\nx-forged: b", r"a\nb", r"a\u0000", "caf\u{e9}"] {
+        let error = rule(&format!("{{ set = 'x-a', value = \"{value}\" }}")).unwrap_err();
+        assert!(error.contains("visible ASCII"), "{error}");
+    }
+}
+
+#[test]
+fn a_secret_is_not_printed() {
+    let policy = rule("{ set = 'x-a', value = 'hunter2', secret = true }").unwrap();
+
+    assert!(!format!("{policy:?}").contains("hunter2"));
+}
+
+proptest! {
+    #[test]
+    fn no_error_prints_a_value(
+        shape in prop::sample::select(&[
+            "{ set = 'x-a', value = 'SECRET', to = 'x-b' }",
+            "{ set = 'x-a', value = \"SECRET\\n\" }",
+            "{ set = 'x-a', value = ['SECRET'] }",
+            "{ set = 'x-a', value = { secret = 'SECRET' } }",
+            "{ set = 'x-a', secret = 'SECRET' }",
+            "{ set = 'x-a', value = 'SECRET', secret = 'SECRET' }",
+            "{ set = 'SECRET SECRET', value = 'x-a' }",
+            "{ set = 'x-a', value = 'SECRET', allow_protected = 'SECRET' }",
+            "{ set = 'te', value = 'SECRET' }",
+            "{ set = 'host', value = 'SECRET' }",
+            "{ append = 'content-type', value = 'SECRET' }",
+            "{ remove = 'x-a', value = 'SECRET' }",
+            "{ rename = 'x-a', value = 'SECRET' }",
+            "{ vlaue = 'SECRET' }",
+            "'x-a: SECRET'",
+            "['SECRET']",
+        ][..]),
+        secret in "[A-Z0-9]{12}",
+    ) {
+        let error = rule(&shape.replace("SECRET", &secret)).unwrap_err();
+        prop_assert!(!error.contains(&secret), "{}", error);
+    }
+
+    #[test]
+    fn no_error_prints_a_number(number in 1_000_000_000_000_i64..) {
+        for shape in ["{ set = 'x-a', value = N }", "{ set = 'x-a', value = 'a', secret = N }"] {
+            let error = rule(&shape.replace('N', &number.to_string())).unwrap_err();
+            prop_assert!(!error.contains(&number.to_string()), "{}", error);
+        }
+    }
+}
