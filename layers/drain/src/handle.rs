@@ -1,0 +1,96 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::time::{Instant, timeout};
+
+use crate::phase::Event;
+use crate::shutdown::Shutdown;
+use crate::{Phase, Report};
+
+/// Shuts down the services of one [`DrainLayer`](crate::DrainLayer), and tells how far that has come.
+///
+/// Clones are handles to the same shutdown.
+#[derive(Clone, Debug)]
+#[must_use = "nothing shuts down before `drain` is awaited"]
+pub struct DrainHandle {
+    shutdown: Arc<Shutdown>,
+}
+
+impl DrainHandle {
+    pub(crate) const fn new(shutdown: Arc<Shutdown>) -> Self {
+        Self { shutdown }
+    }
+
+    /// Begins the shutdown, takes it through its phases, and reports what came of it.
+    ///
+    /// It lingers for the whole of the time set, then ends as soon as nothing is in flight ([`Phase::Done`]), or at the
+    /// deadline ([`Phase::Forced`]). In the latter case it does not wait for the requests that it reports as cut: cutting
+    /// them is up to the server, and when the last of them is gone the phase becomes `Done`.
+    ///
+    /// The signal, from which both times count, is the first poll of the first call. All calls return the same report.
+    ///
+    /// Cancel safe: dropping the future leaves the phase where it is. The deadline is then not kept until `drain` is
+    /// called again, which goes on from the time of the first signal; a shutdown that already drains still becomes
+    /// `Done` by itself.
+    ///
+    /// # Panics
+    ///
+    /// Outside of a Tokio runtime with its timer enabled, if it has to wait.
+    pub async fn drain(&self) -> Report {
+        let began = self.shutdown.begin();
+        let deadlines = self.shutdown.deadlines();
+
+        if let Some(report) = self.reported_by(began, deadlines.linger()).await {
+            return report;
+        }
+        self.shutdown.apply(Event::Lingered);
+
+        if let Some(report) = self.reported_by(began, deadlines.deadline()).await {
+            return report;
+        }
+        self.shutdown.apply(Event::Force);
+        self.shutdown.reported().await
+    }
+
+    /// Ends the shutdown at once, whether it has begun or not: what a second signal is for.
+    ///
+    /// Requests are refused from now on, and those in flight are reported as cut. Does nothing once the phase is
+    /// [`Phase::Forced`] or [`Phase::Done`].
+    pub fn force(&self) {
+        self.shutdown.apply(Event::Force);
+    }
+
+    /// The phase the shutdown is in.
+    #[must_use]
+    pub fn phase(&self) -> Phase {
+        self.shutdown.phase()
+    }
+
+    /// Follows the phase: for readiness, which is true in [`Phase::Ready`] alone, and for the server, which stops
+    /// accepting at [`Phase::Draining`] and cuts connections at [`Phase::Forced`].
+    ///
+    /// A phase that passes at once may be skipped; wait for `phase >= Phase::Draining`.
+    #[must_use]
+    pub fn subscribe(&self) -> watch::Receiver<Phase> {
+        self.shutdown.subscribe()
+    }
+
+    /// How many requests are in flight.
+    ///
+    /// The sum of what each service counts for itself, taken now: meant for a report or a metric, not for every request.
+    #[must_use]
+    pub fn in_flight(&self) -> usize {
+        self.shutdown.in_flight()
+    }
+
+    /// The report, if there is one before `limit` has passed since the signal.
+    async fn reported_by(&self, began: Instant, limit: Duration) -> Option<Report> {
+        let left = limit.saturating_sub(began.elapsed());
+        match self.shutdown.report() {
+            // A timer would take until its next tick to find that no time is left.
+            None if !left.is_zero() => timeout(left, self.shutdown.reported()).await.ok(),
+            report => report,
+        }
+    }
+}
