@@ -1,0 +1,58 @@
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use portcullis_refusal::DefaultBody;
+use tower_layer::Layer;
+
+use crate::gate::Gate;
+use crate::trust::Trust;
+use crate::{ConfigError, Issuer, JwtAuth, Policy};
+
+/// Wraps a service in [`JwtAuth`].
+///
+/// All services that a layer and its clones wrap share its keys. A clone costs one reference.
+#[derive(Clone, Debug)]
+#[must_use = "a layer does nothing until it wraps a service"]
+pub struct JwtAuthLayer<R = DefaultBody> {
+    gate: Arc<Gate>,
+    empty: R,
+}
+
+impl JwtAuthLayer {
+    /// Lets requests through that have a valid token of one of the issuers, and whose claims the policy allows.
+    ///
+    /// # Errors
+    ///
+    /// When no token could be told to be valid: there is no issuer, or one without a key, or there are several and one
+    /// of them has no name or that of another; and when the policy has no source, two alike, or a realm that cannot be
+    /// quoted.
+    pub fn new(
+        policy: Policy,
+        issuers: impl IntoIterator<Item = Issuer>,
+    ) -> Result<Self, ConfigError> {
+        let gate =
+            Gate { policy: policy.usable()?, trust: Trust::new(issuers)?, clock: SystemTime::now };
+        Ok(Self { gate: Arc::new(gate), empty: DefaultBody::new() })
+    }
+}
+
+impl<R> JwtAuthLayer<R> {
+    /// Takes the time from `clock`, once per token; by default from the system.
+    pub fn clock(mut self, clock: fn() -> SystemTime) -> Self {
+        Arc::make_mut(&mut self.gate).clock = clock;
+        self
+    }
+
+    /// Answers with a body of `empty`'s, for bodies that have no default.
+    pub fn refuse_with<T>(self, empty: T) -> JwtAuthLayer<T> {
+        JwtAuthLayer { gate: self.gate, empty }
+    }
+}
+
+impl<S, R: Clone> Layer<S> for JwtAuthLayer<R> {
+    type Service = JwtAuth<S, R>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        JwtAuth::new(inner, self.gate.clone(), self.empty.clone())
+    }
+}

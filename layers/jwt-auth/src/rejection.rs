@@ -1,0 +1,150 @@
+use std::error::Error;
+use std::fmt;
+
+use http::StatusCode;
+use http::header::{HeaderValue, WWW_AUTHENTICATE};
+use portcullis_refusal::Refusal;
+
+/// Why a request was refused: found in the extensions of the response.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+#[non_exhaustive]
+pub enum Unauthorized {
+    /// No source of the policy has a token: `401`, without an error code (RFC 6750 §3.1).
+    MissingToken,
+    /// More than one token came with the request: `400`.
+    AmbiguousToken,
+    /// A credential is there, but holds no token, or cannot be taken out of the request: `400`.
+    MalformedCredential,
+    /// The token is longer than the policy allows: `401`.
+    TokenTooLarge,
+    /// The token is not three segments of base64url, not JSON, or says something twice or in a wrong type: `401`.
+    MalformedToken,
+    /// The token is encrypted or nested, or needs an extension that is not understood: `401`.
+    UnsupportedToken,
+    /// The token's algorithm is `none` or unknown: `401`.
+    UnsupportedAlgorithm,
+    /// The token is from an issuer that is not trusted, or does not say from which: `401`.
+    UnknownIssuer,
+    /// No key of the issuer has the token's `kid` and algorithm: `401`.
+    UnknownKey,
+    /// The signature is not one by the issuer's keys: `401`.
+    InvalidSignature,
+    /// A claim that must be there is not: `401`.
+    MissingClaim,
+    /// A registered claim has a wrong type or an impossible value: `401`.
+    MalformedClaim,
+    /// The token is past its `exp`: `401`.
+    Expired,
+    /// The token is before its `nbf`: `401`.
+    NotYetValid,
+    /// The token is from the future by its `iat`: `401`.
+    IssuedInFuture,
+    /// The token is for another audience: `401`.
+    WrongAudience,
+    /// The token is valid, but a rule of the policy does not hold: `403`.
+    Forbidden,
+}
+
+impl Unauthorized {
+    /// The HTTP status: `400`, `401` or `403`.
+    #[must_use]
+    pub const fn status(self) -> StatusCode {
+        match self {
+            Self::AmbiguousToken | Self::MalformedCredential => StatusCode::BAD_REQUEST,
+            Self::Forbidden => StatusCode::FORBIDDEN,
+            _ => StatusCode::UNAUTHORIZED,
+        }
+    }
+
+    /// The reason in `snake_case`, fit for a metric label.
+    #[must_use]
+    pub const fn reason(self) -> &'static str {
+        match self {
+            Self::MissingToken => "missing_token",
+            Self::AmbiguousToken => "ambiguous_token",
+            Self::MalformedCredential => "malformed_credential",
+            Self::TokenTooLarge => "token_too_large",
+            Self::MalformedToken => "malformed_token",
+            Self::UnsupportedToken => "unsupported_token",
+            Self::UnsupportedAlgorithm => "unsupported_algorithm",
+            Self::UnknownIssuer => "unknown_issuer",
+            Self::UnknownKey => "unknown_key",
+            Self::InvalidSignature => "invalid_signature",
+            Self::MissingClaim => "missing_claim",
+            Self::MalformedClaim => "malformed_claim",
+            Self::Expired => "expired",
+            Self::NotYetValid => "not_yet_valid",
+            Self::IssuedInFuture => "issued_in_future",
+            Self::WrongAudience => "wrong_audience",
+            Self::Forbidden => "forbidden",
+        }
+    }
+
+    /// The refusal with its challenge (RFC 6750 §3).
+    pub(crate) fn refusal(self, realm: Option<&str>) -> Refusal {
+        let refusal = Refusal::new(self.status(), self.reason(), self.detail()).extension(self);
+        // Both parts were checked for what a header cannot have; a challenge lost is better than a panic.
+        match HeaderValue::try_from(self.challenge(realm)) {
+            Ok(challenge) => refusal.header(WWW_AUTHENTICATE, challenge),
+            Err(_) => refusal,
+        }
+    }
+
+    fn challenge(self, realm: Option<&str>) -> String {
+        let realm = realm.map(|realm| format!("realm={}", quoted(realm)));
+        let error = self
+            .error()
+            .map(|error| format!("error=\"{error}\", error_description={}", quoted(self.detail())));
+        match (realm, error) {
+            (None, None) => "Bearer".to_owned(),
+            (Some(parameters), None) | (None, Some(parameters)) => format!("Bearer {parameters}"),
+            (Some(realm), Some(error)) => format!("Bearer {realm}, {error}"),
+        }
+    }
+
+    /// The error code of RFC 6750 §3.1.
+    fn error(self) -> Option<&'static str> {
+        match self {
+            Self::MissingToken => None,
+            Self::Forbidden => Some("insufficient_scope"),
+            Self::AmbiguousToken | Self::MalformedCredential => Some("invalid_request"),
+            _ => Some("invalid_token"),
+        }
+    }
+
+    /// What the client is told, which is nothing that the request does not have.
+    const fn detail(self) -> &'static str {
+        match self {
+            Self::MissingToken => "a token is required",
+            Self::AmbiguousToken => "more than one token",
+            Self::MalformedCredential => "the credential is malformed",
+            Self::TokenTooLarge => "the token is too large",
+            Self::MalformedToken => "the token is malformed",
+            Self::UnsupportedToken => "the token is of an unsupported kind",
+            Self::UnsupportedAlgorithm => "the token's algorithm is not supported",
+            Self::UnknownIssuer => "the token's issuer is not trusted",
+            Self::UnknownKey => "the token's key is not known",
+            Self::InvalidSignature => "the token's signature is invalid",
+            Self::MissingClaim => "the token lacks a claim",
+            Self::MalformedClaim => "the token has a malformed claim",
+            Self::Expired => "the token has expired",
+            Self::NotYetValid => "the token is not valid yet",
+            Self::IssuedInFuture => "the token is from the future",
+            Self::WrongAudience => "the token is for another audience",
+            Self::Forbidden => "the token does not allow this",
+        }
+    }
+}
+
+impl fmt::Display for Unauthorized {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.detail())
+    }
+}
+
+impl Error for Unauthorized {}
+
+/// A quoted-string (RFC 9110 §5.6.4).
+fn quoted(text: &str) -> String {
+    format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""))
+}

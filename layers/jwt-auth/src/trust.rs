@@ -1,0 +1,44 @@
+use std::collections::HashSet;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::token::Token;
+use crate::{ConfigError, Issuer, Unauthorized};
+
+/// The issuers whose tokens are believed: at least one, each with a key, and told apart by their names.
+#[derive(Clone, Debug)]
+pub(crate) struct Trust(Vec<Issuer>);
+
+impl Trust {
+    pub(crate) fn new(issuers: impl IntoIterator<Item = Issuer>) -> Result<Self, ConfigError> {
+        let issuers: Vec<_> = issuers.into_iter().map(Issuer::usable).collect::<Result<_, _>>()?;
+        if issuers.is_empty() {
+            return Err(ConfigError::NoIssuer);
+        }
+        if issuers.len() > 1 {
+            let mut names = HashSet::new();
+            for issuer in &issuers {
+                let name = issuer.name().ok_or(ConfigError::UnnamedIssuer)?;
+                if !names.insert(name) {
+                    return Err(ConfigError::DuplicateIssuer(name.to_owned()));
+                }
+            }
+        }
+        Ok(Self(issuers))
+    }
+
+    /// Whether the token is by a trusted issuer, and valid `now`, a time since 1970.
+    pub(crate) fn verify(&self, token: &Token<'_>, now: Duration) -> Result<(), Unauthorized> {
+        let issuer = match self.0.as_slice() {
+            [only] => only,
+            // What is not verified yet may choose among the trusted, since the keys of the chosen one judge it.
+            several => {
+                let name = token.claims.get("iss").and_then(Value::as_str);
+                let named = |issuer: &&Issuer| name.is_some() && issuer.name() == name;
+                several.iter().find(named).ok_or(Unauthorized::UnknownIssuer)?
+            }
+        };
+        issuer.verify(token, now)
+    }
+}
