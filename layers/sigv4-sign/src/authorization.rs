@@ -1,0 +1,70 @@
+use aws_sigv4::sign::v4::calculate_signature;
+use bytes::Bytes;
+use http::header::{HeaderName, HeaderValue};
+
+use crate::percent::hex;
+use crate::stamp::Stamp;
+use crate::{NotSigned, Signing};
+
+/// The value of `Authorization` for the canonical request with this digest.
+pub(crate) fn authorization(
+    signing: &Signing,
+    access_key_id: &str,
+    stamp: Stamp,
+    names: &[&HeaderName],
+    request: &[u8; 32],
+    key: &[u8; 32],
+) -> Result<HeaderValue, NotSigned> {
+    let (region, service) = (signing.region().as_str(), signing.service().as_str());
+    let date = stamp.date();
+    let scope: [&[u8]; 6] =
+        [&date, b"/", region.as_bytes(), b"/", service.as_bytes(), b"/aws4_request"];
+
+    // One buffer of the final size for both texts: the first is shorter, and a full one becomes the header as it is.
+    let names_length = names.iter().map(|name| name.as_str().len() + 1).sum::<usize>();
+    let mut text = Vec::with_capacity(
+        CREDENTIAL.len()
+            + access_key_id.len()
+            + 1
+            + length(&scope)
+            + SIGNED_HEADERS.len()
+            + names_length.saturating_sub(1)
+            + SIGNATURE.len()
+            + SIGNATURE_LENGTH,
+    );
+    write(&mut text, &[b"AWS4-HMAC-SHA256\n", stamp.as_bytes(), b"\n"]);
+    write(&mut text, &scope);
+    write(&mut text, &[b"\n", &hex(request)]);
+    let signature = calculate_signature(key, &text);
+
+    text.clear();
+    write(&mut text, &[CREDENTIAL, access_key_id.as_bytes(), b"/"]);
+    write(&mut text, &scope);
+    text.extend_from_slice(SIGNED_HEADERS);
+    let mut separator: &[u8] = b"";
+    for name in names {
+        write(&mut text, &[separator, name.as_str().as_bytes()]);
+        separator = b";";
+    }
+    write(&mut text, &[SIGNATURE, signature.as_bytes()]);
+
+    let value = HeaderValue::from_maybe_shared(Bytes::from(text));
+    let mut value = value.map_err(|_| NotSigned::NoCredentials)?;
+    value.set_sensitive(true);
+    Ok(value)
+}
+
+fn write(text: &mut Vec<u8>, parts: &[&[u8]]) {
+    for part in parts {
+        text.extend_from_slice(part);
+    }
+}
+
+fn length(parts: &[&[u8]]) -> usize {
+    parts.iter().map(|part| part.len()).sum()
+}
+
+const CREDENTIAL: &[u8] = b"AWS4-HMAC-SHA256 Credential=";
+const SIGNED_HEADERS: &[u8] = b", SignedHeaders=";
+const SIGNATURE: &[u8] = b", Signature=";
+const SIGNATURE_LENGTH: usize = 64;

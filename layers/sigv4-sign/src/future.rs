@@ -1,0 +1,90 @@
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body::Body;
+use pin_project_lite::pin_project;
+use portcullis_refusal::{Dialect, EmptyBody};
+use tower_service::Service;
+
+use crate::preparation::{Preparation, Stopped};
+use crate::{NotSigned, SignedBody};
+
+pin_project! {
+    /// The response future of [`SigV4Sign`](crate::SigV4Sign).
+    ///
+    /// It allocates a box to ask for credentials, unless they were given as
+    /// [`Credentials`](aws_credential_types::Credentials). Dropping it ends whatever it is at: reading the body, asking
+    /// for credentials, waiting for the inner service, or the inner future.
+    #[must_use = "futures do nothing unless polled"]
+    pub struct ResponseFuture<S, F, B, R> {
+        #[pin]
+        step: Step<S, F, B>,
+        dialect: Dialect,
+        empty: R,
+    }
+}
+
+pin_project! {
+    #[project = StepProjection]
+    enum Step<S, F, B> {
+        Prepare { preparation: Preparation<S, B> },
+        Respond { #[pin] response: F },
+        Refuse { reason: NotSigned },
+    }
+}
+
+impl<S, F, B, R> ResponseFuture<S, F, B, R> {
+    pub(crate) const fn prepare(
+        preparation: Preparation<S, B>,
+        dialect: Dialect,
+        empty: R,
+    ) -> Self {
+        Self { step: Step::Prepare { preparation }, dialect, empty }
+    }
+
+    pub(crate) const fn respond(response: F, dialect: Dialect, empty: R) -> Self {
+        Self { step: Step::Respond { response }, dialect, empty }
+    }
+
+    pub(crate) const fn refuse(reason: NotSigned, dialect: Dialect, empty: R) -> Self {
+        Self { step: Step::Refuse { reason }, dialect, empty }
+    }
+}
+
+impl<S, B, R, ResBody> Future for ResponseFuture<S, S::Future, B, R>
+where
+    S: Service<Request<SignedBody<B>>, Response = Response<ResBody>>,
+    B: Body<Data = Bytes> + Unpin,
+    R: EmptyBody<ResBody>,
+{
+    type Output = Result<Response<ResBody>, S::Error>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let mut this = self.project();
+        loop {
+            let next = match this.step.as_mut().project() {
+                StepProjection::Prepare { preparation } => match ready!(preparation.poll(cx)) {
+                    Ok(response) => Step::Respond { response },
+                    Err(Stopped::Refused(reason)) => Step::Refuse { reason },
+                    Err(Stopped::Failed(error)) => return Poll::Ready(Err(error)),
+                },
+                StepProjection::Respond { response } => return response.poll(cx),
+                StepProjection::Refuse { reason } => {
+                    let body = this.empty.empty();
+                    return Poll::Ready(Ok(reason.into_response(*this.dialect, body)));
+                }
+            };
+            this.step.set(next);
+        }
+    }
+}
+
+impl<S, F, B, R> fmt::Debug for ResponseFuture<S, F, B, R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ResponseFuture").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,82 @@
+use std::error::Error;
+use std::fmt;
+
+use http::{Response, StatusCode};
+use portcullis_refusal::{Dialect, GrpcStatus, Refusal};
+
+/// Why a request was not signed, and so not sent: found in the response's extensions.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+#[non_exhaustive]
+pub enum NotSigned {
+    /// `400`: the target has a malformed percent escape, is no path, or is too long once it is encoded.
+    BadTarget,
+    /// `400`: a header to be signed has bytes other than visible ASCII, or there is more than one `Host`.
+    BadHeader,
+    /// `403`: the client asks by an `x-amz-*` header for what only the owner of the credentials may ask.
+    ForbiddenHeader,
+    /// `501`: the body is in the `aws-chunked` coding, which would be stored as it is.
+    AwsChunked,
+    /// `413`: the body is larger than what is hashed, and may not go unsigned.
+    TooLarge,
+    /// `400`: the body failed while it was read.
+    BodyBroken,
+    /// `500`: the body would go unsigned over plain `http`.
+    UnsignedOverHttp,
+    /// `500`: neither `Host` nor the URI names the service.
+    NoHost,
+    /// `500`: the clock shows a time before 1970 or after 9999.
+    NoTime,
+    /// `503`: there are no credentials, or they have expired.
+    NoCredentials,
+}
+
+impl NotSigned {
+    pub(crate) fn into_response<B>(self, dialect: Dialect, body: B) -> Response<B> {
+        let (status, reason) = self.status_and_reason();
+        let refusal = Refusal::new(status, reason, self.detail()).extension(self);
+        let refusal = match self {
+            Self::TooLarge => refusal.grpc_status(GrpcStatus::ResourceExhausted),
+            Self::AwsChunked => refusal.grpc_status(GrpcStatus::Unimplemented),
+            _ => refusal,
+        };
+        refusal.into_response(dialect, body)
+    }
+
+    const fn status_and_reason(self) -> (StatusCode, &'static str) {
+        match self {
+            Self::BadTarget => (StatusCode::BAD_REQUEST, "bad_target"),
+            Self::BadHeader => (StatusCode::BAD_REQUEST, "bad_header"),
+            Self::ForbiddenHeader => (StatusCode::FORBIDDEN, "forbidden_header"),
+            Self::AwsChunked => (StatusCode::NOT_IMPLEMENTED, "aws_chunked"),
+            Self::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "too_large_to_sign"),
+            Self::BodyBroken => (StatusCode::BAD_REQUEST, "body_broken"),
+            Self::UnsignedOverHttp => (StatusCode::INTERNAL_SERVER_ERROR, "unsigned_over_http"),
+            Self::NoHost => (StatusCode::INTERNAL_SERVER_ERROR, "no_host"),
+            Self::NoTime => (StatusCode::INTERNAL_SERVER_ERROR, "no_time"),
+            Self::NoCredentials => (StatusCode::SERVICE_UNAVAILABLE, "no_credentials"),
+        }
+    }
+
+    const fn detail(self) -> &'static str {
+        match self {
+            Self::BadTarget => "the request target cannot be signed",
+            Self::BadHeader => "a header cannot be signed",
+            Self::ForbiddenHeader => "a header asks for more than clients may",
+            Self::AwsChunked => "bodies in the aws-chunked coding are not supported",
+            Self::TooLarge => "the body is too large to be signed",
+            Self::BodyBroken => "the body broke off",
+            Self::UnsignedOverHttp => "the body may not be sent unsigned",
+            Self::NoHost => "the request names no host",
+            Self::NoTime => "the time is not known",
+            Self::NoCredentials => "there are no credentials to sign with",
+        }
+    }
+}
+
+impl fmt::Display for NotSigned {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.detail())
+    }
+}
+
+impl Error for NotSigned {}
