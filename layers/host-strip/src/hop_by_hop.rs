@@ -1,0 +1,26 @@
+//! Headers that are for one connection only (RFC 9110 §7.6.1).
+
+mod layer;
+mod service;
+mod future;
+mod handle;
+mod policy;
+mod strip;
+mod connection;
+mod upgrade;
+mod protocol;
+mod field;
+mod list;
+mod ignored;
+mod violation;
+
+pub use future::HopByHopFuture;
+pub use handle::HopByHopHandle;
+pub use ignored::Ignored;
+pub use layer::HopByHopLayer;
+pub use policy::{HopByHop, OnViolation};
+pub use protocol::{InvalidProtocol, Protocol};
+pub use service::HopByHopService;
+pub use strip::Stripped;
+pub use upgrade::Upgrade;
+pub use violation::Violation;

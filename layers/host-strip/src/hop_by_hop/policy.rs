@@ -1,0 +1,157 @@
+use http::header::HeaderName;
+
+use super::Upgrade;
+use super::field::{Field, Fields};
+
+/// What is removed from requests and responses for being meant for one connection only (RFC 9110 §7.6.1).
+///
+/// Always removed: `connection`, `keep-alive`, `proxy-connection`, `transfer-encoding`, `http2-settings`, `te` but for
+/// `trailers`, `upgrade` but for what [`Upgrade`] lets through, and all that `Connection` nominates, in every line.
+/// Removed unless kept: `expect`, `proxy-authorization`, `proxy-authenticate`, `proxy-authentication-info`.
+///
+/// Never removed, whoever nominates them: `authorization`, `cache-control`, `cookie`, `forwarded`, `host`, `set-cookie`,
+/// `traceparent`, `tracestate`, `via`, `x-real-ip`, `x-request-id`, all of `content-*` and `x-forwarded-*`, and what
+/// [`protect`](Self::protect) adds.
+///
+/// # Configuration
+///
+/// With the `serde` feature the policy is read from a configuration file. Every key may be left out; an unknown one is
+/// an error. These are the defaults:
+///
+/// ```toml
+/// max_nominations = 16
+/// on_violation = "ignore" # or "reject"
+/// protected = []          # header names, beside those above
+/// upgrade = "deny"        # or "websocket", "preserve", { tokens = ["websocket"] }
+/// keep_expect = false
+/// keep_proxy_auth = false
+/// ```
+#[derive(Clone, Debug, Eq, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(default, deny_unknown_fields))]
+#[must_use = "a policy does nothing until it is applied"]
+pub struct HopByHop {
+    pub(super) max_nominations: usize,
+    pub(super) on_violation: OnViolation,
+    #[cfg_attr(feature = "serde", serde(deserialize_with = "header_names"))]
+    protected: Vec<HeaderName>,
+    pub(super) upgrade: Upgrade,
+    keep_expect: bool,
+    keep_proxy_auth: bool,
+}
+
+/// What happens when `Connection` names what it must not.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "lowercase"))]
+#[non_exhaustive]
+pub enum OnViolation {
+    /// The element has no effect, and is counted.
+    #[default]
+    Ignore,
+    /// A request is refused with 400. In a response, elements are ignored all the same.
+    Reject,
+}
+
+impl HopByHop {
+    /// Obeys at most `count` nominations per message; 16 by default, and at zero none.
+    ///
+    /// `close` and fields that are removed anyway (`keep-alive`, `te`, …) do not count.
+    pub const fn max_nominations(mut self, count: usize) -> Self {
+        self.max_nominations = count;
+        self
+    }
+
+    /// Says what happens to a malformed, protected or excessive nomination: by default it is ignored.
+    pub const fn on_violation(mut self, reaction: OnViolation) -> Self {
+        self.on_violation = reaction;
+        self
+    }
+
+    /// Protects one more field from nomination.
+    pub fn protect(mut self, name: HeaderName) -> Self {
+        self.protected.push(name);
+        self
+    }
+
+    /// Says which upgrades get through: by default none.
+    pub fn upgrade(mut self, upgrade: Upgrade) -> Self {
+        self.upgrade = upgrade;
+        self
+    }
+
+    /// Passes `Expect` on, which the server has answered already when it is hyper.
+    pub const fn keep_expect(mut self) -> Self {
+        self.keep_expect = true;
+        self
+    }
+
+    /// Passes `Proxy-Authorization`, `Proxy-Authenticate` and `Proxy-Authentication-Info` on, for an upstream that is
+    /// a proxy and authenticates the client itself (RFC 9110 §11.7).
+    pub const fn keep_proxy_auth(mut self) -> Self {
+        self.keep_proxy_auth = true;
+        self
+    }
+
+    /// Those of `found` that this policy removes.
+    pub(super) const fn unwanted(&self, found: Fields) -> Fields {
+        let found = if self.keep_expect { found.without(Field::Expect) } else { found };
+        if !self.keep_proxy_auth {
+            return found;
+        }
+        found
+            .without(Field::ProxyAuthenticate)
+            .without(Field::ProxyAuthenticationInfo)
+            .without(Field::ProxyAuthorization)
+    }
+
+    /// Whether `name`, in any letter case, cannot be nominated.
+    pub(super) fn protects(&self, name: &str) -> bool {
+        let has_prefix = |prefix: &&str| {
+            name.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix))
+        };
+
+        PROTECTED.iter().any(|protected| name.eq_ignore_ascii_case(protected))
+            || PROTECTED_PREFIXES.iter().any(has_prefix)
+            || self.protected.iter().any(|protected| name.eq_ignore_ascii_case(protected.as_str()))
+    }
+}
+
+impl Default for HopByHop {
+    fn default() -> Self {
+        Self {
+            max_nominations: 16,
+            on_violation: OnViolation::default(),
+            protected: Vec::new(),
+            upgrade: Upgrade::default(),
+            keep_expect: false,
+            keep_proxy_auth: false,
+        }
+    }
+}
+
+#[cfg(feature = "serde")]
+fn header_names<'de, D>(input: D) -> Result<Vec<HeaderName>, D::Error>
+where
+    D: serde::Deserializer<'de>,
+{
+    let names: Vec<String> = serde::Deserialize::deserialize(input)?;
+    let names = names.iter().map(|name| name.parse());
+    names.collect::<Result<_, _>>().map_err(serde::de::Error::custom)
+}
+
+/// What recipients behind this hop, or a proxy before it, stand on.
+const PROTECTED: [&str; 11] = [
+    "authorization",
+    "cache-control",
+    "cookie",
+    "forwarded",
+    "host",
+    "set-cookie",
+    "traceparent",
+    "tracestate",
+    "via",
+    "x-real-ip",
+    "x-request-id",
+];
+const PROTECTED_PREFIXES: [&str; 2] = ["content-", "x-forwarded-"];

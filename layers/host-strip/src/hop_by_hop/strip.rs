@@ -1,0 +1,126 @@
+use http::header::{CONNECTION, CONTENT_LENGTH, HeaderMap, HeaderName, HeaderValue, TE, UPGRADE};
+use http::{Request, Response, StatusCode, Version};
+
+use super::connection::Connection;
+use super::field::{Field, Fields};
+use super::list::elements;
+use super::upgrade::agrees;
+use super::{HopByHop, Ignored, OnViolation, Violation};
+
+/// What there was to a message besides removing fields.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Stripped {
+    ignored: Ignored,
+    upgrade: Option<HeaderValue>,
+}
+
+impl Stripped {
+    /// The elements of `Connection` that had no effect.
+    #[must_use]
+    pub const fn ignored(&self) -> Ignored {
+        self.ignored
+    }
+
+    /// The protocol that this message still upgrades to, or asks to: the value of its `Upgrade`.
+    #[must_use]
+    pub const fn upgrade(&self) -> Option<&HeaderValue> {
+        self.upgrade.as_ref()
+    }
+}
+
+impl HopByHop {
+    /// Removes from a request what is for this connection only.
+    ///
+    /// An upgrade that may pass is left as one `connection: upgrade` and one `upgrade`, and `te` as exactly `trailers`.
+    ///
+    /// # Errors
+    ///
+    /// [`Violation::AmbiguousFraming`], and under [`OnViolation::Reject`] the first nomination that must not be. The
+    /// request is then unchanged.
+    pub fn strip_request<B>(&self, request: &mut Request<B>) -> Result<Stripped, Violation> {
+        // HTTP/1.0 has no upgrades, and HTTP/2 does without (RFC 9110 §7.8, RFC 9113 §8.6).
+        let may_upgrade = request.version() == Version::HTTP_11;
+        let headers = request.headers_mut();
+        let fields = self.unwanted(Fields::of(headers));
+        if fields.is_empty() {
+            return Ok(Stripped::default());
+        }
+
+        check_framing(fields, headers)?;
+        let connection = Connection::read(self, headers);
+        if let (OnViolation::Reject, Some(violation)) =
+            (self.on_violation, connection.first_violation)
+        {
+            return Err(violation);
+        }
+        let upgrade =
+            (may_upgrade && connection.upgrade).then(|| self.upgrade.choose(headers)).flatten();
+        let trailers = fields.has(Field::Te) && accepts_trailers(headers);
+
+        connection.remove_nominated(self, headers);
+        fields.remove_from(headers);
+        if trailers {
+            put(headers, TE, HeaderValue::from_static("trailers"));
+        }
+        put_upgrade(headers, upgrade.as_ref());
+        Ok(Stripped { ignored: connection.ignored, upgrade })
+    }
+
+    /// Removes from a response what is for this connection only.
+    ///
+    /// `asked` is what [`Stripped::upgrade`] said of the request: a `101` that agrees is left with one `connection:
+    /// upgrade` and one `upgrade`. `Trailer` stays, as hyper writes no trailers without it.
+    ///
+    /// # Errors
+    ///
+    /// [`Violation::UnaskedUpgrade`] and [`Violation::AmbiguousFraming`]. The response is then unchanged. Nominations
+    /// are no reason: those that must not be are ignored.
+    pub fn strip_response<B>(
+        &self,
+        response: &mut Response<B>,
+        asked: Option<&HeaderValue>,
+    ) -> Result<Stripped, Violation> {
+        let switches = response.status() == StatusCode::SWITCHING_PROTOCOLS;
+        let headers = response.headers_mut();
+        let upgrade = asked.filter(|asked| switches && agrees(headers, asked)).cloned();
+        if switches && upgrade.is_none() {
+            return Err(Violation::UnaskedUpgrade);
+        }
+        let fields = self.unwanted(Fields::of(headers)).without(Field::Expect);
+        if fields.is_empty() {
+            return Ok(Stripped::default());
+        }
+
+        check_framing(fields, headers)?;
+        let connection = Connection::read(self, headers);
+        connection.remove_nominated(self, headers);
+        fields.remove_from(headers);
+        put_upgrade(headers, upgrade.as_ref());
+        Ok(Stripped { ignored: connection.ignored, upgrade })
+    }
+}
+
+/// Without `Transfer-Encoding`, a `Content-Length` beside it would frame another body (RFC 9112 §6.3).
+fn check_framing(fields: Fields, headers: &HeaderMap) -> Result<(), Violation> {
+    if fields.has(Field::TransferEncoding) && headers.contains_key(CONTENT_LENGTH) {
+        return Err(Violation::AmbiguousFraming);
+    }
+    Ok(())
+}
+
+fn accepts_trailers(headers: &HeaderMap) -> bool {
+    let mut codings = headers.get_all(TE).iter().flat_map(elements);
+    codings.any(|coding| coding.eq_ignore_ascii_case(b"trailers"))
+}
+
+fn put_upgrade(headers: &mut HeaderMap, protocol: Option<&HeaderValue>) {
+    if let Some(protocol) = protocol {
+        put(headers, CONNECTION, HeaderValue::from_static("upgrade"));
+        put(headers, UPGRADE, protocol.clone());
+    }
+}
+
+/// Puts in a field that was removed before, which leaves room for it; a full map loses it rather than panic.
+fn put(headers: &mut HeaderMap, name: HeaderName, value: HeaderValue) {
+    let _ = headers.try_insert(name, value);
+}
