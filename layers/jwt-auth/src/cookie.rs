@@ -55,3 +55,86 @@ fn value<'a>(pair: &'a [u8], name: &str) -> Option<&'a [u8]> {
     let value = halves.next().filter(|_| found)?.trim_ascii();
     Some(value.strip_prefix(b"\"").and_then(|value| value.strip_suffix(b"\"")).unwrap_or(value))
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn headers(lines: &[String]) -> HeaderMap {
+        lines.iter().map(|line| (COOKIE, HeaderValue::from_str(line).unwrap())).collect()
+    }
+
+    fn left(lines: &[&str]) -> Vec<String> {
+        let lines: Vec<_> = lines.iter().map(|line| (*line).to_owned()).collect();
+        let mut headers = headers(&lines);
+        remove(&mut headers, "id");
+        headers.get_all(COOKIE).iter().map(|line| line.to_str().unwrap().to_owned()).collect()
+    }
+
+    fn found(line: &str) -> Result<Option<Vec<u8>>, Unauthorized> {
+        find(&headers(&[line.to_owned()]), "id").map(|value| value.map(<[u8]>::to_vec))
+    }
+
+    #[test]
+    fn a_value_is_what_stands_behind_the_first_equals_sign() {
+        assert_eq!(found("id=a"), Ok(Some(b"a".to_vec())));
+        assert_eq!(found("x=1;id=a=b==; y=2"), Ok(Some(b"a=b==".to_vec())));
+        assert_eq!(found("id=\"a\""), Ok(Some(b"a".to_vec())));
+        assert_eq!(found(" id = a "), Ok(Some(b"a".to_vec())));
+        for none in ["", "id", "id=", "id=\"\"", "ID=a", "xid=a", "id2=a", "x=id=a"] {
+            assert_eq!(found(none), Ok(None), "{none}");
+        }
+        for twice in ["id=a; id=b", "id=; id=a", "id=a; id=a"] {
+            assert_eq!(found(twice), Err(Unauthorized::AmbiguousToken), "{twice}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_the_cookie_stays_to_the_byte() {
+        assert_eq!(left(&["a=1; id=x; b=2"]), ["a=1; b=2"]);
+        assert_eq!(left(&["id=x; a=1"]), ["a=1"]);
+        assert_eq!(left(&["a=1;id=x;b=2"]), ["a=1;b=2"]);
+        assert_eq!(left(&["id=x; id=y"]), [""; 0]);
+        assert_eq!(left(&["id=x", "a=1;  b = \"2\";"]), ["a=1;  b = \"2\";"]);
+        assert_eq!(left(&["id; ID=1; x=id=1"]), ["id; ID=1; x=id=1"]);
+        assert_eq!(left(&["a=\u{e9}; id=x".replace('\u{e9}', "e").as_str()]), ["a=e"]);
+    }
+
+    proptest! {
+        #[test]
+        fn removal_is_filtering(
+            lines in prop::collection::vec(
+                prop::collection::vec(("a|id|ID|x id|", "[a-c\"=]{0,3}"), 1..5), 0..4),
+        ) {
+            let join = |pairs: Vec<&(String, String)>| {
+                let pairs: Vec<_> = pairs.iter().map(|(name, value)| format!("{name}={value}")).collect();
+                pairs.join("; ")
+            };
+            let written: Vec<_> = lines.iter().map(|pairs| join(pairs.iter().collect())).collect();
+            let expected: Vec<_> = lines
+                .iter()
+                .map(|pairs| join(pairs.iter().filter(|(name, _)| name != "id").collect()))
+                .filter(|line| !line.is_empty())
+                .collect();
+
+            let mut headers = headers(&written);
+            remove(&mut headers, "id");
+
+            let left: Vec<_> = headers.get_all(COOKIE).iter().map(|line| line.to_str().unwrap()).collect();
+            prop_assert_eq!(left, expected);
+            prop_assert_eq!(find(&headers, "id"), Ok(None));
+        }
+
+        #[test]
+        fn bytes_that_are_no_text_do_no_harm(line in prop::collection::vec(0x20_u8..=0xff, 0..40)) {
+            let mut headers = HeaderMap::new();
+            if let Ok(line) = HeaderValue::from_bytes(&[&line[..], b";id=x"].concat()) {
+                headers.insert(COOKIE, line);
+            }
+            remove(&mut headers, "id");
+            prop_assert_eq!(find(&headers, "id"), Ok(None));
+        }
+    }
+}

@@ -130,3 +130,32 @@ impl fmt::Debug for Key {
             .finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use base64::Engine;
+    use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+    use serde_json::Map;
+
+    use super::*;
+
+    // RFC 8037 appendix A.4, whose payload is no JSON.
+    #[test]
+    fn the_example_of_rfc_8037_is_signed_with_its_key() {
+        let key = r#"{"keys":[{"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]}"#;
+        let key = Key::jwks(key).unwrap().into_iter().next().unwrap();
+        let mut token = Token {
+            algorithm: Algorithm::EdDSA,
+            kid: None,
+            claims: Map::new(),
+            message: b"eyJhbGciOiJFZERTQSJ9.RXhhbXBsZSBvZiBFZDI1NTE5IHNpZ25pbmc",
+            signature: URL_SAFE_NO_PAD
+                .decode("hgyY0il_MGCjP0JzlnLWG1PPOt7-09PGcvMg3AIbQR6dWbhijcNR4ki4iylGjg5BhVsPt9g7sVvpAr_MuM0KAg")
+                .unwrap(),
+        };
+        assert!(key.has_signed(&token));
+
+        token.message = b"eyJhbGciOiJFZERTQSJ9.RXhhbXBsZSBvZiBFZDI1NTE5IHNpZ25pbmd";
+        assert!(!key.has_signed(&token));
+    }
+}

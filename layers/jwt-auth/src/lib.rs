@@ -1,4 +1,42 @@
 //! Lets only requests with a valid JSON Web Token through.
+//!
+//! A token is a claim until its signature is checked with a key that was meant for it. [`JwtAuthLayer`] believes only
+//! what its keys and issuers say, never what a token says about itself: the key names the algorithm, `crit`, `jku` and
+//! the like have no effect but refusal, and a layer without a usable key is not built.
+//!
+//! ```
+//! use portcullis_jwt_auth::{Algorithm, ClaimRule, Issuer, JwtAuthLayer, Key, Policy};
+//! use tower_layer::Layer;
+//! # let upstream = ();
+//! # let pem = include_str!("../tests/keys/rsa.pem");
+//!
+//! let key = Key::pem(pem, [Algorithm::RS256])?.kid("2026-11");
+//! let issuer = Issuer::new([key]).issuer("https://id.example").audience(["api"]);
+//! let policy = Policy::new().claims([ClaimRule::contains("realm_access.roles", "ops")]);
+//!
+//! let service = JwtAuthLayer::new(policy, [issuer])?.layer(upstream);
+//! # Ok::<(), portcullis_jwt_auth::ConfigError>(())
+//! ```
+//!
+//! # How it decides
+//!
+//! The token comes from the one [`TokenSource`] that has it, is at most 16 KiB of three segments, and says nothing twice.
+//! Its `iss` picks the [`Issuer`] among several, its `kid` and `alg` pick keys, one of them must have signed it, and then
+//! time, audience and each [`ClaimRule`] are checked. The inner service finds [`Claims`] in the request's extensions,
+//! and no token anywhere: what the sources read is taken out, used or not.
+//!
+//! No token: `401` and `Bearer`. An invalid one: `401` and `invalid_token`. A valid one that is not allowed: `403` and
+//! `insufficient_scope`. Two tokens, or a malformed header: `400` and `invalid_request` (RFC 6750 §3.1). gRPC clients get
+//! the same in gRPC. [`Unauthorized`] in the response's extensions says why.
+//!
+//! Unless told otherwise `exp` must be there, clocks may differ by 60 seconds, and `aud` is ignored.
+//! Its public API has types of `serde` and `serde_json`, for the claims.
+//!
+//! # What it leaves to others
+//!
+//! - Fetching keys. They are arguments; a new set is a new layer.
+//! - Revocation. A token is valid until it expires.
+//! - Cross-site requests, for tokens in cookies, and logs, for tokens in URLs.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod layer;

@@ -65,3 +65,87 @@ fn decoded(name: &str) -> impl Iterator<Item = u8> {
         Some(byte)
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn left(uri: &str) -> String {
+        let mut uri = uri.parse().unwrap();
+        remove(&mut uri, "token").unwrap();
+        uri.to_string()
+    }
+
+    fn found(uri: &str) -> Result<Option<Vec<u8>>, Unauthorized> {
+        find(&uri.parse().unwrap(), "token").map(|value| value.map(<[u8]>::to_vec))
+    }
+
+    #[test]
+    fn a_parameter_is_found_by_its_decoded_name() {
+        assert_eq!(found("/?token=a"), Ok(Some(b"a".to_vec())));
+        assert_eq!(found("/?x=1&%74o%6Ben=a=b&y"), Ok(Some(b"a=b".to_vec())));
+        for none in ["/", "/?", "/?token", "/?token=", "/token=a", "/?Token=a", "/?x=token=a"] {
+            assert_eq!(found(none), Ok(None), "{none}");
+        }
+        for twice in ["/?token=a&token=b", "/?token&token=a", "/?token=a&%74oken=a"] {
+            assert_eq!(found(twice), Err(Unauthorized::AmbiguousToken), "{twice}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_the_parameter_stays_to_the_byte() {
+        for (before, after) in [
+            ("/p?token=a", "/p"),
+            ("/p?token=a&token=b", "/p"),
+            ("/p?a=1&token=x&b=%20+", "/p?a=1&b=%20+"),
+            ("/p?token=x&&a", "/p?&a"),
+            ("/p?&token=x", "/p?"),
+            ("/p?", "/p?"),
+            ("/p?Token=x&xtoken=y", "/p?Token=x&xtoken=y"),
+            ("http://me@h.example:81/p?token=x", "http://me@h.example:81/p"),
+            ("http://h.example?token=x", "http://h.example/"),
+            ("*", "*"),
+            ("h.example:443", "h.example:443"),
+        ] {
+            assert_eq!(left(before), after, "{before}");
+        }
+    }
+
+    /// How a parameter may be written, and whether a decoder takes its name for `token`.
+    const NAMES: [(&str, bool); 12] = [
+        ("token", true),
+        ("%74oken", true),
+        ("t%6Fken", true),
+        ("t%6fke%6E", true),
+        ("Token", false),
+        ("%54oken", false),
+        ("token%", false),
+        ("%7token", false),
+        ("%+4oken", false),
+        ("to+ken", false),
+        ("%2574oken", false),
+        ("", false),
+    ];
+
+    proptest! {
+        #[test]
+        fn removal_is_filtering(
+            parameters in prop::collection::vec((0..NAMES.len(), "(=[a-c%=?/]{0,3})?"), 1..6),
+            start in "(https://h\\.example)?/[a-c]{0,3}",
+        ) {
+            let written = |wanted: fn(bool) -> bool| -> Vec<String> {
+                let named = parameters.iter().map(|(name, value)| (NAMES[*name], value));
+                named.filter(|((_, is), _)| wanted(*is)).map(|((name, _), value)| format!("{name}{value}")).collect()
+            };
+            let all = format!("{start}?{}", written(|_| true).join("&"));
+            let expected = match written(|is| !is) {
+                rest if rest.is_empty() => start,
+                rest => format!("{start}?{}", rest.join("&")),
+            };
+
+            prop_assert_eq!(left(&all), expected);
+        }
+    }
+}

@@ -107,3 +107,98 @@ impl ClaimRule {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    use super::*;
+
+    fn holds(rule: &ClaimRule) -> bool {
+        let claims = json!({
+            "sub": "alice", "iss": "https://id.example", "exp": 2000, "admin": true, "none": null,
+            "level": 3, "large": u64::MAX, "share": 0.5, "roles": ["ops", 7, true], "empty": [],
+            "scope": "read write", "realm": { "access": { "roles": ["dev"] } }, "a.b": 1, "": 2,
+        });
+        rule.holds(claims.as_object().unwrap())
+    }
+
+    #[test]
+    fn a_rule_that_holds() {
+        for rule in [
+            ClaimRule::equals("sub", "alice"),
+            ClaimRule::equals("admin", true),
+            ClaimRule::equals("level", 3),
+            ClaimRule::equals("large", u64::MAX),
+            ClaimRule::equals(["a.b"], 1),
+            ClaimRule::equals([""], 2),
+            ClaimRule::one_of("sub", ["bob", "alice"]),
+            ClaimRule::one_of("iss", ["https://id.example"]),
+            ClaimRule::one_of("level", [1, 3]),
+            ClaimRule::contains("roles", "ops"),
+            ClaimRule::contains("roles", 7),
+            ClaimRule::contains("roles", true),
+            ClaimRule::contains("realm.access.roles", "dev"),
+            ClaimRule::gt("exp", 1999),
+            ClaimRule::gte("exp", 2000),
+            ClaimRule::lt("share", 1),
+            ClaimRule::lte("level", 3),
+            ClaimRule::gt("large", u64::MAX - 1),
+        ] {
+            assert!(holds(&rule), "{rule:?}");
+        }
+    }
+
+    #[test]
+    fn a_rule_that_does_not_hold() {
+        for rule in [
+            ClaimRule::equals("sub", "Alice"),
+            ClaimRule::equals("level", "3"),
+            ClaimRule::equals("admin", "true"),
+            ClaimRule::equals("none", "null"),
+            ClaimRule::equals("roles", "ops"),
+            ClaimRule::equals("large", u64::MAX - 1),
+            ClaimRule::equals("a.b", 1),
+            ClaimRule::equals("missing", "alice"),
+            ClaimRule::equals("realm.access.missing", "dev"),
+            ClaimRule::equals("sub.name", "alice"),
+            ClaimRule::equals([""; 0], "alice"),
+            ClaimRule::one_of("sub", ["bob", "ali"]),
+            ClaimRule::one_of("sub", [""; 0]),
+            ClaimRule::one_of("roles", ["ops"]),
+            ClaimRule::contains("roles", "op"),
+            ClaimRule::contains("roles", "7"),
+            ClaimRule::contains("empty", ""),
+            ClaimRule::contains("sub", "ali"),
+            ClaimRule::contains("sub", "alice"),
+            ClaimRule::contains("scope", "read"),
+            ClaimRule::contains("realm.access", "roles"),
+            ClaimRule::gt("exp", 2000),
+            ClaimRule::lt("exp", 2000),
+            ClaimRule::gte("sub", 0),
+            ClaimRule::lt("missing", 5),
+            ClaimRule::lte("none", 5),
+            ClaimRule::gt("admin", 0),
+            ClaimRule::gt("roles", 0),
+        ] {
+            assert!(!holds(&rule), "{rule:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn the_four_comparisons_agree(claim: i64, bound: i64, near in -2_i64..3) {
+            for bound in [bound, claim.saturating_add(near)] {
+                let claims = json!({ "n": claim });
+                let holds = |rule: ClaimRule| rule.holds(claims.as_object().unwrap());
+
+                prop_assert_eq!(holds(ClaimRule::gt("n", bound)), claim > bound);
+                prop_assert_eq!(holds(ClaimRule::gte("n", bound)), claim >= bound);
+                prop_assert_eq!(holds(ClaimRule::lt("n", bound)), claim < bound);
+                prop_assert_eq!(holds(ClaimRule::lte("n", bound)), claim <= bound);
+                prop_assert_eq!(holds(ClaimRule::equals("n", bound)), claim == bound);
+            }
+        }
+    }
+}
