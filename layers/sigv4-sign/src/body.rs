@@ -11,7 +11,7 @@ pin_project! {
     ///
     /// A hashed body is one frame of data, and its trailers if it had any; its size is known. A body that was found too
     /// large while it was read, and goes unsigned, begins with what was read. All else passes through as it is.
-    #[derive(Clone, Debug, Default)]
+    #[derive(Clone, Debug)]
     pub struct SignedBody<B> {
         read: Option<Bytes>,
         #[pin]
@@ -32,6 +32,13 @@ impl<B> SignedBody<B> {
     pub(crate) fn whole(read: Bytes, trailers: Option<HeaderMap>) -> Self {
         let read = (!read.is_empty()).then_some(read);
         Self { read, rest: None, trailers }
+    }
+}
+
+/// No data and no trailers.
+impl<B> Default for SignedBody<B> {
+    fn default() -> Self {
+        Self::whole(Bytes::new(), None)
     }
 }
 

@@ -91,7 +91,6 @@ impl Signer {
                 "the credentials have expired",
             )));
         }
-        self.has_credentials();
         let stamp = Stamp::of(time).ok_or(NotSigned::NoTime)?;
         self.add_headers(parts, payload, credentials, stamp)?;
 
@@ -101,6 +100,7 @@ impl Signer {
         let key = self.keys.key(&self.signing, credentials, time, stamp);
         let id = credentials.access_key_id();
         let authorization = authorization(&self.signing, id, stamp, &names, &request, &key)?;
+        self.has_credentials();
         claims::put(&mut parts.headers, AUTHORIZATION, authorization)
     }
 

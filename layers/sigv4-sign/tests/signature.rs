@@ -1,5 +1,10 @@
 //! Signatures as AWS documents them, and as its own signer makes them.
-#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
 
 use std::convert::Infallible;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -11,13 +16,11 @@ use aws_sigv4::http_request::{
 };
 use aws_sigv4::sign::v4;
 use bytes::Bytes;
-use http::header::{AUTHORIZATION, CONTENT_TYPE, DATE, HOST, HeaderName, RANGE};
+use http::header::{AUTHORIZATION, CONTENT_TYPE, DATE, HeaderName, RANGE};
 use http::request::Parts;
 use http::{Request, Response};
 use http_body_util::{BodyExt, Full};
-use portcullis_sigv4_sign::{
-    NotSigned, Region, ServiceName, SigV4SignLayer, SignedBody, SignedHeaders, Signing,
-};
+use portcullis_sigv4_sign::{NotSigned, SigV4SignLayer, SignedBody, SignedHeaders, Signing};
 use proptest::prelude::*;
 use tower::{Layer, ServiceExt, service_fn};
 

@@ -1,0 +1,100 @@
+//! What a configuration file may say.
+#![cfg(feature = "serde")]
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use http::header::{DATE, RANGE};
+use portcullis_sigv4_sign::{Payload, SignedHeaders, Signing};
+
+fn read(rest: &str) -> Result<Signing, toml::de::Error> {
+    toml::from_str(&format!("service = 's3'\nregion = 'eu-west-1'\n{rest}"))
+}
+
+fn s3() -> Signing {
+    Signing::new("s3".parse().unwrap(), "eu-west-1".parse().unwrap())
+}
+
+#[test]
+fn the_service_and_the_region_are_enough() {
+    assert_eq!(read(""), Ok(s3()));
+}
+
+#[test]
+fn every_key_is_read() {
+    let file =
+        "payload = 'unsigned'\nsigned_headers = ['Range', 'date']\nunsigned_over_http = true";
+    let signed = SignedHeaders::new([RANGE, DATE]).unwrap();
+
+    let signing = s3().payload(Payload::Unsigned).signed_headers(signed).unsigned_over_http();
+    assert_eq!(read(file), Ok(signing));
+}
+
+#[test]
+fn a_size_is_a_number_or_a_text_with_a_unit() {
+    let sizes = [
+        ("0", 0),
+        ("1048576", 1_048_576),
+        ("'7B'", 7),
+        ("'1KB'", 1000),
+        ("'2 MB'", 2_000_000),
+        ("'1GB'", 1_000_000_000),
+        ("'1KiB'", 1024),
+        ("'1MiB'", 1_048_576),
+        ("'1GiB'", 1_073_741_824),
+    ];
+    for (text, bytes) in sizes {
+        let signing = s3().payload(Payload::hash(bytes));
+        assert_eq!(read(&format!("payload = {{ hash = {text} }}")), Ok(signing), "{text}");
+    }
+}
+
+#[test]
+fn larger_bodies_are_refused_or_unsigned() {
+    let refused = s3().payload(Payload::hash(10));
+    let unsigned = s3().payload(Payload::hash_or_unsigned(10));
+
+    assert_eq!(read("payload = { hash = 10, larger = 'refuse' }"), Ok(refused));
+    assert_eq!(read("payload = { hash = 10, larger = 'unsigned' }"), Ok(unsigned));
+}
+
+#[test]
+fn what_makes_no_sense_is_refused() {
+    for rest in [
+        "payload = 'hash'",
+        "payload = {}",
+        "payload = { hash = -1 }",
+        "payload = { hash = '1 Mib' }",
+        "payload = { hash = 'MiB' }",
+        "payload = { hash = '99999999999GiB' }",
+        "payload = { hash = 1, larger = 'drop' }",
+        "payload = { hash = 1, max = 2 }",
+        "payload = 5",
+        "signed_headers = ['no spaces']",
+        "signed_headers = ['User-Agent']",
+        "signed_headers = ['x-forwarded-for']",
+        "unsigned_over_http = 'yes'",
+        "credentials = 'x'",
+    ] {
+        assert!(read(rest).is_err(), "{rest}");
+    }
+}
+
+#[test]
+fn names_that_do_not_fit_a_scope_are_refused() {
+    for name in ["", "eu west", "eu/west", "é", "a\\n", &"x".repeat(65)] {
+        let region = format!("service = 's3'\nregion = \"{name}\"");
+        let service = format!("region = 'eu'\nservice = \"{name}\"");
+        assert!(toml::from_str::<Signing>(&region).is_err(), "{name}");
+        assert!(toml::from_str::<Signing>(&service).is_err(), "{name}");
+    }
+    assert!(toml::from_str::<Signing>("service = 's3'").is_err());
+    assert!(toml::from_str::<Signing>("region = 'eu'").is_err());
+}
+
+#[test]
+fn an_error_says_what_would_do() {
+    let error = read("payload = 'all'").unwrap_err().to_string();
+    assert!(error.contains("\"unsigned\" or { hash = <size>"), "{error}");
+
+    let error = read("signed_headers = ['cookie']").unwrap_err().to_string();
+    assert!(error.contains("\"cookie\" is not a header that can be signed"), "{error}");
+}
