@@ -91,15 +91,26 @@ impl Unauthorized {
     }
 
     fn challenge(self, realm: Option<&str>) -> String {
-        let realm = realm.map(|realm| format!("realm={}", quoted(realm)));
-        let error = self
-            .error()
-            .map(|error| format!("error=\"{error}\", error_description={}", quoted(self.detail())));
-        match (realm, error) {
-            (None, None) => "Bearer".to_owned(),
-            (Some(parameters), None) | (None, Some(parameters)) => format!("Bearer {parameters}"),
-            (Some(realm), Some(error)) => format!("Bearer {realm}, {error}"),
+        let error = self.error();
+        let description = error.map(|_| self.detail());
+        let parameters = [("realm", realm), ("error", error), ("error_description", description)];
+
+        let mut challenge = "Bearer".to_owned();
+        let mut separator = " ";
+        for (name, value) in parameters {
+            let Some(value) = value else { continue };
+            challenge.extend([separator, name, "=\""]);
+            // A quoted-string (RFC 9110 §5.6.4).
+            for character in value.chars() {
+                if matches!(character, '"' | '\\') {
+                    challenge.push('\\');
+                }
+                challenge.push(character);
+            }
+            challenge.push('"');
+            separator = ", ";
         }
+        challenge
     }
 
     /// The error code of RFC 6750 §3.1.
@@ -143,8 +154,3 @@ impl fmt::Display for Unauthorized {
 }
 
 impl Error for Unauthorized {}
-
-/// A quoted-string (RFC 9110 §5.6.4).
-fn quoted(text: &str) -> String {
-    format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""))
-}

@@ -1,6 +1,5 @@
 //! What a configuration file may say.
 #![cfg(feature = "serde")]
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use http::header::HeaderName;
 use portcullis_jwt_auth::{Algorithm, ClaimRule, Policy, TokenSource};

@@ -1,5 +1,5 @@
 //! Which tokens are believed.
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![expect(clippy::unwrap_used, clippy::string_slice, reason = "a test fails by panicking")]
 
 use std::convert::Infallible;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -97,7 +97,7 @@ mod rfc_7515 {
         ]
     }
 
-    fn trusting(jwk: Value, clock: fn() -> SystemTime) -> JwtAuthLayer {
+    fn trusting(jwk: &Value, clock: fn() -> SystemTime) -> JwtAuthLayer {
         let keys = Key::jwks(json!({ "keys": [jwk] }).to_string()).unwrap();
         let joe = Issuer::new(keys).issuer("joe").leeway(Duration::ZERO);
         JwtAuthLayer::new(Policy::new(), [joe]).unwrap().clock(clock)
@@ -108,12 +108,12 @@ mod rfc_7515 {
         for (header, signature, jwk) in examples() {
             let token = format!("{header}.{PAYLOAD}.{signature}");
 
-            let before = trusting(jwk.clone(), || UNIX_EPOCH + EXPIRY - Duration::from_nanos(1));
+            let before = trusting(&jwk, || UNIX_EPOCH + EXPIRY - Duration::from_nanos(1));
             let claims = verdict(&before, &token).unwrap();
             assert_eq!(claims.issuer(), Some("joe"));
             assert_eq!(claims.get("http://example.com/is_root"), Some(&Value::Bool(true)));
 
-            let at = trusting(jwk, || UNIX_EPOCH + EXPIRY);
+            let at = trusting(&jwk, || UNIX_EPOCH + EXPIRY);
             assert_eq!(verdict(&at, &token), Err(Unauthorized::Expired));
         }
     }
@@ -122,7 +122,7 @@ mod rfc_7515 {
     fn the_signature_of_one_example_is_not_one_for_another() {
         for (header, _, jwk) in examples() {
             for (_, signature, _) in examples().iter().filter(|(other, ..)| *other != header) {
-                let layer = trusting(jwk.clone(), || UNIX_EPOCH);
+                let layer = trusting(&jwk, || UNIX_EPOCH);
                 let token = format!("{header}.{PAYLOAD}.{signature}");
                 assert_eq!(verdict(&layer, &token), Err(Unauthorized::InvalidSignature));
             }
@@ -132,7 +132,7 @@ mod rfc_7515 {
     #[test]
     fn the_unsecured_example_is_refused() {
         for (.., jwk) in examples() {
-            let layer = trusting(jwk, || UNIX_EPOCH);
+            let layer = trusting(&jwk, || UNIX_EPOCH);
             let token = format!("eyJhbGciOiJub25lIn0.{PAYLOAD}.");
             assert_eq!(verdict(&layer, &token), Err(Unauthorized::UnsupportedAlgorithm));
         }
