@@ -1,1 +1,36 @@
-//! Nothing yet.
+//! The reference gateway.
+//!
+//! The modules stand in the order in which a request meets them. Each knows those below it and none
+//! above; [`config`], [`body`] and [`facts`] are known to all.
+
+/// Arguments and exit codes.
+pub mod cli;
+/// From a plan to a running gateway, and to its end.
+pub mod gateway;
+/// What a running gateway is in, and what it does next.
+pub mod lifecycle;
+/// One thread, one runtime: it accepts, serves and pools on its own.
+pub mod worker;
+/// Sockets that clients connect to.
+pub mod listener;
+/// One connection: what is allowed on it, and for how long.
+pub mod connection;
+/// The order of the layers, and nothing else.
+pub mod stack;
+pub mod route;
+pub mod limit;
+pub mod upstream;
+pub mod respond;
+pub mod telemetry;
+/// Health, readiness and metrics, on a thread of their own.
+pub mod admin;
+pub mod plan;
+/// What was found out about a request.
+pub mod facts;
+/// Where types are forgotten.
+pub mod seam;
+/// What crosses the seams.
+pub mod body;
+pub mod config;
+#[cfg(feature = "demo")]
+pub mod demo;

@@ -71,6 +71,21 @@ impl Ceilings {
         self
     }
 
+    /// The most bytes that URI and header block of a request may have together.
+    ///
+    /// The HTTP parser in front has limits, too. They must stand above this one and [`header_lines`](Self::header_lines),
+    /// or a request is refused before the layer sees it, and not as the layer would.
+    #[must_use]
+    pub const fn head(&self) -> u64 {
+        self.max_uri.saturating_add(self.max_header_block)
+    }
+
+    /// The most header lines that a request may have.
+    #[must_use]
+    pub const fn header_lines(&self) -> u64 {
+        self.max_header_count
+    }
+
     pub(crate) fn check<B: Body>(&self, request: &Request<B>) -> Result<(), TooLarge> {
         let headers = request.headers();
         within(Part::Uri, uri_length(request.uri()), self.max_uri)?;

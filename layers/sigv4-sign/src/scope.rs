@@ -26,7 +26,8 @@ impl ServiceName {
     }
 
     /// Whether the service follows the rules of S3: the path is encoded once and not normalised.
-    pub(crate) fn is_s3(&self) -> bool {
+    #[must_use]
+    pub fn is_s3(&self) -> bool {
         matches!(self.as_str(), "s3" | "s3express" | "s3-outposts" | "s3-object-lambda")
     }
 

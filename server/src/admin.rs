@@ -1,0 +1,103 @@
+mod probe;
+mod readiness;
+
+pub use probe::Probed;
+pub use readiness::{Readiness, Status};
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Json;
+use axum::Router;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use axum::response::IntoResponse;
+use axum::routing::get;
+use metrics::{Gauge, gauge, with_local_recorder};
+use tokio::net::TcpListener;
+use tokio::time::{MissedTickBehavior, interval};
+
+use crate::listener::Listeners;
+use crate::plan::Plan;
+
+/// What the handlers know.
+#[derive(Clone)]
+struct Known {
+    plan: Arc<Plan>,
+    probed: Arc<Probed>,
+    phase: Gauge,
+}
+
+/// Serves probes and scrapes, and looks at the replicas in the background.
+///
+/// Without a listener nobody asks, so nothing is probed; the metrics are still kept in bounds.
+pub async fn serve(plan: Arc<Plan>, listeners: Option<Listeners>) {
+    let probed = Arc::new(Probed::new(&plan));
+    let phase = with_local_recorder(&*plan.recorder, || gauge!("portcullis_drain_phase"));
+    let upkeep = upkeep(&plan);
+    let Some(section) = &plan.config.admin else {
+        return upkeep.await;
+    };
+    let every = section.probe_interval;
+    let known = Known { plan: plan.clone(), probed: probed.clone(), phase };
+    let router = Router::new()
+        .route("/livez", get(livez))
+        .route("/health", get(livez))
+        .route("/readyz", get(readyz))
+        .route("/ready", get(readyz))
+        .route("/metrics", get(metrics))
+        .with_state(known);
+    let answer = async {
+        for socket in listeners.into_iter().flat_map(|listeners| listeners.sockets) {
+            let served = match TcpListener::from_std(socket) {
+                Ok(socket) => axum::serve(socket, router.clone()).await,
+                Err(error) => Err(error),
+            };
+            if let Err(error) = served {
+                tracing::error!(%error, "the admin listener ended");
+            }
+        }
+    };
+    tokio::join!(answer, probed.watch(&plan, every), upkeep);
+}
+
+/// Histograms hold what was measured since the last scrape; without scrapes this empties them.
+async fn upkeep(plan: &Plan) {
+    let handle = plan.recorder.handle();
+    let mut every = interval(Duration::from_secs(5));
+    every.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        every.tick().await;
+        handle.run_upkeep();
+    }
+}
+
+/// The process runs: what restarts it must not look at anything else.
+async fn livez() -> impl IntoResponse {
+    #[derive(serde::Serialize)]
+    struct Alive {
+        status: &'static str,
+        version: &'static str,
+    }
+    (
+        [(CACHE_CONTROL, "no-store")],
+        Json(Alive { status: "alive", version: env!("CARGO_PKG_VERSION") }),
+    )
+}
+
+/// Whether new requests should come here. What is told was found out before: asking costs nothing.
+async fn readyz(State(known): State<Known>) -> impl IntoResponse {
+    let readiness = Readiness::new(known.plan.edge.drain.handle().phase(), &known.probed);
+    let status = match readiness.status() {
+        Status::Ready | Status::Degraded => StatusCode::OK,
+        Status::Unready | Status::Draining => StatusCode::SERVICE_UNAVAILABLE,
+    };
+    (status, [(CACHE_CONTROL, "no-store")], Json(readiness))
+}
+
+async fn metrics(State(known): State<Known>) -> impl IntoResponse {
+    known.phase.set(f64::from(known.plan.edge.drain.handle().phase() as u8));
+    let text = known.plan.recorder.handle().render();
+    ([(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text)
+}

@@ -1,0 +1,143 @@
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::config::{self, Problems};
+use crate::gateway::Gateway;
+use crate::lifecycle::Outcome;
+use crate::plan::Plan;
+use crate::telemetry::subscribe;
+
+/// A gateway of tower layers: checks tokens, signs for S3, injects headers, streams both ways.
+#[derive(Debug, Parser)]
+#[command(name = "portcullis", version, after_help = EXIT_CODES)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Serves what a configuration file asks for, until SIGTERM or SIGINT; a second one ends it at once
+    Run {
+        /// The configuration file, in TOML
+        #[arg(long, short, value_name = "FILE", env = "PORTCULLIS_CONFIG")]
+        config: PathBuf,
+    },
+    /// Says all that is wrong with a configuration file, and starts nothing
+    Check {
+        /// The configuration file, in TOML
+        #[arg(value_name = "FILE", env = "PORTCULLIS_CONFIG")]
+        config: PathBuf,
+    },
+    /// Starts a gateway with an S3 server, an event stream and a token issuer behind it, to try
+    #[cfg(feature = "demo")]
+    Demo(crate::demo::Options),
+}
+
+const EXIT_CODES: &str = "Exit codes:
+  0    stopped, and every request was answered to its last byte; or the file is right
+  1    could not start, or a thread died
+  2    the command line or the configuration file is wrong
+  3    stopped at the drain deadline, and requests were cut off
+  4    ended at once by a second signal";
+
+/// Does what the command line asks for.
+#[must_use]
+pub fn main() -> ExitCode {
+    let result = match Arguments::parse().command {
+        Command::Run { config } => run(&config),
+        Command::Check { config } => check(&config),
+        #[cfg(feature = "demo")]
+        Command::Demo(options) => demo(&options),
+    };
+    result.unwrap_or_else(|failure| {
+        #[expect(clippy::print_stderr, reason = "there may be no log yet")]
+        let code = match failure {
+            Failure::Config(problems) => {
+                eprintln!("{problems}");
+                2
+            }
+            Failure::Start(error) => {
+                eprintln!("portcullis: {error}");
+                1
+            }
+        };
+        ExitCode::from(code)
+    })
+}
+
+enum Failure {
+    Config(Problems),
+    Start(io::Error),
+}
+
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Self {
+        Self::Start(error)
+    }
+}
+
+fn plan(file: &Path) -> Result<Plan, Failure> {
+    let (config, text) = config::load(file).map_err(Failure::Config)?;
+    Plan::new(config).map_err(|found| Failure::Config(Problems::new(file, &text, found)))
+}
+
+fn check(file: &Path) -> Result<ExitCode, Failure> {
+    plan(file)?;
+    #[expect(clippy::print_stdout, reason = "the answer")]
+    {
+        println!("{}: right", file.display());
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn run(file: &Path) -> Result<ExitCode, Failure> {
+    let plan = plan(file)?;
+    subscribe(&plan.config.log).map_err(io::Error::other)?;
+    let mut gateway = Gateway::start(plan)?;
+    for address in gateway.addresses() {
+        tracing::info!(%address, "listening");
+    }
+    if let Some(address) = gateway.admin() {
+        tracing::info!(%address, "admin listening");
+    }
+    Ok(runtime()?.block_on(until_stopped(&mut gateway))?)
+}
+
+#[cfg(feature = "demo")]
+fn demo(options: &crate::demo::Options) -> Result<ExitCode, Failure> {
+    let runtime = runtime()?;
+    let mut demo = runtime.block_on(crate::demo::start(options))?;
+    #[expect(clippy::print_stdout, reason = "the demo shows itself")]
+    {
+        println!("{demo}");
+    }
+    Ok(runtime.block_on(until_stopped(demo.gateway()))?)
+}
+
+async fn until_stopped(gateway: &mut Gateway) -> io::Result<ExitCode> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let outcome = loop {
+        tokio::select! {
+            outcome = gateway.stopped() => break outcome,
+            _ = terminate.recv() => gateway.stop(),
+            _ = interrupt.recv() => gateway.stop(),
+        }
+    };
+    Ok(ExitCode::from(match outcome {
+        Outcome::Drained => 0,
+        Outcome::Cut(_) => 3,
+        Outcome::Forced => 4,
+        _ => 1,
+    }))
+}
+
+/// For signals, and for what the demo runs beside the gateway.
+fn runtime() -> io::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_current_thread().enable_all().build()
+}

@@ -1,0 +1,188 @@
+mod client_body;
+mod pace;
+
+use std::error::Error as StdError;
+use std::net::SocketAddr;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use http::Request;
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto;
+use portcullis_drain::Phase;
+use portcullis_held_body::HeldBody;
+use portcullis_request_guard::Ceilings;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep_until};
+use tower::Service;
+
+use crate::config::ClientTimeouts;
+use crate::facts::Peer;
+use crate::seam::Edge;
+use crate::worker::draining;
+
+use self::client_body::ClientBody;
+use self::pace::{Due, Pace, Paced};
+
+/// What all connections of a worker have in common.
+#[derive(Clone, Debug)]
+pub struct Connections {
+    protocol: auto::Builder<TokioExecutor>,
+    stack: Arc<ArcSwap<Edge>>,
+    phase: watch::Receiver<Phase>,
+}
+
+/// How a connection ended that did not end well: a label of the connection errors.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum Ending {
+    /// TLS was not agreed on.
+    Handshake,
+    /// TLS took too long.
+    HandshakeTimeout,
+    /// What was sent is no HTTP.
+    NotHttp,
+    /// The head of a request is larger than is read at all.
+    HeadTooLarge,
+    /// The head of a request took too long.
+    RequestHeaderTimeout,
+    /// The client took nothing of a response for too long.
+    SendTimeout,
+    /// The client left in the middle of a request.
+    Incomplete,
+    /// The connection broke.
+    Broken,
+}
+
+impl Ending {
+    /// The name in logs and metrics.
+    #[must_use]
+    pub const fn reason(self) -> &'static str {
+        match self {
+            Self::Handshake => "tls_handshake",
+            Self::HandshakeTimeout => "tls_handshake_timeout",
+            Self::NotHttp => "not_http",
+            Self::HeadTooLarge => "head_too_large",
+            Self::RequestHeaderTimeout => "request_header_timeout",
+            Self::SendTimeout => "send_timeout",
+            Self::Incomplete => "incomplete_request",
+            Self::Broken => "broken",
+        }
+    }
+
+    /// Whether what the client sent never became a request, and was answered without the stack.
+    #[must_use]
+    pub const fn is_refusal(self) -> bool {
+        matches!(self, Self::NotHttp | Self::HeadTooLarge | Self::RequestHeaderTimeout)
+    }
+
+    fn of(error: &(dyn StdError + 'static)) -> Self {
+        match crate::body::find::<hyper::Error>(error) {
+            Some(error) if error.is_parse_too_large() => Self::HeadTooLarge,
+            Some(error) if error.is_parse() => Self::NotHttp,
+            Some(error) if error.is_incomplete_message() => Self::Incomplete,
+            _ => Self::Broken,
+        }
+    }
+}
+
+impl Connections {
+    /// Serves what `stack` holds at the time of each request, until the gateway drains.
+    #[must_use]
+    pub fn new(
+        stack: Arc<ArcSwap<Edge>>,
+        ceilings: &Ceilings,
+        phase: watch::Receiver<Phase>,
+    ) -> Self {
+        Self { protocol: protocol(ceilings), stack, phase }
+    }
+
+    /// Serves one connection to its end.
+    ///
+    /// # Errors
+    ///
+    /// How it ended, if not well.
+    pub async fn serve<I>(
+        mut self,
+        io: I,
+        peer: SocketAddr,
+        timeouts: ClientTimeouts,
+    ) -> Result<(), Ending>
+    where
+        I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let pace = Arc::new(Pace::new(timeouts));
+        let service = {
+            let (pace, stack) = (pace.clone(), self.stack);
+            service_fn(move |mut request: Request<Incoming>| {
+                let busy = pace.busy();
+                request.extensions_mut().insert(Peer(peer));
+                let request = ClientBody::of(request, timeouts.request_body);
+                // Looked up anew for each request, so that a new stack reaches old connections.
+                let answer = Edge::clone(&stack.load()).call(request);
+                async move {
+                    Ok::<_, std::convert::Infallible>(match answer.await {
+                        Ok(response) => response.map(|body| HeldBody::new(body, busy)),
+                        Err(never) => match never {},
+                    })
+                }
+            })
+        };
+        let io = TokioIo::new(Paced::new(io, pace.clone()));
+        let mut connection = pin!(self.protocol.serve_connection(io, service));
+        let mut timer = pin!(sleep_until(pace.next_look(Instant::now())));
+        let mut told = false;
+        loop {
+            tokio::select! {
+                biased;
+                ended = connection.as_mut() => {
+                    return ended.map_err(|error| Ending::of(&*error));
+                }
+                () = timer.as_mut() => match pace.due(Instant::now()) {
+                    Due::Nothing => timer.as_mut().reset(pace.next_look(Instant::now())),
+                    Due::Close if told => return Ok(()),
+                    Due::Close => {
+                        told = true;
+                        connection.as_mut().graceful_shutdown();
+                        timer.as_mut().reset(Instant::now() + GOODBYE);
+                    }
+                    Due::Cut(ending) => return Err(ending),
+                },
+                () = draining(&mut self.phase), if !told => {
+                    told = true;
+                    connection.as_mut().graceful_shutdown();
+                }
+            }
+        }
+    }
+}
+
+/// Strict where hyper can be, and wider than the stack's own limits, so that these are the ones to
+/// speak: what the stack refuses is answered in words, logged and counted.
+fn protocol(ceilings: &Ceilings) -> auto::Builder<TokioExecutor> {
+    let head = usize::try_from(ceilings.head().saturating_mul(2)).unwrap_or(usize::MAX);
+    let lines = usize::try_from(ceilings.header_lines().saturating_mul(2)).unwrap_or(usize::MAX);
+    let mut builder = auto::Builder::new(TokioExecutor::new());
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        // Pace has one timer for a whole connection; hyper's would be armed for each request.
+        .header_read_timeout(None)
+        .max_headers(lines.clamp(100, 10_000))
+        .max_buf_size(head.max(400 << 10));
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .max_header_list_size(u32::try_from(head.max(64 << 10)).unwrap_or(u32::MAX))
+        .max_concurrent_streams(256)
+        .keep_alive_interval(Some(Duration::from_secs(30)));
+    builder
+}
+
+/// What an idle client has to close its side after it was told to.
+const GOODBYE: Duration = Duration::from_secs(5);

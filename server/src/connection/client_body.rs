@@ -1,0 +1,88 @@
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::Request;
+use http::header::EXPECT;
+use http_body_util::BodyExt;
+use hyper::body::{Body as HttpBody, Frame, Incoming, SizeHint};
+use tokio::time::timeout;
+
+use crate::body::{Body, Error, Side};
+use crate::limit::Idle;
+
+/// What a client sends, as it comes: it may not be idle for too long.
+///
+/// When it is dropped before its end, because the request was refused or answered early, the rest is
+/// read and thrown away for a while: a connection that closes on unread bytes is reset, and the
+/// client could lose the answer with it.
+#[derive(Debug)]
+pub(super) struct ClientBody {
+    /// None once it is dropped or has failed.
+    inner: Option<Incoming>,
+    idle: Idle,
+    /// The client waits to be told to go on, so there is nothing on its way that must be read.
+    waits: bool,
+}
+
+impl ClientBody {
+    pub(super) fn of(request: Request<Incoming>, idle: Duration) -> Request<Body> {
+        if request.body().is_end_stream() {
+            return request.map(|_| Body::empty());
+        }
+        let waits = request.headers().contains_key(EXPECT);
+        request.map(|body| Body::new(Self { inner: Some(body), idle: Idle::new(idle), waits }))
+    }
+}
+
+impl HttpBody for ClientBody {
+    type Data = Bytes;
+    type Error = Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+        let this = &mut *self;
+        let Some(inner) = &mut this.inner else {
+            return Poll::Ready(None);
+        };
+        this.waits = false; // asked for, it comes
+        let polled = Pin::new(inner).poll_frame(cx);
+        if this.idle.is_over(&polled, cx) {
+            this.inner = None;
+            return Poll::Ready(Some(Err(Error::bare(Side::ClientTimeout))));
+        }
+        polled.map(|frame| {
+            if let Some(Err(_)) | None = frame {
+                this.inner = None;
+            }
+            frame.map(|frame| frame.map_err(|error| Error::new(Side::Client, error)))
+        })
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.inner.as_ref().is_none_or(HttpBody::is_end_stream)
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.inner.as_ref().map_or_else(|| SizeHint::with_exact(0), HttpBody::size_hint)
+    }
+}
+
+impl Drop for ClientBody {
+    fn drop(&mut self) {
+        let rest = self.inner.take().filter(|rest| !self.waits && !rest.is_end_stream());
+        // Without a runtime the gateway is gone, and nobody reads an answer any more.
+        if let (Some(mut rest), Ok(runtime)) = (rest, tokio::runtime::Handle::try_current()) {
+            runtime.spawn(timeout(
+                LINGER,
+                async move { while let Some(Ok(_)) = rest.frame().await {} },
+            ));
+        }
+    }
+}
+
+/// How long the rest of a body is read that nobody wants.
+const LINGER: Duration = Duration::from_secs(5);

@@ -1,0 +1,271 @@
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::Instant;
+
+use crate::config::ClientTimeouts;
+
+use super::Ending;
+
+/// What a connection waits for, and since when.
+///
+/// One timer for each connection looks at it now and then, instead of one that is armed and disarmed
+/// for each request. All of it is written and read by tasks of one thread: the atomics are there for
+/// `Sync`, not for order.
+#[derive(Debug)]
+pub(super) struct Pace {
+    timeouts: ClientTimeouts,
+    opened: Instant,
+    in_flight: AtomicUsize,
+    /// Whether there has been a request.
+    served: AtomicBool,
+    /// When the last response ended.
+    idle: Moment,
+    /// When the first byte of a head came that is not complete yet.
+    head: Moment,
+    /// When the client stopped taking what it is sent.
+    blocked: Moment,
+}
+
+/// Milliseconds since the connection was opened, plus one; zero is never.
+#[derive(Debug, Default)]
+struct Moment(AtomicU64);
+
+/// What the timer is to do.
+#[derive(Debug, Eq, PartialEq)]
+pub(super) enum Due {
+    /// Look again later.
+    Nothing,
+    /// Nobody needs the connection: it closes as the protocol has it.
+    Close,
+    /// It took too long.
+    Cut(Ending),
+}
+
+impl Pace {
+    pub(super) fn new(timeouts: ClientTimeouts) -> Self {
+        Self {
+            timeouts,
+            opened: Instant::now(),
+            in_flight: AtomicUsize::new(0),
+            served: AtomicBool::new(false),
+            idle: Moment::default(),
+            head: Moment::default(),
+            blocked: Moment::default(),
+        }
+    }
+
+    /// A request has come; it lasts until the guard is dropped.
+    pub(super) fn busy(self: &Arc<Self>) -> Busy {
+        self.head.0.store(0, Relaxed);
+        self.served.store(true, Relaxed);
+        self.in_flight.fetch_add(1, Relaxed);
+        Busy(self.clone())
+    }
+
+    /// What is to be done now.
+    pub(super) fn due(&self, now: Instant) -> Due {
+        match self.deadline() {
+            Some((deadline, due)) if deadline <= now => due,
+            _ => Due::Nothing,
+        }
+    }
+
+    /// When to look again: at the deadline there is, or before one that begins now could pass.
+    pub(super) fn next_look(&self, now: Instant) -> Instant {
+        let ClientTimeouts { request_header, send, keep_alive, .. } = self.timeouts;
+        let soon = now + request_header.min(send).min(keep_alive);
+        self.deadline().map_or(soon, |(deadline, _)| deadline.min(soon))
+    }
+
+    fn deadline(&self) -> Option<(Instant, Due)> {
+        if let Some(since) = self.blocked.get(self.opened) {
+            return Some((since + self.timeouts.send, Due::Cut(Ending::SendTimeout)));
+        }
+        if self.in_flight.load(Relaxed) > 0 {
+            return None;
+        }
+        if let Some(since) = self.head.get(self.opened) {
+            let cut = Due::Cut(Ending::RequestHeaderTimeout);
+            return Some((since + self.timeouts.request_header, cut));
+        }
+        Some(match self.idle.get(self.opened) {
+            Some(since) => (since + self.timeouts.keep_alive, Due::Close),
+            None => (self.opened + self.timeouts.keep_alive, Due::Close),
+        })
+    }
+
+    fn received(&self) {
+        // On HTTP/2 bytes between two requests are mostly not the head of one, but then the stream that
+        // begins is there at once.
+        if self.in_flight.load(Relaxed) == 0 {
+            self.head.begin(self.opened);
+        }
+    }
+
+    fn written(&self, blocked: bool) {
+        if blocked {
+            self.blocked.begin(self.opened);
+        } else {
+            self.blocked.0.store(0, Relaxed);
+        }
+    }
+}
+
+impl Moment {
+    fn get(&self, opened: Instant) -> Option<Instant> {
+        let since = self.0.load(Relaxed).checked_sub(1)?;
+        Some(opened + Duration::from_millis(since))
+    }
+
+    fn set(&self, opened: Instant) {
+        let since = u64::try_from(opened.elapsed().as_millis()).unwrap_or(u64::MAX - 1);
+        self.0.store(since + 1, Relaxed);
+    }
+
+    fn begin(&self, opened: Instant) {
+        if self.0.load(Relaxed) == 0 {
+            self.set(opened);
+        }
+    }
+}
+
+/// A request that is not answered to the last byte yet.
+#[derive(Debug)]
+pub(super) struct Busy(Arc<Pace>);
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        self.0.in_flight.fetch_sub(1, Relaxed);
+        self.0.idle.set(self.0.opened);
+    }
+}
+
+/// A socket whose reads and writes are seen by a [`Pace`].
+#[derive(Debug)]
+pub(super) struct Paced<I> {
+    inner: I,
+    pace: Arc<Pace>,
+}
+
+impl<I> Paced<I> {
+    pub(super) const fn new(inner: I, pace: Arc<Pace>) -> Self {
+        Self { inner, pace }
+    }
+}
+
+impl<I: AsyncRead + Unpin> AsyncRead for Paced<I> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buf.filled().len();
+        let polled = Pin::new(&mut self.inner).poll_read(cx, buf);
+        if buf.filled().len() > before {
+            self.pace.received();
+        }
+        polled
+    }
+}
+
+impl<I: AsyncWrite + Unpin> AsyncWrite for Paced<I> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let polled = Pin::new(&mut self.inner).poll_write(cx, buf);
+        self.pace.written(polled.is_pending());
+        polled
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let polled = Pin::new(&mut self.inner).poll_write_vectored(cx, bufs);
+        self.pace.written(polled.is_pending());
+        polled
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.inner.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let polled = Pin::new(&mut self.inner).poll_flush(cx);
+        self.pace.written(polled.is_pending());
+        polled
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner).poll_shutdown(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::time::advance;
+
+    use super::*;
+
+    fn pace() -> Arc<Pace> {
+        Arc::new(Pace::new(ClientTimeouts::default()))
+    }
+
+    async fn after(pace: &Pace, seconds: u64) -> Due {
+        advance(Duration::from_secs(seconds)).await;
+        pace.due(Instant::now())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_head_that_does_not_end_is_cut() {
+        let pace = pace();
+        pace.received();
+
+        assert_eq!(after(&pace, 29).await, Due::Nothing);
+        pace.received(); // a byte now and then does not help
+        assert_eq!(after(&pace, 1).await, Due::Cut(Ending::RequestHeaderTimeout));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_idle_connection_closes_and_a_busy_one_does_not() {
+        let pace = pace();
+        pace.received();
+        let busy = pace.busy();
+        assert_eq!(after(&pace, 1000).await, Due::Nothing);
+
+        drop(busy);
+        assert_eq!(after(&pace, 74).await, Due::Nothing);
+        assert_eq!(after(&pace, 1).await, Due::Close);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_takes_nothing_is_cut_even_with_a_request_in_flight() {
+        let pace = pace();
+        let _busy = pace.busy();
+        pace.written(true);
+
+        assert_eq!(after(&pace, 59).await, Due::Nothing);
+        pace.written(false);
+        pace.written(true);
+        assert_eq!(after(&pace, 59).await, Due::Nothing);
+        assert_eq!(after(&pace, 1).await, Due::Cut(Ending::SendTimeout));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_deadline_that_begins_after_a_look_is_met_by_the_next() {
+        let pace = pace();
+        let look = pace.next_look(Instant::now());
+        pace.received();
+
+        assert!(look <= Instant::now() + Duration::from_secs(30));
+    }
+}

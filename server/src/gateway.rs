@@ -1,0 +1,255 @@
+use std::future::pending;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+
+use portcullis_drain::{DrainHandle, Report};
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::{Instant, timeout_at};
+
+use crate::admin;
+use crate::lifecycle::{Action, Event, Outcome, State};
+use crate::listener::{self, Listeners, Lock};
+use crate::plan::Plan;
+use crate::worker::{self, Door};
+
+/// A running gateway. It goes on when this is dropped; [`Gateway::stop`] ends it.
+#[derive(Debug)]
+pub struct Gateway {
+    addresses: Vec<SocketAddr>,
+    admin: Option<SocketAddr>,
+    drain: DrainHandle,
+    events: mpsc::UnboundedSender<Event>,
+    stopped: oneshot::Receiver<Outcome>,
+}
+
+impl Gateway {
+    /// Binds the sockets of a plan and starts its threads: one for each worker, and one for the admin
+    /// listener, the probes and the end.
+    ///
+    /// # Errors
+    ///
+    /// When a socket cannot be bound or a thread cannot be had. The message names the address.
+    pub fn start(plan: Plan) -> io::Result<Self> {
+        let plan = Arc::new(plan);
+        let workers = plan.config.workers.map_or_else(cores, usize::from);
+        let named = |address: SocketAddr| {
+            move |error: io::Error| {
+                io::Error::new(error.kind(), format!("cannot listen on {address}: {error}"))
+            }
+        };
+        let mut listeners = Vec::new();
+        for listener in &plan.config.listeners {
+            let address = listener.address;
+            listeners.push(listener::bind(address, workers).map_err(named(address))?);
+        }
+        let admin = match &plan.config.admin {
+            Some(admin) => Some(listener::bind(admin.address, 1).map_err(named(admin.address))?),
+            None => None,
+        };
+
+        let addresses = listeners.iter().map(|listener| listener.address).collect();
+        let admin_address = admin.as_ref().map(|admin| admin.address);
+        let drain = plan.edge.drain.handle();
+        let (events, received) = mpsc::unbounded_channel();
+        let (stopping, stopped) = oneshot::channel();
+        let life =
+            Life { plan, workers, events: events.clone(), threads: Vec::new(), locks: Vec::new() };
+        spawn("admin", move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+            let outcome = runtime.block_on(life.live(listeners, admin, received));
+            // Whoever started the gateway may have lost interest.
+            let _ = stopping.send(outcome);
+            Ok(())
+        })?;
+        Ok(Self { addresses, admin: admin_address, drain, events, stopped })
+    }
+
+    /// The address of each listener, in the order of the configuration, with its real port.
+    #[must_use]
+    pub fn addresses(&self) -> &[SocketAddr] {
+        &self.addresses
+    }
+
+    /// The address of the admin listener.
+    #[must_use]
+    pub const fn admin(&self) -> Option<SocketAddr> {
+        self.admin
+    }
+
+    /// Looks at the drain; to start it, see [`Gateway::stop`].
+    #[must_use]
+    pub const fn drain(&self) -> &DrainHandle {
+        &self.drain
+    }
+
+    /// Ends the gateway: gently when it is called first, at once when it is called again.
+    pub fn stop(&self) {
+        // A gateway that has ended has nothing left to end.
+        let _ = self.events.send(Event::Signal);
+    }
+
+    /// Waits for the end.
+    pub async fn stopped(&mut self) -> Outcome {
+        (&mut self.stopped).await.unwrap_or(Outcome::Broken)
+    }
+}
+
+/// What the thread that outlives all others knows.
+struct Life {
+    plan: Arc<Plan>,
+    workers: usize,
+    events: mpsc::UnboundedSender<Event>,
+    threads: Vec<JoinHandle<()>>,
+    /// Kept to the end: nobody else has the addresses before.
+    locks: Vec<Lock>,
+}
+
+impl Life {
+    async fn live(
+        mut self,
+        listeners: Vec<Listeners>,
+        admin: Option<Listeners>,
+        mut events: mpsc::UnboundedReceiver<Event>,
+    ) -> Outcome {
+        let drain = self.plan.edge.drain.handle();
+        let (cut, cuts) = watch::channel(false);
+        let mut listeners = Some(listeners);
+        let mut drained = None;
+        let mut signalled = Instant::now();
+        let admin = tokio::spawn(admin::serve(self.plan.clone(), admin));
+
+        let mut state = State::Initializing;
+        let mut event = Event::Bound;
+        let outcome = loop {
+            let (next, action) = state.next(event);
+            tracing::debug!(from = ?state, ?event, to = ?next, "lifecycle");
+            state = next;
+            match action {
+                Action::Wait => {}
+                Action::Start => {
+                    let started = self.start_workers(listeners.take().unwrap_or_default(), &cuts);
+                    let event = if started.is_ok() { Event::Serving } else { Event::ThreadDied };
+                    // The receiver is right here.
+                    let _ = self.events.send(event);
+                }
+                Action::Drain => {
+                    signalled = Instant::now();
+                    tracing::info!(in_flight = drain.in_flight(), "draining");
+                    let (drain, events) = (drain.clone(), self.events.clone());
+                    drained = Some(tokio::spawn(async move {
+                        let report = drain.drain().await;
+                        let _ = events.send(Event::Drained(report.cut().len()));
+                        report
+                    }));
+                }
+                Action::End => {}
+            }
+            if let State::Stopped(outcome) = state {
+                break outcome;
+            }
+            event = match events.recv().await {
+                Some(event) => event,
+                None => pending().await, // we hold a sender
+            };
+        };
+
+        if let (Outcome::Cut(_) | Outcome::Drained, Some(report)) = (outcome, drained) {
+            tell(report.await.ok());
+        }
+        // What is answered may still be on its way out; beyond the deadline it is not waited for.
+        let deadline = signalled + self.plan.config.drain.deadline();
+        let gently = outcome == Outcome::Drained;
+        self.end_workers(&drain, &cut, gently.then_some(deadline)).await;
+        admin.abort();
+        tracing::info!(?outcome, "stopped");
+        outcome
+    }
+
+    fn start_workers(
+        &mut self,
+        listeners: Vec<Listeners>,
+        cuts: &watch::Receiver<bool>,
+    ) -> io::Result<()> {
+        let mut doors: Vec<Vec<Door>> = (0..self.workers).map(|_| Vec::new()).collect();
+        let sections = self.plan.config.listeners.iter().zip(&self.plan.tls);
+        for (listener, (section, tls)) in listeners.into_iter().zip(sections) {
+            for (doors, socket) in doors.iter_mut().zip(listener.sockets) {
+                doors.push(Door {
+                    socket,
+                    tls: tls.clone().map(Into::into),
+                    timeouts: section.timeouts,
+                });
+            }
+            self.locks.push(listener.lock);
+        }
+        for (index, doors) in doors.into_iter().enumerate() {
+            let (plan, cuts, events) = (self.plan.clone(), cuts.clone(), self.events.clone());
+            self.threads.push(spawn(&format!("worker-{index}"), move || {
+                // Dropped last, by a panic if need be: a worker that ends early ends the gateway.
+                let _death = Death(events);
+                worker::run(&plan, doors, cuts)
+            })?);
+        }
+        tracing::info!(workers = self.workers, "serving");
+        Ok(())
+    }
+
+    /// Waits for the workers until the deadline, and no longer.
+    async fn end_workers(
+        &mut self,
+        drain: &DrainHandle,
+        cut: &watch::Sender<bool>,
+        deadline: Option<Instant>,
+    ) {
+        let threads = std::mem::take(&mut self.threads);
+        let mut joined = tokio::task::spawn_blocking(|| {
+            // A thread that panicked has been counted as one that died.
+            threads.into_iter().for_each(|thread| drop(thread.join()));
+        });
+        if let Some(deadline) = deadline
+            && timeout_at(deadline, &mut joined).await.is_ok()
+        {
+            return;
+        }
+        drain.force();
+        let _ = cut.send(true);
+        let _ = joined.await;
+    }
+}
+
+/// Says that a worker has ended.
+struct Death(mpsc::UnboundedSender<Event>);
+
+impl Drop for Death {
+    fn drop(&mut self) {
+        // After a drain this changes nothing any more.
+        let _ = self.0.send(Event::ThreadDied);
+    }
+}
+
+fn tell(report: Option<Report>) {
+    let Some(report) = report else { return };
+    for cut in report.cut() {
+        let age = cut.age().as_secs_f64();
+        tracing::warn!(method = %cut.method(), path = cut.path(), age, "cut off at the deadline");
+    }
+    tracing::info!(completed = report.completed(), cut = report.cut().len(), "drained");
+}
+
+fn spawn(
+    name: &str,
+    run: impl FnOnce() -> io::Result<()> + Send + 'static,
+) -> io::Result<JoinHandle<()>> {
+    let report = move || {
+        if let Err(error) = run() {
+            tracing::error!(%error, "a thread ended");
+        }
+    };
+    thread::Builder::new().name(name.to_owned()).spawn(report)
+}
+
+fn cores() -> usize {
+    thread::available_parallelism().map_or(1, usize::from)
+}

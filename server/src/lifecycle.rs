@@ -1,0 +1,149 @@
+/// Where a gateway is in its life.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum State {
+    /// The plan is made; nothing runs.
+    Initializing,
+    /// Sockets are bound, threads begin.
+    Starting,
+    /// All workers serve.
+    Running,
+    /// It stops as soon as nothing is in flight, or at the deadline.
+    Draining,
+    /// For good.
+    Stopped(Outcome),
+}
+
+/// How a gateway ended.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum Outcome {
+    /// Every request was answered to its last byte.
+    Drained,
+    /// The deadline passed, and this many requests were cut off.
+    Cut(usize),
+    /// A second signal ended it at once.
+    Forced,
+    /// A thread died.
+    Broken,
+}
+
+/// What happens to a gateway.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum Event {
+    /// The sockets are bound.
+    Bound,
+    /// All workers serve.
+    Serving,
+    /// Somebody wants it to stop.
+    Signal,
+    /// The drain is over, and this many requests were cut off.
+    Drained(usize),
+    /// A thread died that should not have.
+    ThreadDied,
+}
+
+/// What is to be done about it.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum Action {
+    /// Nothing.
+    Wait,
+    /// Start the workers.
+    Start,
+    /// Begin to drain.
+    Drain,
+    /// End at once.
+    End,
+}
+
+impl State {
+    /// What follows from an event: the only place where a gateway's life is decided.
+    #[must_use]
+    pub const fn next(self, event: Event) -> (Self, Action) {
+        match (self, event) {
+            // First, so that nothing can wake what has stopped.
+            (Self::Stopped(_), _) => (self, Action::Wait),
+            (_, Event::ThreadDied) => (Self::Stopped(Outcome::Broken), Action::End),
+            (Self::Initializing, Event::Bound) => (Self::Starting, Action::Start),
+            (Self::Starting, Event::Serving) => (Self::Running, Action::Wait),
+            (Self::Running, Event::Signal) => (Self::Draining, Action::Drain),
+            (Self::Draining, Event::Drained(0)) => (Self::Stopped(Outcome::Drained), Action::End),
+            (Self::Draining, Event::Drained(cut)) => {
+                (Self::Stopped(Outcome::Cut(cut)), Action::End)
+            }
+            (_, Event::Signal) => (Self::Stopped(Outcome::Forced), Action::End),
+            (_, Event::Bound | Event::Serving | Event::Drained(_)) => (self, Action::Wait),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn live(events: &[Event]) -> State {
+        events.iter().fold(State::Initializing, |state, event| state.next(*event).0)
+    }
+
+    #[test]
+    fn a_signal_drains_and_the_drain_ends_it() {
+        let running = [Event::Bound, Event::Serving];
+        assert_eq!(live(&running), State::Running);
+        assert_eq!(State::Running.next(Event::Signal), (State::Draining, Action::Drain));
+        assert_eq!(
+            State::Draining.next(Event::Drained(0)),
+            (State::Stopped(Outcome::Drained), Action::End)
+        );
+        assert_eq!(
+            State::Draining.next(Event::Drained(2)),
+            (State::Stopped(Outcome::Cut(2)), Action::End)
+        );
+    }
+
+    #[test]
+    fn a_second_signal_or_one_before_it_serves_ends_it_at_once() {
+        for state in [State::Initializing, State::Starting, State::Draining] {
+            assert_eq!(state.next(Event::Signal), (State::Stopped(Outcome::Forced), Action::End));
+        }
+    }
+
+    #[test]
+    fn a_dead_thread_ends_it_whatever_it_does() {
+        for state in [State::Starting, State::Running, State::Draining] {
+            assert_eq!(
+                state.next(Event::ThreadDied),
+                (State::Stopped(Outcome::Broken), Action::End)
+            );
+        }
+    }
+
+    fn event() -> impl Strategy<Value = Event> {
+        prop_oneof![
+            Just(Event::Bound),
+            Just(Event::Serving),
+            Just(Event::Signal),
+            (0..3_usize).prop_map(Event::Drained),
+            Just(Event::ThreadDied),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn what_has_stopped_stays_stopped_and_every_end_acts(events in proptest::collection::vec(event(), 0..12)) {
+            let mut state = State::Initializing;
+            for event in events {
+                let (next, action) = state.next(event);
+                if let State::Stopped(_) = state {
+                    prop_assert_eq!((next, action), (state, Action::Wait));
+                } else {
+                    prop_assert_eq!(matches!(next, State::Stopped(_)), action == Action::End);
+                }
+                state = next;
+            }
+        }
+    }
+}

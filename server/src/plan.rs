@@ -1,0 +1,333 @@
+//! A configuration that makes sense, and all that is built of it once.
+//!
+//! To check a file is to make its plan: `check`, start and reload cannot disagree.
+
+mod auth;
+mod signing;
+mod tls;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use metrics_exporter_prometheus::PrometheusRecorder;
+use portcullis_drain::DrainLayer;
+use portcullis_header_inject::HeaderInjectLayer;
+use portcullis_host_strip::{HopByHopLayer, HostPolicy, HostStripLayer};
+use portcullis_jwt_auth::JwtAuthLayer;
+use portcullis_request_guard::RequestGuardLayer;
+use portcullis_sigv4_sign::SigV4SignLayer;
+use toml::Spanned;
+use tracing_subscriber::EnvFilter;
+
+use crate::config::{self, Config, Pool, Problem, UpstreamTimeouts};
+use crate::facts::Voice;
+use crate::limit::DeadlineLayer;
+use crate::route::{Conflict, Rule, Table};
+use crate::telemetry::{Meters, ReplicaMeters, RouteMeters, recorder};
+use crate::upstream::{Connect, Target, client_config};
+
+/// All that a configuration asks for, built once and shared by the workers.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Plan {
+    /// The configuration itself.
+    pub config: Config,
+    /// The TLS of each listener, in their order.
+    pub tls: Vec<Option<Arc<rustls::ServerConfig>>>,
+    /// In front of all routes.
+    pub edge: EdgePlan,
+    /// Each upstream by its name.
+    pub upstreams: BTreeMap<String, UpstreamPlan>,
+    /// Which request is for which route.
+    pub table: Arc<Table>,
+    /// The routes, in the order of the table's rules.
+    pub routes: Vec<RoutePlan>,
+    /// Where everything is counted.
+    pub recorder: Arc<PrometheusRecorder>,
+    /// The gateway's own counts.
+    pub meters: Arc<Meters>,
+}
+
+/// The layers in front of all routes.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct EdgePlan {
+    /// Counts what is in flight.
+    pub drain: DrainLayer,
+    /// Takes off what is for one hop only.
+    pub hop_by_hop: HopByHopLayer,
+    /// Bounds what anyone may send.
+    pub request_guard: RequestGuardLayer,
+}
+
+/// One upstream.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct UpstreamPlan {
+    /// Its replicas.
+    pub replicas: Vec<ReplicaPlan>,
+    /// The language of refusals of the routes that lead here.
+    pub voice: Voice,
+}
+
+/// One replica, with the layers that belong to it alone.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct ReplicaPlan {
+    /// How it is addressed.
+    pub target: Arc<Target>,
+    /// How it is connected to.
+    pub connect: Arc<Connect>,
+    /// The `Host` that it sees.
+    pub host: HostStripLayer,
+    /// Signs, if it wants that.
+    pub signer: Option<SigV4SignLayer>,
+    /// How many connections are kept.
+    pub pool: Pool,
+    /// How long it may take.
+    pub timeouts: UpstreamTimeouts,
+}
+
+/// The layers of one route.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct RoutePlan {
+    /// Its name, and what is counted of it.
+    pub meters: Arc<RouteMeters>,
+    /// The name of its upstream.
+    pub upstream: String,
+    /// The language of refusals.
+    pub voice: Voice,
+    /// Whether the matched path is taken off.
+    pub strip_prefix: bool,
+    /// The most that a request may take.
+    pub deadline: DeadlineLayer,
+    /// Who is let through; everybody if `None`.
+    pub auth: Option<JwtAuthLayer>,
+    /// What is set and removed.
+    pub header_inject: HeaderInjectLayer,
+}
+
+impl Plan {
+    /// Builds everything that a configuration asks for, short of binding a socket.
+    ///
+    /// # Errors
+    ///
+    /// All that is wrong, not only the first of it.
+    pub fn new(config: Config) -> Result<Self, Vec<Problem>> {
+        let mut problems = Vec::new();
+        let recorder = recorder();
+        let meters = Arc::new(Meters::new(&recorder));
+
+        check_listeners(&config, &mut problems);
+        let tls = tls::listeners(&config, &mut problems);
+        let upstreams = upstreams(&config, &recorder, &mut problems);
+        let (table, routes) = routes(&config, &upstreams, &recorder, &mut problems);
+        let (edge, Some(table), true) = (edge(&config), table, problems.is_empty()) else {
+            return Err(problems);
+        };
+        Ok(Self { tls, edge, upstreams, table, routes, recorder, meters, config })
+    }
+}
+
+fn edge(config: &Config) -> EdgePlan {
+    EdgePlan {
+        drain: DrainLayer::new(config.drain.clone()),
+        hop_by_hop: HopByHopLayer::new(config.hop_by_hop.clone()),
+        request_guard: RequestGuardLayer::new(config.request_guard.clone()),
+    }
+}
+
+fn check_listeners(config: &Config, problems: &mut Vec<Problem>) {
+    if config.listeners.is_empty() {
+        problems.push(Problem::new("listener", None, "no `[[listener]]`, so nobody could connect"));
+    }
+    let addresses = config.listeners.iter().map(|listener| listener.address);
+    let mut seen: BTreeSet<_> = config.admin.iter().map(|admin| admin.address).collect();
+    for (index, address) in addresses.enumerate() {
+        if address.port() != 0 && !seen.insert(address) {
+            let key = format!("listener[{index}].address");
+            problems.push(Problem::new(
+                key,
+                None,
+                format!("{address} is taken by another listener"),
+            ));
+        }
+    }
+    if let Some(level) = &config.log.level
+        && let Err(error) = EnvFilter::builder().parse(level.get_ref())
+    {
+        let message =
+            format!("{error}; a filter like \"info\" or \"info,portcullis=debug\" is needed");
+        problems.push(Problem::new("log.level", level.span(), message));
+    }
+}
+
+fn upstreams(
+    config: &Config,
+    recorder: &Arc<PrometheusRecorder>,
+    problems: &mut Vec<Problem>,
+) -> BTreeMap<String, UpstreamPlan> {
+    let mut plans = BTreeMap::new();
+    for (name, section) in &config.upstream {
+        let upstream = section.get_ref();
+        let key = format!("upstream.{name}");
+        let signer = upstream.sigv4_sign.as_ref().and_then(|section| {
+            signing::layer(config, section, &format!("{key}.sigv4_sign"), problems)
+        });
+        let ca_file = upstream.ca_file.as_ref().map(|path| config.folder.join(path.get_ref()));
+        let tls = client_config(ca_file.as_deref()).map_err(|message| {
+            let span = upstream.ca_file.as_ref().map(Spanned::span);
+            problems.push(Problem::new(format!("{key}.ca_file"), span, message));
+        });
+        if upstream.replicas.get_ref().len() != 1 {
+            let message =
+                "exactly one replica is needed: failing over between several is not there yet";
+            let span = upstream.replicas.span();
+            problems.push(Problem::new(format!("{key}.replica"), span, message));
+        }
+
+        let mut replicas = Vec::new();
+        for (index, replica) in upstream.replicas.get_ref().iter().enumerate() {
+            let target = Target::new(&replica.name, replica.url.get_ref()).map_err(|message| {
+                let key = format!("{key}.replica[{index}].url");
+                problems.push(Problem::new(key, replica.url.span(), message));
+            });
+            if let (Ok(target), Ok(tls)) = (target, &tls) {
+                let target = Arc::new(target);
+                let meters = ReplicaMeters::new(name, &replica.name, recorder);
+                replicas.push(ReplicaPlan {
+                    connect: Arc::new(Connect::new(target.clone(), tls.clone(), meters)),
+                    target,
+                    host: HostStripLayer::new(upstream.host.clone().unwrap_or(HostPolicy::FromUri)),
+                    signer: signer.clone(),
+                    pool: upstream.pool,
+                    timeouts: upstream.timeouts,
+                });
+            }
+        }
+        let s3 = upstream.sigv4_sign.as_ref().is_some_and(|sign| sign.get_ref().service.is_s3());
+        let voice = if s3 { Voice::S3 } else { Voice::Plain };
+        plans.insert(name.clone(), UpstreamPlan { replicas, voice });
+    }
+    plans
+}
+
+fn routes(
+    config: &Config,
+    upstreams: &BTreeMap<String, UpstreamPlan>,
+    recorder: &Arc<PrometheusRecorder>,
+    problems: &mut Vec<Problem>,
+) -> (Option<Arc<Table>>, Vec<RoutePlan>) {
+    let mut plans = Vec::new();
+    let mut rules = Vec::new();
+    for (index, section) in config.routes.iter().enumerate() {
+        let route = section.get_ref();
+        let key = format!("route[{index}]");
+        if let Some(message) = bad_path(&route.path) {
+            problems.push(Problem::new(format!("{key}.path"), section.span(), message));
+        }
+        for host in route.hosts.iter().filter(|host| !is_host(host)) {
+            let message = format!("`{host}` is no host like \"example.com\" or \"*.example.com\"");
+            problems.push(Problem::new(format!("{key}.hosts"), section.span(), message));
+        }
+        rules.push(Rule {
+            hosts: route.hosts.clone(),
+            path: route.path.clone(),
+            methods: route.methods.clone(),
+        });
+        let auth = route
+            .jwt_auth
+            .as_ref()
+            .and_then(|section| auth::layer(config, section, &format!("{key}.jwt_auth"), problems));
+        let name = named(
+            &route.upstream,
+            "upstream",
+            upstreams.keys(),
+            &format!("{key}.upstream"),
+            problems,
+        );
+        let upstream = name.and_then(|name| Some((name, upstreams.get(name)?)));
+        if let Some((name, upstream)) = upstream {
+            plans.push(RoutePlan {
+                meters: Arc::new(RouteMeters::new(
+                    route.name.as_ref().unwrap_or(&route.path),
+                    recorder,
+                )),
+                upstream: name.to_owned(),
+                voice: upstream.voice,
+                strip_prefix: route.strip_prefix,
+                deadline: DeadlineLayer::new(route.timeout),
+                auth,
+                header_inject: HeaderInjectLayer::new(route.header_inject.clone()),
+            });
+        }
+    }
+    let table = Table::new(&rules).map_err(|Conflict { first, second }| {
+        let span = config.routes.get(second).map(Spanned::span);
+        let message = format!("matches the same requests as route[{first}]");
+        problems.push(Problem::new(format!("route[{second}]"), span, message));
+    });
+    (table.ok().map(Arc::new), plans)
+}
+
+/// The name of a section, if there is one of this name.
+fn named<'n>(
+    name: &'n Spanned<String>,
+    kind: &str,
+    known: impl Iterator<Item = impl AsRef<str>>,
+    key: &str,
+    problems: &mut Vec<Problem>,
+) -> Option<&'n str> {
+    let wanted = name.get_ref();
+    let known: Vec<_> = known.collect();
+    if known.iter().any(|known| known.as_ref() == wanted) {
+        return Some(wanted);
+    }
+    let hint = match config::nearest(wanted, known.iter().map(AsRef::as_ref)) {
+        Some(known) => format!("; did you mean `{known}`?"),
+        None => format!("; it needs a section `[{kind}.{wanted}]`"),
+    };
+    problems.push(Problem::new(key, name.span(), format!("there is no {kind} `{wanted}`{hint}")));
+    None
+}
+
+fn bad_path(path: &str) -> Option<&'static str> {
+    let odd = path.contains("//") || path.split('/').any(|segment| matches!(segment, "." | ".."));
+    match () {
+        () if !path.starts_with('/') => Some("a path begins with `/`"),
+        () if path.contains(['%', '\\', '?', '#', '\0']) => {
+            Some("a path is written as it reads, decoded, without `%`, `\\`, `?` and `#`")
+        }
+        () if odd => Some("a path has no empty segment, no `.` and no `..`"),
+        () => None,
+    }
+}
+
+fn is_host(host: &str) -> bool {
+    let name = host.strip_prefix("*.").unwrap_or(host);
+    let known = |char: char| char.is_ascii_alphanumeric() || matches!(char, '-' | '.' | '_' | ':');
+    !name.is_empty() && name.chars().all(known)
+}
+
+/// The problem of one key of one section.
+fn problem<T>(key: &str, section: &Spanned<T>, message: impl Into<String>) -> Problem {
+    Problem::new(key, section.span(), message)
+}
+
+/// What a file of this configuration holds.
+fn read_file(config: &Config, path: &std::path::Path) -> Result<Vec<u8>, String> {
+    let path = config.folder.join(path);
+    std::fs::read(&path).map_err(|error| format!("cannot read {}: {error}", path.display()))
+}
+
+/// A secret of this configuration.
+fn read_secret(
+    config: &Config,
+    secret: &Spanned<config::Secret>,
+    key: &str,
+    problems: &mut Vec<Problem>,
+) -> Option<String> {
+    let value = secret.get_ref().read(&config.folder);
+    value.map_err(|message| problems.push(problem(key, secret, message))).ok()
+}

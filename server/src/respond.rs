@@ -1,0 +1,207 @@
+//! Refusals and failures in words.
+
+mod failure;
+mod words;
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue};
+use http::{Request, Response, Uri};
+use http_body_util::Full;
+use hyper::body::{Body as HttpBody, Frame, SizeHint};
+use pin_project_lite::pin_project;
+use portcullis_refusal::{Dialect, Refused};
+use tower::{Layer, Service};
+
+use crate::body::{Body, Error};
+use crate::facts::{Facts, Voice};
+use crate::upstream;
+
+/// Below it nothing has words for clients; above it nothing fails.
+#[derive(Clone, Copy, Debug, Default)]
+#[non_exhaustive]
+pub struct RespondLayer;
+
+impl<S> Layer<S> for RespondLayer {
+    type Service = Respond<S>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        Respond { inner, broken: None }
+    }
+}
+
+/// See [`RespondLayer`].
+#[derive(Debug)]
+pub struct Respond<S> {
+    inner: S,
+    /// The error that made the inner service unusable, owed to the next caller.
+    broken: Option<upstream::Error>,
+}
+
+// A clone was not polled, so it owes nothing.
+impl<S: Clone> Clone for Respond<S> {
+    fn clone(&self) -> Self {
+        Self { inner: self.inner.clone(), broken: None }
+    }
+}
+
+impl<S, B> Service<Request<Body>> for Respond<S>
+where
+    S: Service<Request<Body>, Response = Response<B>, Error = upstream::Error>,
+{
+    type Response = Response<Answer<B>>;
+    type Error = Infallible;
+    type Future = ResponseFuture<S::Future>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        self.broken = ready!(self.inner.poll_ready(cx)).err();
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, mut request: Request<Body>) -> Self::Future {
+        let asked = Asked {
+            facts: Facts::of(&mut request),
+            id: request.headers().get(X_REQUEST_ID).cloned(),
+            uri: request.uri().clone(),
+        };
+        match self.broken.take() {
+            Some(error) => ResponseFuture { inner: None, broken: Some(error), asked },
+            None => ResponseFuture { inner: Some(self.inner.call(request)), broken: None, asked },
+        }
+    }
+}
+
+/// What the words of a refusal are made of.
+#[derive(Debug)]
+struct Asked {
+    facts: Facts,
+    id: Option<HeaderValue>,
+    uri: Uri,
+}
+
+impl Asked {
+    fn fail<B>(&self, error: &upstream::Error) -> Response<Answer<B>> {
+        let dialect = {
+            let mut known = self.facts.known();
+            known.error = Some(failure::told(error));
+            if known.voice == Voice::Grpc { Dialect::Grpc } else { Dialect::Http }
+        };
+        let response = failure::refusal(error).into_response(dialect, ());
+        self.word(response.map(|()| Answer::empty()))
+    }
+
+    /// Gives a refusal its body, and leaves everything else as it is.
+    fn word<B>(&self, mut response: Response<Answer<B>>) -> Response<Answer<B>> {
+        let Some(refused) = response.extensions().get::<Refused>().cloned() else {
+            return response;
+        };
+        let voice = {
+            let mut known = self.facts.known();
+            known.reason = Some(refused.reason());
+            known.voice
+        };
+        let id = self.id.as_ref().and_then(|id| id.to_str().ok()).unwrap_or_default();
+        let (content_type, words) = match voice {
+            Voice::Grpc => return response,
+            Voice::Plain => words::problem(&refused, id),
+            Voice::S3 => words::s3_error(&refused, self.uri.path(), id),
+        };
+        response.headers_mut().insert(CONTENT_TYPE, content_type);
+        response.headers_mut().insert(CONTENT_LENGTH, words.len().into());
+        response.map(|_| Answer { body: Either::Words { words: Full::from(words) } })
+    }
+}
+
+const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+pin_project! {
+    /// The response future of [`Respond`].
+    #[derive(Debug)]
+    pub struct ResponseFuture<F> {
+        #[pin]
+        inner: Option<F>, // none when the inner service was broken
+        broken: Option<upstream::Error>,
+        asked: Asked,
+    }
+}
+
+impl<F, B> Future for ResponseFuture<F>
+where
+    F: Future<Output = Result<Response<B>, upstream::Error>>,
+{
+    type Output = Result<Response<Answer<B>>, Infallible>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        let result = match (this.inner.as_pin_mut(), this.broken.take()) {
+            (Some(inner), _) => ready!(inner.poll(cx)),
+            (None, Some(error)) => Err(error),
+            (None, None) => return Poll::Pending, // polled after it was done
+        };
+        Poll::Ready(Ok(match result {
+            Ok(response) => this.asked.word(response.map(Answer::passed)),
+            Err(error) => this.asked.fail(&error),
+        }))
+    }
+}
+
+pin_project! {
+    /// The body of a response: passed on, or the words of a refusal.
+    #[derive(Debug)]
+    pub struct Answer<B> {
+        #[pin]
+        body: Either<B>,
+    }
+}
+
+pin_project! {
+    #[project = EitherProj]
+    #[derive(Debug)]
+    enum Either<B> {
+        Passed { #[pin] body: B },
+        Words { #[pin] words: Full<Bytes> },
+    }
+}
+
+impl<B> Answer<B> {
+    const fn passed(body: B) -> Self {
+        Self { body: Either::Passed { body } }
+    }
+
+    fn empty() -> Self {
+        Self { body: Either::Words { words: Full::default() } }
+    }
+}
+
+impl<B: HttpBody<Data = Bytes, Error = Error>> HttpBody for Answer<B> {
+    type Data = Bytes;
+    type Error = Error;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+        match self.project().body.project() {
+            EitherProj::Passed { body } => body.poll_frame(cx),
+            EitherProj::Words { words } => words.poll_frame(cx).map_err(|never| match never {}),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match &self.body {
+            Either::Passed { body } => body.is_end_stream(),
+            Either::Words { words } => words.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.body {
+            Either::Passed { body } => body.size_hint(),
+            Either::Words { words } => words.size_hint(),
+        }
+    }
+}

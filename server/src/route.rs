@@ -1,0 +1,150 @@
+//! Host and path become a backend.
+
+mod path;
+mod table;
+
+pub use path::{BadPath, Judged};
+pub use table::{Conflict, Match, Rule, Table};
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use http::header::{ALLOW, HOST, HeaderValue};
+use http::uri::PathAndQuery;
+use http::{Method, Request, Response, StatusCode, Uri};
+use portcullis_refusal::{Dialect, Refusal};
+use tower::Service;
+
+use crate::body::Body;
+use crate::facts::{Facts, Voice};
+use crate::seam::Backend;
+use crate::telemetry::RouteMeters;
+use crate::upstream;
+
+/// Sends each request to the backend of its route, or refuses it: 404 without one, 405 with the
+/// methods that the path has.
+#[derive(Clone, Debug)]
+pub struct Routes(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    table: Arc<Table>,
+    targets: Vec<RouteTarget>,
+}
+
+/// What a row of the table leads to.
+#[derive(Debug)]
+pub struct RouteTarget {
+    /// The stack behind the route.
+    pub backend: Backend,
+    /// Its name, and what is counted of it.
+    pub meters: Arc<RouteMeters>,
+    /// How clients are refused below it, unless they speak gRPC.
+    pub voice: Voice,
+    /// Whether the matched path is taken off.
+    pub strip_prefix: bool,
+}
+
+impl Routes {
+    /// Targets in the order of the table's rules.
+    #[must_use]
+    pub fn new(table: Arc<Table>, targets: impl IntoIterator<Item = RouteTarget>) -> Self {
+        Self(Arc::new(Shared { table, targets: targets.into_iter().collect() }))
+    }
+
+    fn route(&self, request: &mut Request<Body>) -> Result<Backend, Refusal> {
+        let judged = Judged::new(request.uri().path()).map_err(refuse_path)?;
+        let matched = self.0.table.find(host(request), &judged, request.method());
+        let (target, prefix) = match matched {
+            Match::Route { index, prefix } => (self.0.targets.get(index), prefix),
+            Match::OtherMethods(methods) => return Err(refuse_method(&methods)),
+            Match::Nothing => (None, 0),
+        };
+        let Some(target) = target else {
+            return Err(Refusal::new(StatusCode::NOT_FOUND, "no_route", "nothing is served here"));
+        };
+        if target.strip_prefix {
+            let rest = Judged::after(request.uri().path(), prefix).map_err(refuse_path)?;
+            let uri = with_path(request.uri(), rest);
+            *request.uri_mut() = uri;
+        }
+        if let Some(facts) = Facts::get(request) {
+            let mut known = facts.known();
+            known.route = Some(target.meters.clone());
+            if known.voice == Voice::Plain {
+                known.voice = target.voice;
+            }
+        }
+        Ok(target.backend.clone())
+    }
+}
+
+impl Service<Request<Body>> for Routes {
+    type Response = Response<Body>;
+    type Error = upstream::Error;
+    type Future = Pin<Box<dyn Future<Output = Result<Response<Body>, upstream::Error>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), upstream::Error>> {
+        Poll::Ready(Ok(())) // which backend has to be ready, only the request tells
+    }
+
+    fn call(&mut self, mut request: Request<Body>) -> Self::Future {
+        match self.route(&mut request) {
+            Ok(mut backend) => backend.call(request),
+            Err(refusal) => {
+                let dialect = Dialect::of(request.headers());
+                Box::pin(async move { Ok(refusal.into_response(dialect, Body::empty())) })
+            }
+        }
+    }
+}
+
+/// The host that the client asked for, without its port: the target's own, where it has one, outranks
+/// the header (RFC 9112 §3.2.2), and is all that HTTP/2 sends.
+fn host(request: &Request<Body>) -> &str {
+    let header = || request.headers().get(HOST).and_then(|host| host.to_str().ok());
+    let host = match request.uri().authority() {
+        Some(authority) => authority.host(),
+        None => header().unwrap_or(""),
+    };
+    match host.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+        Some((address, _)) => address,
+        None => host.split_once(':').map_or(host, |(host, _)| host),
+    }
+}
+
+fn with_path(uri: &Uri, path: &str) -> Uri {
+    let target = match (path, uri.query()) {
+        ("", None) => return rebuilt(uri, PathAndQuery::from_static("/")),
+        (path, None) if path.starts_with('/') => path.to_owned(),
+        (path, None) => format!("/{path}"),
+        (path, Some(query)) if path.starts_with('/') => format!("{path}?{query}"),
+        (path, Some(query)) => format!("/{path}?{query}"),
+    };
+    match PathAndQuery::try_from(target) {
+        Ok(target) => rebuilt(uri, target),
+        Err(_) => uri.clone(),
+    }
+}
+
+fn rebuilt(uri: &Uri, target: PathAndQuery) -> Uri {
+    let mut parts = uri.clone().into_parts();
+    parts.path_and_query = Some(target);
+    Uri::from_parts(parts).unwrap_or_else(|_| uri.clone())
+}
+
+fn refuse_path(BadPath(detail): BadPath) -> Refusal {
+    Refusal::new(StatusCode::BAD_REQUEST, "bad_path", detail)
+}
+
+fn refuse_method(methods: &[Method]) -> Refusal {
+    let refusal =
+        Refusal::new(StatusCode::METHOD_NOT_ALLOWED, "method", "this path has other methods");
+    let list = methods.iter().map(Method::as_str).collect::<Vec<_>>().join(", ");
+    match HeaderValue::try_from(list) {
+        Ok(list) => refusal.header(ALLOW, list),
+        Err(_) => refusal,
+    }
+}

@@ -1,0 +1,76 @@
+//! Requests read each function from top to bottom, responses from bottom to top. What a layer does
+//! is its crate's business; why it stands where it stands is said here.
+
+use std::sync::Arc;
+
+use http::{Request, Response};
+use tower::ServiceBuilder;
+use tower::util::MapRequestLayer;
+use tower::util::MapResponseLayer;
+
+use crate::body::Body;
+use crate::facts::FactsLayer;
+use crate::plan::{EdgePlan, ReplicaPlan, RoutePlan};
+use crate::respond::RespondLayer;
+use crate::route::Routes;
+use crate::seam::{Backend, Edge, Replica};
+use crate::telemetry::{Meters, TelemetryLayer};
+use crate::upstream::{TargetLayer, Upstream};
+
+/// In front of all routes.
+#[must_use]
+pub fn edge(plan: &EdgePlan, meters: Arc<Meters>, routes: Routes) -> Edge {
+    Edge::new(
+        ServiceBuilder::new()
+            // The seam knows one type of body.
+            .layer(MapResponseLayer::new(|response: Response<_>| response.map(Body::new)))
+            // First: what a layer below finds out is told by the one above it.
+            .layer(FactsLayer::default())
+            // Sees everything, refused, failed and cancelled requests, too.
+            .layer(TelemetryLayer::new(meters))
+            // Below it nothing has words for clients; above it nothing fails.
+            .layer(RespondLayer::default())
+            // Outside of all that may refuse: a refusal is in flight like any response.
+            .layer(plan.drain.clone())
+            // What `Connection` names is gone before anything is injected.
+            .layer(plan.hop_by_hop.clone())
+            // Before routing: what is too large is too large for any route.
+            .layer(plan.request_guard.clone())
+            .layer(MapRequestLayer::new(|request: Request<_>| request.map(Body::new)))
+            .service(routes),
+    )
+}
+
+/// Behind one route.
+#[must_use]
+pub fn backend(plan: &RoutePlan, replica: Replica) -> Backend {
+    Backend::new(
+        ServiceBuilder::new()
+            // Around all that can take time.
+            .layer(plan.deadline)
+            // Before anything acts on the request; it takes off the credential that it consumed.
+            .option_layer(plan.auth.clone())
+            // What the upstream may trust: set or removed by the last who knows the client.
+            .layer(plan.header_inject.clone())
+            .service(replica),
+    )
+}
+
+/// In front of one replica; each attempt passes it anew.
+#[must_use]
+pub fn replica(plan: &ReplicaPlan) -> Replica {
+    let signed = plan.signer.clone().map(|signer| {
+        let body = MapRequestLayer::new(|request: Request<_>| request.map(Body::new));
+        ServiceBuilder::new().layer(signer).layer(body).into_inner()
+    });
+    Replica::new(
+        ServiceBuilder::new()
+            // The path and the authority are the replica's from here on.
+            .layer(TargetLayer::new(plan.target.clone()))
+            // `Host` is derived from them, never from what the client said.
+            .layer(plan.host.clone())
+            // Last to touch the request: it signs what is sent.
+            .option_layer(signed)
+            .service(Upstream::new(plan.connect.clone(), plan.pool, plan.timeouts)),
+    )
+}

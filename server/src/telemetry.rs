@@ -1,0 +1,13 @@
+//! Every request is counted once and logged once: refused, failed and cancelled ones, too.
+
+mod layer;
+mod meters;
+mod record;
+mod request_id;
+mod subscriber;
+
+pub use layer::{Telemetry, TelemetryLayer};
+pub use meters::{Meters, ReplicaMeters, RouteMeters, recorder};
+pub use record::RecordedBody;
+pub use request_id::RequestId;
+pub use subscriber::{subscribe, writes_json};

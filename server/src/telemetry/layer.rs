@@ -1,0 +1,97 @@
+use std::convert::Infallible;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use http::{Request, Response};
+use http_body::Body as HttpBody;
+use pin_project_lite::pin_project;
+use tower::{Layer, Service};
+
+use crate::body::Body;
+use crate::facts::Facts;
+
+use super::record::{CountedBody, Record};
+use super::{Meters, RecordedBody, RequestId};
+
+/// Names, counts and logs every request.
+#[derive(Clone, Debug)]
+pub struct TelemetryLayer(Arc<Meters>);
+
+impl TelemetryLayer {
+    /// Counts in `meters`.
+    #[must_use]
+    pub const fn new(meters: Arc<Meters>) -> Self {
+        Self(meters)
+    }
+}
+
+impl<S> Layer<S> for TelemetryLayer {
+    type Service = Telemetry<S>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        Telemetry { inner, meters: self.0.clone() }
+    }
+}
+
+/// See [`TelemetryLayer`].
+#[derive(Clone, Debug)]
+pub struct Telemetry<S> {
+    inner: S,
+    meters: Arc<Meters>,
+}
+
+impl<S, B> Service<Request<Body>> for Telemetry<S>
+where
+    S: Service<Request<Body>, Response = Response<B>, Error = Infallible>,
+    B: HttpBody,
+{
+    type Response = Response<RecordedBody<B>>;
+    type Error = Infallible;
+    type Future = ResponseFuture<S::Future>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, mut request: Request<Body>) -> Self::Future {
+        let id = RequestId::of(request.headers());
+        id.put(request.headers_mut());
+        let facts = Facts::of(&mut request);
+        let record = Record::new(self.meters.clone(), facts, id, &request);
+        if !request.body().is_end_stream() {
+            let bytes = record.received();
+            request = request.map(|inner| Body::new(CountedBody { inner, bytes }));
+        }
+        ResponseFuture { inner: self.inner.call(request), record: Some(record) }
+    }
+}
+
+pin_project! {
+    /// The response future of [`Telemetry`]. Dropped before it is done, it says so.
+    #[derive(Debug)]
+    pub struct ResponseFuture<F> {
+        #[pin]
+        inner: F,
+        record: Option<Record>,
+    }
+}
+
+impl<F, B> Future for ResponseFuture<F>
+where
+    F: Future<Output = Result<Response<B>, Infallible>>,
+    B: HttpBody,
+{
+    type Output = Result<Response<RecordedBody<B>>, Infallible>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        let Ok(mut response) = ready!(this.inner.poll(cx));
+        let mut record = this.record.take();
+        if let Some(record) = &mut record {
+            record.answered(&mut response);
+        }
+        Poll::Ready(Ok(response.map(|body| RecordedBody::new(body, record))))
+    }
+}

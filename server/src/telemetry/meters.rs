@@ -1,0 +1,255 @@
+use std::sync::{Arc, OnceLock};
+
+use crate::upstream::Phase;
+use http::{Method, StatusCode};
+use metrics::{
+    Counter, Gauge, Histogram, Unit, counter, describe_counter, describe_gauge, describe_histogram,
+    gauge, histogram, with_local_recorder,
+};
+use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusRecorder};
+
+/// Buckets of seconds, from a cache's answer to a large download's.
+const SECONDS: &[f64] = &[
+    0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0,
+];
+
+/// A recorder of its own for each gateway, so that two in one process do not mix.
+#[must_use]
+#[expect(clippy::expect_used, reason = "the only error is a list without buckets")]
+pub fn recorder() -> Arc<PrometheusRecorder> {
+    let builder = PrometheusBuilder::new().set_buckets(SECONDS).expect("there are buckets");
+    Arc::new(builder.build_recorder())
+}
+
+/// What is counted of the gateway as a whole. The handles are made once.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Meters {
+    /// Requests from their first header to their last byte.
+    pub in_flight: Gauge,
+    /// Connections that are open.
+    pub connections: Gauge,
+    /// Connections that were accepted.
+    pub accepted: Counter,
+    /// What no route is found for.
+    pub unrouted: RouteMeters,
+}
+
+impl Meters {
+    /// Describes all that is measured, and makes the handles of what has no labels.
+    #[must_use]
+    pub fn new(recorder: &Arc<PrometheusRecorder>) -> Self {
+        with_local_recorder(&**recorder, || {
+            describe();
+            gauge!("portcullis_info", "version" => env!("CARGO_PKG_VERSION")).set(1.0);
+            Self {
+                in_flight: gauge!("portcullis_requests_in_flight"),
+                connections: gauge!("portcullis_connections_open"),
+                accepted: counter!("portcullis_connections_total"),
+                unrouted: RouteMeters::new("none", recorder),
+            }
+        })
+    }
+}
+
+fn describe() {
+    describe_gauge!("portcullis_info", "The version that runs, as a label.");
+    describe_gauge!("portcullis_requests_in_flight", "Requests whose last byte has not left yet.");
+    describe_gauge!("portcullis_connections_open", "Client connections that are open.");
+    describe_counter!("portcullis_connections_total", "Client connections that were accepted.");
+    describe_counter!(
+        "portcullis_connection_errors_total",
+        "Client connections that ended in an error, by what it was."
+    );
+    describe_counter!("portcullis_requests_total", "Requests, by what was answered.");
+    describe_histogram!(
+        "portcullis_request_duration_seconds",
+        Unit::Seconds,
+        "From a request's arrival to the last byte of its response."
+    );
+    describe_histogram!(
+        "portcullis_response_start_seconds",
+        Unit::Seconds,
+        "From a request's arrival to the headers of its response."
+    );
+    describe_counter!(
+        "portcullis_request_body_bytes_total",
+        Unit::Bytes,
+        "Bytes of request bodies."
+    );
+    describe_counter!(
+        "portcullis_response_body_bytes_total",
+        Unit::Bytes,
+        "Bytes of response bodies."
+    );
+    describe_counter!(
+        "portcullis_refusals_total",
+        "Requests that were refused, failed or cut off, by the reason."
+    );
+    describe_counter!(
+        "portcullis_upstream_failures_total",
+        "Attempts that gave no response, by how far they came."
+    );
+    describe_counter!(
+        "portcullis_upstream_connections_total",
+        "Connections that were opened to replicas."
+    );
+    describe_gauge!(
+        "portcullis_replica_up",
+        "Whether a replica takes connections, as last probed."
+    );
+    describe_gauge!(
+        "portcullis_drain_phase",
+        "0 ready, 1 lingering, 2 draining, 3 forced, 4 done."
+    );
+}
+
+/// What is counted of one replica.
+#[derive(Clone)]
+pub struct ReplicaMeters {
+    opened: Counter,
+    failed: [Counter; Phase::ALL.len()],
+    up: Gauge,
+}
+
+impl ReplicaMeters {
+    /// Makes the handles of `replica`, one of those of `upstream`.
+    #[must_use]
+    pub fn new(upstream: &str, replica: &str, recorder: &Arc<PrometheusRecorder>) -> Self {
+        let labels = [("upstream", upstream.to_owned()), ("replica", replica.to_owned())];
+        with_local_recorder(&**recorder, || Self {
+            opened: counter!("portcullis_upstream_connections_total", &labels),
+            failed: Phase::ALL.map(|phase| {
+                let [upstream, replica] = labels.clone();
+                let labels = [upstream, replica, ("phase", phase.name().to_owned())];
+                counter!("portcullis_upstream_failures_total", &labels)
+            }),
+            up: gauge!("portcullis_replica_up", &labels),
+        })
+    }
+
+    /// Counts a connection.
+    pub fn opened(&self) {
+        self.opened.increment(1);
+    }
+
+    /// Counts an attempt that gave no response.
+    pub fn failed(&self, phase: Phase) {
+        if let Some(counter) = self.failed.get(phase as usize) {
+            counter.increment(1);
+        }
+    }
+
+    /// Says what a probe found.
+    pub fn up(&self, up: bool) {
+        self.up.set(f64::from(u8::from(up)));
+    }
+}
+
+impl std::fmt::Debug for ReplicaMeters {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("ReplicaMeters")
+    }
+}
+
+/// What is counted of one route.
+pub struct RouteMeters {
+    name: String,
+    recorder: Arc<PrometheusRecorder>,
+    duration: Histogram,
+    start: Histogram,
+    received: Counter,
+    sent: Counter,
+    /// Made when first needed, by method and status: the labels stay bounded, and no request looks a
+    /// handle up by its labels twice.
+    answered: [OnceLock<Box<Answered>>; METHODS.len() + 1],
+}
+
+type Answered = [OnceLock<Counter>; 500];
+
+/// Any other method is `other`, since clients may invent them.
+const METHODS: [Method; 9] = [
+    Method::GET,
+    Method::HEAD,
+    Method::POST,
+    Method::PUT,
+    Method::DELETE,
+    Method::OPTIONS,
+    Method::PATCH,
+    Method::TRACE,
+    Method::CONNECT,
+];
+
+impl RouteMeters {
+    /// Makes the handles of the route `name`.
+    #[must_use]
+    pub fn new(name: &str, recorder: &Arc<PrometheusRecorder>) -> Self {
+        let route = || name.to_owned();
+        with_local_recorder(&**recorder, || Self {
+            name: route(),
+            recorder: recorder.clone(),
+            duration: histogram!("portcullis_request_duration_seconds", "route" => route()),
+            start: histogram!("portcullis_response_start_seconds", "route" => route()),
+            received: counter!("portcullis_request_body_bytes_total", "route" => route()),
+            sent: counter!("portcullis_response_body_bytes_total", "route" => route()),
+            answered: std::array::from_fn(|_| OnceLock::new()),
+        })
+    }
+
+    /// The route's name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    pub(super) const fn duration(&self) -> &Histogram {
+        &self.duration
+    }
+
+    pub(super) const fn start(&self) -> &Histogram {
+        &self.start
+    }
+
+    pub(super) const fn received(&self) -> &Counter {
+        &self.received
+    }
+
+    pub(super) const fn sent(&self) -> &Counter {
+        &self.sent
+    }
+
+    pub(super) fn answered(&self, method: &Method, status: StatusCode) {
+        let row = METHODS.iter().position(|known| known == method).unwrap_or(METHODS.len());
+        let cell = usize::from(status.as_u16()).checked_sub(100);
+        let count = || {
+            let method = METHODS.get(row).map_or("other", Method::as_str);
+            with_local_recorder(&*self.recorder, || {
+                counter!(
+                    "portcullis_requests_total",
+                    "route" => self.name.clone(), "method" => method.to_owned(), "status" => status.as_str().to_owned()
+                )
+            })
+        };
+        let row = self
+            .answered
+            .get(row)
+            .map(|row| row.get_or_init(|| Box::new([const { OnceLock::new() }; 500])));
+        match row.and_then(|row| row.get(cell?)) {
+            Some(cell) => cell.get_or_init(count).increment(1),
+            None => count().increment(1), // a status beyond 599, which no standard has
+        }
+    }
+
+    pub(super) fn refused(&self, reason: &'static str) {
+        with_local_recorder(&*self.recorder, || {
+            counter!("portcullis_refusals_total", "route" => self.name.clone(), "reason" => reason)
+                .increment(1);
+        });
+    }
+}
+
+impl std::fmt::Debug for RouteMeters {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("RouteMeters").field("name", &self.name).finish_non_exhaustive()
+    }
+}

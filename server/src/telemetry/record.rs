@@ -1,0 +1,227 @@
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Context, Poll, ready};
+
+use bytes::{Buf, Bytes};
+use http::{Method, Request, Response, StatusCode, Uri, Version};
+use hyper::body::{Body as HttpBody, Frame, SizeHint};
+use pin_project_lite::pin_project;
+use tokio::time::Instant;
+
+use crate::body::Error;
+use crate::facts::Facts;
+
+use super::{Meters, RequestId};
+
+/// What is going to be said of a request: it is written when this is dropped, so nothing that can
+/// happen to a request goes unsaid.
+#[derive(Debug)]
+pub(super) struct Record {
+    meters: Arc<Meters>,
+    facts: Facts,
+    id: RequestId,
+    method: Method,
+    uri: Uri,
+    version: Version,
+    status: Option<StatusCode>,
+    started: Option<Instant>,
+    received: Arc<AtomicU64>,
+    sent: u64,
+    complete: bool,
+}
+
+/// What a client that went away before it was answered is counted as, by nginx's convention.
+const CLIENT_CLOSED_REQUEST: u16 = 499;
+
+impl Record {
+    /// Starts with what the request says.
+    #[must_use]
+    pub(super) fn new<B>(
+        meters: Arc<Meters>,
+        facts: Facts,
+        id: RequestId,
+        request: &Request<B>,
+    ) -> Self {
+        meters.in_flight.increment(1.0);
+        Self {
+            meters,
+            facts,
+            id,
+            method: request.method().clone(),
+            uri: request.uri().clone(),
+            version: request.version(),
+            status: None,
+            started: None,
+            received: Arc::default(),
+            sent: 0,
+            complete: false,
+        }
+    }
+
+    /// Counts the bytes of the request body, which may outlive the response.
+    pub(super) fn received(&self) -> Arc<AtomicU64> {
+        self.received.clone()
+    }
+
+    /// The headers of the response are ready; they carry the request's id.
+    pub(super) fn answered<B>(&mut self, response: &mut Response<B>) {
+        self.id.put(response.headers_mut());
+        self.status = Some(response.status());
+        self.started = Some(Instant::now());
+    }
+
+    /// Whose fault it is when a response does not come to its end.
+    fn cut_off_by(&self, error: Option<&Error>) {
+        let reason = error.map_or("client_closed", |error| error.side().reason());
+        self.facts.known().reason.get_or_insert(reason);
+    }
+}
+
+impl Drop for Record {
+    fn drop(&mut self) {
+        if self.status.is_none() || !self.complete {
+            self.cut_off_by(None);
+        }
+        self.meters.in_flight.decrement(1.0);
+        let now = Instant::now();
+        let known = self.facts.known();
+        let route = known.route.as_deref().unwrap_or(&self.meters.unrouted);
+        let closed = StatusCode::from_u16(CLIENT_CLOSED_REQUEST).unwrap_or(StatusCode::BAD_REQUEST);
+        let status = self.status.unwrap_or(closed);
+        let received = self.received.load(Ordering::Relaxed);
+
+        route.answered(&self.method, status);
+        route.duration().record(now.duration_since(known.start));
+        if let Some(started) = self.started {
+            route.start().record(started.duration_since(known.start));
+        }
+        route.received().increment(received);
+        route.sent().increment(self.sent);
+        if let Some(reason) = known.reason {
+            route.refused(reason);
+        }
+
+        let milliseconds = |to: Instant| to.duration_since(known.start).as_secs_f64() * 1e3;
+        tracing::info!(
+            target: "access",
+            request_id = self.id.as_str(),
+            client = known.client.map(tracing::field::display),
+            method = self.method.as_str(),
+            path = self.uri.path(),
+            version = ?self.version,
+            route = route.name(),
+            replica = known.replica.as_deref(),
+            attempts = known.attempts,
+            status = status.as_u16(),
+            reason = known.reason,
+            error = known.error,
+            start_ms = self.started.map(milliseconds),
+            duration_ms = milliseconds(now),
+            request_bytes = received,
+            response_bytes = self.sent,
+        );
+    }
+}
+
+pin_project! {
+    /// A response body that is counted, and at whose end the request is written down.
+    #[derive(Debug)]
+    pub struct RecordedBody<B> {
+        #[pin]
+        inner: B,
+        record: Option<Record>,
+    }
+}
+
+impl<B: HttpBody> RecordedBody<B> {
+    pub(super) fn new(inner: B, record: Option<Record>) -> Self {
+        let mut body = Self { inner, record };
+        if body.inner.is_end_stream() {
+            Self::end(&mut body.record, true);
+        }
+        body
+    }
+
+    fn end(record: &mut Option<Record>, complete: bool) {
+        if let Some(mut record) = record.take() {
+            record.complete = complete;
+        }
+    }
+}
+
+impl<B: HttpBody<Data = Bytes, Error = Error>> HttpBody for RecordedBody<B> {
+    type Data = Bytes;
+    type Error = Error;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+        let mut this = self.project();
+        let frame = ready!(this.inner.as_mut().poll_frame(cx));
+        let Some(record) = this.record else {
+            return Poll::Ready(frame);
+        };
+        let more = match &frame {
+            Some(Ok(frame)) => {
+                let bytes = frame.data_ref().map_or(0, Buf::remaining);
+                record.sent += u64::try_from(bytes).unwrap_or(u64::MAX);
+                frame.is_data() && !this.inner.is_end_stream()
+            }
+            Some(Err(error)) => {
+                record.cut_off_by(Some(error));
+                false
+            }
+            None => false,
+        };
+        if !more {
+            Self::end(this.record, !matches!(frame, Some(Err(_))));
+        }
+        Poll::Ready(frame)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.inner.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.inner.size_hint()
+    }
+}
+
+pin_project! {
+    /// A request body that is counted.
+    #[derive(Debug)]
+    pub(super) struct CountedBody<B> {
+        #[pin]
+        pub(super) inner: B,
+        pub(super) bytes: Arc<AtomicU64>,
+    }
+}
+
+impl<B: HttpBody<Data = Bytes>> HttpBody for CountedBody<B> {
+    type Data = Bytes;
+    type Error = B::Error;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
+        let this = self.project();
+        let frame = ready!(this.inner.poll_frame(cx));
+        if let Some(data) = frame.as_ref().and_then(|frame| frame.as_ref().ok()?.data_ref()) {
+            let bytes = u64::try_from(data.len()).unwrap_or(u64::MAX);
+            this.bytes.fetch_add(bytes, Ordering::Relaxed);
+        }
+        Poll::Ready(frame)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.inner.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.inner.size_hint()
+    }
+}
