@@ -23,7 +23,8 @@ fn request(more: &[(&'static str, &'static str)]) -> Request<()> {
 }
 
 fn hop_by_hop(criterion: &mut Criterion) {
-    let inner = NoOp::<()>::new();
+    let mut inner = NoOp::<()>::new();
+    measure(criterion, "no layer", 0, || request(&[]), |request| call(&mut inner, request));
     for (name, more) in MESSAGES {
         let policy = HopByHop::default().upgrade(Upgrade::WebSocket);
         let mut service = HopByHopLayer::new(policy).layer(inner);

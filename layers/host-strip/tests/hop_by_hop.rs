@@ -40,22 +40,23 @@ fn upgraded(policy: Upgrade, upgrade: &str) -> HeaderMap {
     strip(&HopByHop::default().upgrade(policy), &lines).0
 }
 
+const FIELDS: [&str; 11] = [
+    "connection",
+    "keep-alive",
+    "proxy-connection",
+    "te",
+    "transfer-encoding",
+    "upgrade",
+    "http2-settings",
+    "proxy-authenticate",
+    "proxy-authentication-info",
+    "proxy-authorization",
+    "expect",
+];
+
 #[test]
 fn fields_of_the_connection_do_not_get_through() {
-    let fields = [
-        "connection",
-        "keep-alive",
-        "proxy-connection",
-        "te",
-        "transfer-encoding",
-        "upgrade",
-        "http2-settings",
-        "proxy-authenticate",
-        "proxy-authentication-info",
-        "proxy-authorization",
-        "expect",
-    ];
-    for field in fields {
+    for field in FIELDS {
         assert!(left(&[(field, "x"), (field, "y")]).is_empty(), "{field}");
     }
 }
@@ -146,10 +147,20 @@ fn nominations_beyond_the_bound_are_not_obeyed() {
 }
 
 #[test]
+fn the_first_of_several_violations_is_the_reason() {
+    let first = |connection| strip(&strict(), &[("connection", connection)]).1.unwrap_err();
+
+    assert_eq!(first("x-a, @, host"), Violation::MalformedNomination);
+    assert_eq!(first("host, @"), Violation::ProtectedNomination);
+}
+
+#[test]
 fn where_no_nomination_is_obeyed_ordinary_connections_are_in_order() {
     let none = strict().max_nominations(0);
 
-    assert!(strip(&none, &[("connection", "keep-alive, te, close, upgrade")]).1.is_ok());
+    for field in FIELDS.iter().chain(&["close", "Keep-Alive"]) {
+        assert!(strip(&none, &[("connection", field)]).1.is_ok(), "{field}");
+    }
     assert!(strip(&none, &[("connection", "x-a")]).1.is_err());
 }
 
@@ -276,6 +287,14 @@ fn an_upstream_switches_to_what_was_asked_for_alone() {
     for other in ["h2c", "websocket, h2c", ""] {
         assert_eq!(switch(&[connection, ("upgrade", other)]), Err(Violation::UnaskedUpgrade));
     }
+}
+
+#[test]
+fn an_expectation_is_none_in_a_response() {
+    let mut response = Response::builder().header("expect", "1").body(()).unwrap();
+    HopByHop::default().strip_response(&mut response, None).unwrap();
+
+    assert_eq!(response.headers().len(), 1);
 }
 
 #[test]

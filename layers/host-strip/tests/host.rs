@@ -89,6 +89,7 @@ fn the_host_from_the_uri_is_its_authority_to_the_letter() {
         ("http://[2001:db8::1]:8080/", "[2001:db8::1]:8080"),
         ("http://me:secret@upstream:81/", "upstream:81"),
         ("http://me@[::1]:81/", "[::1]:81"),
+        ("http://me@home:secret@upstream/", "upstream"),
     ];
     for (uri, expected) in cases {
         for hosts in [&[][..], &["client"], &["client", "other"], &[expected, "other"], &[expected]]
@@ -140,7 +141,7 @@ async fn a_forged_header_does_not_survive() {
 
 #[tokio::test]
 async fn the_clients_host_is_what_it_named_first_and_best() {
-    let cases: [(&str, &[&str], Option<&str>); 12] = [
+    let cases: [(&str, &[&str], Option<&str>); 16] = [
         ("/", &["client:8443"], Some("client:8443")),
         ("/", &["first", "second"], Some("first")),
         ("/", &["Client.Example."], Some("Client.Example.")),
@@ -153,6 +154,10 @@ async fn the_clients_host_is_what_it_named_first_and_best() {
         ("/", &["one, two"], None),
         ("/", &["a:b"], None),
         ("/", &["[::1"], None),
+        ("/", &["[]"], None),
+        ("/", &["[me@::1]"], None),
+        ("/", &["[::1]x"], None),
+        ("/", &["[::1]:x"], None),
     ];
     for (uri, hosts, expected) in cases {
         let seen = forwarded(HostPolicy::Strip, request(uri, hosts)).await;

@@ -76,7 +76,7 @@ impl<'a> Meaning<'a> {
         let Some(name) = token(element) else {
             return Self::Violation(Violation::MalformedNomination);
         };
-        match known(name) {
+        match Field::named(name) {
             Some(Field::Upgrade) => Self::Upgrade,
             Some(_) => Self::OfNoConsequence,
             None if name.eq_ignore_ascii_case("close") => Self::OfNoConsequence,
@@ -88,13 +88,4 @@ impl<'a> Meaning<'a> {
     const fn nominated(self) -> Option<&'a str> {
         if let Self::Nomination(name) = self { Some(name) } else { None }
     }
-}
-
-/// The field called `name`, in any letter case.
-fn known(name: &str) -> Option<Field> {
-    let mut lower = [0; 25]; // as long as the longest, `proxy-authentication-info`
-    let lower = lower.get_mut(..name.len())?;
-    lower.copy_from_slice(name.as_bytes());
-    lower.make_ascii_lowercase();
-    std::str::from_utf8(lower).ok().and_then(Field::of)
 }

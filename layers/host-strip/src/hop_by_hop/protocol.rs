@@ -18,7 +18,7 @@ impl Protocol {
     /// `websocket` (RFC 6455).
     pub const WEBSOCKET: Self = Self(HeaderValue::from_static("websocket"));
 
-    /// What `offered` asks for, if it is a protocol that may be upgraded to.
+    /// Whether `offered` is a protocol that may be upgraded to.
     pub(super) fn may_be(offered: &[u8]) -> bool {
         let mut parts = offered.splitn(2, |&byte| byte == b'/');
         let name = parts.next().and_then(token);

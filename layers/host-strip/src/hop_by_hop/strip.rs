@@ -31,7 +31,8 @@ impl Stripped {
 impl HopByHop {
     /// Removes from a request what is for this connection only.
     ///
-    /// An upgrade that may pass is left as one `connection: upgrade` and one `upgrade`, and `te` as exactly `trailers`.
+    /// An upgrade that may pass is left as one `connection: upgrade` and one `upgrade`, and `te` as exactly `trailers`:
+    /// without `connection: te`, which HTTP/1.1 asks for and HTTP/2 forbids.
     ///
     /// # Errors
     ///

@@ -23,7 +23,8 @@ pub enum HostPolicy {
     #[default]
     Strip,
     /// The one that the client asked for: [`OriginalHost`](crate::OriginalHost), else the authority of the URI, else
-    /// `Host` as it is. Stands where the URI still is the client's, or below a layer that remembers.
+    /// `Host` as it is. Stands where the URI still is the client's, or below a layer that remembers. To an upstream that
+    /// speaks HTTP/2 this host goes in `:authority`, which is made from the URI.
     Preserve,
     /// This one.
     Set(#[cfg_attr(feature = "serde", serde(deserialize_with = "host"))] HeaderValue),
