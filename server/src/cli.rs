@@ -99,12 +99,6 @@ fn run(file: &Path) -> Result<ExitCode, Failure> {
     let plan = plan(file)?;
     subscribe(&plan.config.log).map_err(io::Error::other)?;
     let mut gateway = Gateway::start(plan)?;
-    for address in gateway.addresses() {
-        tracing::info!(%address, "listening");
-    }
-    if let Some(address) = gateway.admin() {
-        tracing::info!(%address, "admin listening");
-    }
     Ok(runtime()?.block_on(until_stopped(&mut gateway))?)
 }
 

@@ -118,6 +118,12 @@ impl Life {
         let mut listeners = Some(listeners);
         let mut drained = None;
         let mut signalled = Instant::now();
+        for listener in listeners.iter().flatten() {
+            tracing::info!(address = %listener.address, "listening");
+        }
+        if let Some(admin) = &admin {
+            tracing::info!(address = %admin.address, "admin listening");
+        }
         let admin = tokio::spawn(admin::serve(self.plan.clone(), admin));
 
         let mut state = State::Initializing;

@@ -1,1 +1,25 @@
-//! Nothing yet.
+//! The whole gateway, over real sockets. One binary, one module per behaviour.
+#![expect(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    reason = "a test fails by panicking"
+)]
+
+mod admin;
+mod auth;
+mod config;
+mod demo;
+mod drain;
+mod house;
+mod limits;
+mod logs;
+mod memory;
+mod order;
+mod refusals;
+mod sse;
+mod tls;
+mod upstream;
+mod wire;
+#[cfg(feature = "peers")]
+mod peers;

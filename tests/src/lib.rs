@@ -1,1 +1,18 @@
-//! Nothing yet.
+//! What the tests share: a gateway in the same process or in one of its own, upstreams that follow a
+//! script, and clients that speak bytes.
+#![expect(
+    clippy::expect_used,
+    clippy::missing_panics_doc,
+    clippy::unwrap_used,
+    reason = "a test fails by panicking"
+)]
+
+mod gateway;
+mod process;
+mod upstream;
+mod client;
+
+pub use client::{Response, exchange, get, read_to_end, send};
+pub use gateway::{InProcess, gateway, plan};
+pub use process::Process;
+pub use upstream::{Recorded, Upstream, read_request};

@@ -1,0 +1,100 @@
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::{ExitStatus, Stdio};
+
+use tokio::io::{AsyncBufReadExt, BufReader, Lines};
+use tokio::process::{Child, ChildStdout, Command};
+
+/// The gateway as a process of its own. Dropped, it is killed.
+#[derive(Debug)]
+pub struct Process {
+    child: Child,
+    lines: Lines<BufReader<ChildStdout>>,
+    /// What it has written to standard output so far.
+    seen: Vec<String>,
+}
+
+impl Process {
+    /// Starts `program` (`env!("CARGO_BIN_EXE_gateway")`) with these arguments.
+    #[must_use]
+    pub fn start(program: &str, arguments: &[&str]) -> Self {
+        let mut child = Command::new(program)
+            .args(arguments)
+            .stdout(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .expect("a program that starts");
+        let lines = BufReader::new(child.stdout.take().expect("its output")).lines();
+        Self { child, lines, seen: Vec::new() }
+    }
+
+    /// Starts it with a configuration file, and waits until it serves; its address, and that of its admin
+    /// listener.
+    pub async fn run(program: &str, config: &Path) -> (Self, SocketAddr, Option<SocketAddr>) {
+        let mut process =
+            Self::start(program, &["run", "--config", config.to_str().expect("a path")]);
+        process.line(|line| line.contains("\"serving\"")).await;
+        let address = |message: &str| {
+            let line = process.seen.iter().find(|line| line.contains(message))?;
+            let line: serde_json::Value = serde_json::from_str(line).ok()?;
+            line.get("address")?.as_str()?.parse().ok()
+        };
+        let listening = address("\"listening\"").expect("an address");
+        let admin = address("\"admin listening\"");
+        (process, listening, admin)
+    }
+
+    /// Starts the demo on free ports, and waits for the facts that it prints.
+    pub async fn demo(program: &str) -> (Self, BTreeMap<String, String>) {
+        let mut process = Self::start(program, &["demo"]);
+        process.line(|line| line.starts_with("STRANGER=")).await;
+        let facts = process.seen.iter().filter_map(|line| line.split_once('='));
+        let facts = facts.map(|(key, value)| (key.to_owned(), value.to_owned())).collect();
+        (process, facts)
+    }
+
+    /// Waits for a line of its output, and returns it. Lines that were waited for before count.
+    pub async fn line(&mut self, wanted: impl Fn(&str) -> bool) -> String {
+        if let Some(line) = self.seen.iter().find(|line| wanted(line)) {
+            return line.clone();
+        }
+        loop {
+            let line =
+                self.lines.next_line().await.expect("output").expect("the line before the end");
+            self.seen.push(line.clone());
+            if wanted(&line) {
+                return line;
+            }
+        }
+    }
+
+    /// Its process id.
+    #[must_use]
+    pub fn id(&self) -> u32 {
+        self.child.id().expect("a process that runs")
+    }
+
+    /// Sends it a signal by name, such as `TERM`.
+    pub async fn signal(&self, name: &str) {
+        let kill = Command::new("kill").args(["-s", name, &self.id().to_string()]).status().await;
+        assert!(kill.expect("kill").success());
+    }
+
+    /// The most memory it has had, in KiB.
+    #[must_use]
+    pub fn peak_memory(&self) -> u64 {
+        let status =
+            std::fs::read_to_string(format!("/proc/{}/status", self.id())).expect("its status");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("its peak");
+        line.trim().trim_end_matches(" kB").parse().expect("a number")
+    }
+
+    /// Waits for its end; how it ended, and all that it wrote.
+    pub async fn end(mut self) -> (ExitStatus, Vec<String>) {
+        while let Ok(Some(line)) = self.lines.next_line().await {
+            self.seen.push(line);
+        }
+        (self.child.wait().await.expect("its end"), self.seen)
+    }
+}
