@@ -31,31 +31,25 @@ async fn main() -> io::Result<()> {
 }
 
 #[cfg(test)]
-mod tests {
-    use tokio::sync::oneshot;
-    use tonic::transport::Endpoint;
+#[tokio::test]
+async fn a_call_that_never_ends_is_named_when_the_shutdown_is_forced() {
     use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
 
-    use super::*;
+    let (drain, (signal, signalled)) = (DrainLayer::default(), tokio::sync::oneshot::channel());
+    let handle = drain.handle();
+    let incoming = TcpIncoming::bind(([127, 0, 0, 1], 0).into()).unwrap();
+    let uri = format!("http://{}", incoming.local_addr().unwrap());
+    let server = tokio::spawn(serve(incoming, drain, signalled));
 
-    #[tokio::test]
-    async fn a_call_that_never_ends_is_named_when_the_shutdown_is_forced() {
-        let (drain, (signal, signalled)) = (DrainLayer::default(), oneshot::channel::<()>());
-        let handle = drain.handle();
-        let incoming = TcpIncoming::bind(([127, 0, 0, 1], 0).into()).unwrap();
-        let uri = format!("http://{}", incoming.local_addr().unwrap());
-        let server = tokio::spawn(serve(incoming, drain, signalled));
+    let channel = tonic::transport::Endpoint::from_shared(uri).unwrap().connect().await.unwrap();
+    let mut client = HealthClient::new(channel);
+    client.check(HealthCheckRequest::default()).await.unwrap();
+    let watch = client.watch(HealthCheckRequest::default()).await.unwrap();
+    watch.into_inner().message().await.unwrap();
+    handle.force();
+    signal.send(()).unwrap();
 
-        let channel = Endpoint::from_shared(uri).unwrap().connect().await.unwrap();
-        let mut client = HealthClient::new(channel);
-        client.check(HealthCheckRequest::default()).await.unwrap();
-        let watch = client.watch(HealthCheckRequest::default()).await.unwrap();
-        watch.into_inner().message().await.unwrap();
-        handle.force();
-        signal.send(()).unwrap();
-
-        let report = server.await.unwrap();
-        assert_eq!(report.cut().len(), 1);
-        assert_eq!(report.cut()[0].path(), "/grpc.health.v1.Health/Watch");
-    }
+    let report = server.await.unwrap();
+    assert_eq!(report.cut().len(), 1);
+    assert_eq!(report.cut()[0].path(), "/grpc.health.v1.Health/Watch");
 }

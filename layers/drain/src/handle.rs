@@ -70,7 +70,8 @@ impl DrainHandle {
     /// Follows the phase: for readiness, which is true in [`Phase::Ready`] alone, and for the server, which stops
     /// accepting at [`Phase::Draining`] and cuts connections at [`Phase::Forced`].
     ///
-    /// A phase that passes at once may be skipped; wait for `phase >= Phase::Draining`.
+    /// A phase that passes at once may be skipped; wait for `phase >= Phase::Draining`. A borrow of the receiver's value
+    /// holds up the next change of phase, and with it whoever makes it: let go of it before anything else is done.
     #[must_use]
     pub fn subscribe(&self) -> watch::Receiver<Phase> {
         self.shutdown.subscribe()

@@ -24,7 +24,6 @@ pub(crate) struct Shard {
 }
 
 /// Who is in flight, and how many have been since the signal.
-#[derive(Debug)]
 pub(crate) struct Roster {
     running: Slab<Running>,
     completed: usize,
@@ -120,15 +119,9 @@ impl Running {
     }
 }
 
+// Without the requests, whose queries may hold secrets.
 impl fmt::Debug for Shard {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Shard").field("phase", &self.phase()).finish_non_exhaustive()
-    }
-}
-
-// Without the query, which may hold secrets.
-impl fmt::Debug for Running {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Running").field("method", &self.method).finish_non_exhaustive()
     }
 }

@@ -3,14 +3,12 @@
 /// Values under keys that are small and used again, so that coming and going allocates nothing.
 ///
 /// It keeps room for as many values as it ever held at once.
-#[derive(Debug)]
 pub(crate) struct Slab<T> {
     places: Vec<Place<T>>,
     vacant: Option<usize>, // the first of a chain through the vacant places
     len: usize,
 }
 
-#[derive(Debug)]
 enum Place<T> {
     Taken(T),
     Vacant { next: Option<usize> },

@@ -5,6 +5,7 @@ use std::cell::Cell;
 use std::future::{pending, ready};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{CONNECTION, CONTENT_TYPE, RETRY_AFTER};
@@ -43,21 +44,30 @@ fn words() -> Response<Full<Bytes>> {
     Response::new(Full::from("last words"))
 }
 
-/// What the inner service's `answer` becomes while the shutdown drains.
-async fn while_draining(
+/// What the inner service's `answer` to a request becomes that was sent before the signal.
+async fn during(
+    shutdown: Deadlines,
     version: Version,
     answer: Response<Full<Bytes>>,
 ) -> Response<HeldBody<Full<Bytes>, InFlight>> {
-    let (mut service, mut upstream, handle) = set_up();
+    let layer = DrainLayer::new(shutdown);
+    let handle = layer.handle();
+    let (mut service, mut upstream): (Spawn<Drain<Inner>>, Upstream) = mock::spawn_layer(layer);
 
     assert_ready_ok!(service.poll_ready());
     let response = service.call(request(version));
     let (_, reply) = upstream.next_request().await.unwrap();
     assert_pending!(spawn(handle.drain()).poll());
-    assert_eq!(handle.phase(), Phase::Draining);
 
     reply.send_response(answer);
     response.await.unwrap()
+}
+
+async fn while_draining(
+    version: Version,
+    answer: Response<Full<Bytes>>,
+) -> Response<HeldBody<Full<Bytes>, InFlight>> {
+    during(Deadlines::default(), version, answer).await
 }
 
 #[tokio::test]
@@ -82,6 +92,10 @@ async fn http1_clients_are_told_to_close_while_requests_are_still_served() {
         assert_eq!(response.status(), StatusCode::OK);
         assert_eq!(response.headers()[CONNECTION], "close", "{version:?}");
     }
+
+    let lingering = Deadlines::new(Duration::from_secs(5), Duration::from_secs(30)).unwrap();
+    let response = during(lingering, Version::HTTP_11, words()).await;
+    assert_eq!(response.headers()[CONNECTION], "close");
 }
 
 // RFC 9113 §8.2.2, RFC 9114 §4.2.
