@@ -43,7 +43,8 @@ impl Ledger {
         });
     }
 
-    pub(crate) fn in_flight(&self) -> usize {
+    pub(crate) fn in_flight(&mut self) -> usize {
+        self.forget_dropped();
         self.shards.iter().map(|shard| shard.lock().in_flight()).sum()
     }
 
@@ -58,7 +59,7 @@ impl Ledger {
 
     /// Lets `event` happen, and whatever follows from nothing being in flight.
     pub(crate) fn advance(&mut self, event: Option<Event>) -> Phase {
-        // Of one that is busy we hear again when its last one leaves; no need to stop them all.
+        // A busy one is heard of again when its last request leaves: no need to stop them all.
         if event.is_none() && self.shards.iter().any(|shard| !shard.lock().is_idle()) {
             return self.phase;
         }
@@ -99,6 +100,8 @@ mod tests {
         }
 
         assert!(ledger.shards.len() <= 16);
+        assert_eq!(ledger.in_flight(), 0);
+        assert_eq!(ledger.shards.len(), 3);
         assert!(kept.iter().all(|kept| ledger.shards.iter().any(|shard| Arc::ptr_eq(kept, shard))));
     }
 }

@@ -30,7 +30,6 @@ pub(crate) struct Roster {
 }
 
 /// A request in flight.
-#[derive(Clone)]
 pub(crate) struct Running {
     method: Method,
     target: Option<PathAndQuery>,
