@@ -203,9 +203,6 @@ impl From<Infallible> for Error {
 
 impl From<GuardedBodyError<Self>> for Error {
     fn from(error: GuardedBodyError<Self>) -> Self {
-        match error {
-            GuardedBodyError::Inner(error) => error,
-            _ => Self::bare(Side::Limit),
-        }
+        if let GuardedBodyError::Inner(error) = error { error } else { Self::bare(Side::Limit) }
     }
 }

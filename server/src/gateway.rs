@@ -79,7 +79,6 @@ impl Gateway {
     }
 
     /// Looks at the drain; to start it, see [`Gateway::stop`].
-    #[must_use]
     pub const fn drain(&self) -> &DrainHandle {
         &self.drain
     }
@@ -133,7 +132,7 @@ impl Life {
             tracing::debug!(from = ?state, ?event, to = ?next, "lifecycle");
             state = next;
             match action {
-                Action::Wait => {}
+                Action::Wait | Action::End => {}
                 Action::Start => {
                     let started = self.start_workers(listeners.take().unwrap_or_default(), &cuts);
                     let event = if started.is_ok() { Event::Serving } else { Event::ThreadDied };
@@ -150,7 +149,6 @@ impl Life {
                         report
                     }));
                 }
-                Action::End => {}
             }
             if let State::Stopped(outcome) = state {
                 break outcome;

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use metrics_exporter_prometheus::PrometheusRecorder;
 use portcullis_drain::DrainLayer;
 use portcullis_header_inject::HeaderInjectLayer;
-use portcullis_host_strip::{HopByHopLayer, HostPolicy, HostStripLayer};
+use portcullis_host_strip::{HopByHopLayer, HostPolicy, HostStripLayer, Upgrade};
 use portcullis_jwt_auth::JwtAuthLayer;
 use portcullis_request_guard::RequestGuardLayer;
 use portcullis_sigv4_sign::SigV4SignLayer;
@@ -119,7 +119,7 @@ impl Plan {
         let recorder = recorder();
         let meters = Arc::new(Meters::new(&recorder));
 
-        check_listeners(&config, &mut problems);
+        check_rest(&config, &mut problems);
         let tls = tls::listeners(&config, &mut problems);
         let upstreams = upstreams(&config, &recorder, &mut problems);
         let (table, routes) = routes(&config, &upstreams, &recorder, &mut problems);
@@ -138,7 +138,7 @@ fn edge(config: &Config) -> EdgePlan {
     }
 }
 
-fn check_listeners(config: &Config, problems: &mut Vec<Problem>) {
+fn check_rest(config: &Config, problems: &mut Vec<Problem>) {
     if config.listeners.is_empty() {
         problems.push(Problem::new("listener", None, "no `[[listener]]`, so nobody could connect"));
     }
@@ -153,6 +153,10 @@ fn check_listeners(config: &Config, problems: &mut Vec<Problem>) {
                 format!("{address} is taken by another listener"),
             ));
         }
+    }
+    if config.hop_by_hop != config.hop_by_hop.clone().upgrade(Upgrade::Deny) {
+        let message = "only \"deny\" is there yet: the gateway relays no tunnels";
+        problems.push(Problem::new("hop_by_hop.upgrade", None, message));
     }
     if let Some(level) = &config.log.level
         && let Err(error) = EnvFilter::builder().parse(level.get_ref())

@@ -5,6 +5,7 @@ mod words;
 
 use std::convert::Infallible;
 use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
@@ -20,6 +21,8 @@ use tower::{Layer, Service};
 use crate::body::{Body, Error};
 use crate::facts::{Facts, Voice};
 use crate::upstream;
+
+use self::failure::Failure;
 
 /// Below it nothing has words for clients; above it nothing fails.
 #[derive(Clone, Copy, Debug, Default)]
@@ -68,11 +71,24 @@ where
             id: request.headers().get(X_REQUEST_ID).cloned(),
             uri: request.uri().clone(),
         };
-        match self.broken.take() {
-            Some(error) => ResponseFuture { inner: None, broken: Some(error), asked },
-            None => ResponseFuture { inner: Some(self.inner.call(request)), broken: None, asked },
-        }
+        let called = match self.broken.take() {
+            Some(error) => Err(Failure::Upstream(error)),
+            None => caught(|| self.inner.call(request)),
+        };
+        let (inner, broken) = match called {
+            Ok(inner) => (Some(inner), None),
+            Err(failure) => (None, Some(failure)),
+        };
+        ResponseFuture { inner, broken, asked }
     }
+}
+
+/// Runs `act`, and makes a failure of a panic: one request dies, and the process lives.
+///
+/// What the panic leaves behind is dropped, never used again: the service of one request, or its
+/// future.
+fn caught<T>(act: impl FnOnce() -> T) -> Result<T, Failure> {
+    catch_unwind(AssertUnwindSafe(act)).map_err(|panic| Failure::Panic(panic.into()))
 }
 
 /// What the words of a refusal are made of.
@@ -84,13 +100,13 @@ struct Asked {
 }
 
 impl Asked {
-    fn fail<B>(&self, error: &upstream::Error) -> Response<Answer<B>> {
+    fn fail<B>(&self, failure: &Failure) -> Response<Answer<B>> {
         let dialect = {
             let mut known = self.facts.known();
-            known.error = Some(failure::told(error));
+            known.error = Some(failure.told());
             if known.voice == Voice::Grpc { Dialect::Grpc } else { Dialect::Http }
         };
-        let response = failure::refusal(error).into_response(dialect, ());
+        let response = failure.refusal().into_response(dialect, ());
         self.word(response.map(|()| Answer::empty()))
     }
 
@@ -124,7 +140,7 @@ pin_project! {
     pub struct ResponseFuture<F> {
         #[pin]
         inner: Option<F>, // none when the inner service was broken
-        broken: Option<upstream::Error>,
+        broken: Option<Failure>,
         asked: Asked,
     }
 }
@@ -136,15 +152,19 @@ where
     type Output = Result<Response<Answer<B>>, Infallible>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let this = self.project();
-        let result = match (this.inner.as_pin_mut(), this.broken.take()) {
-            (Some(inner), _) => ready!(inner.poll(cx)),
-            (None, Some(error)) => Err(error),
+        let mut this = self.project();
+        let result = match (this.inner.as_mut().as_pin_mut(), this.broken.take()) {
+            (Some(inner), _) => match caught(|| inner.poll(cx)) {
+                Ok(polled) => ready!(polled).map_err(Failure::Upstream),
+                Err(panic) => Err(panic),
+            },
+            (None, Some(failure)) => Err(failure),
             (None, None) => return Poll::Pending, // polled after it was done
         };
+        this.inner.set(None);
         Poll::Ready(Ok(match result {
             Ok(response) => this.asked.word(response.map(Answer::passed)),
-            Err(error) => this.asked.fail(&error),
+            Err(failure) => this.asked.fail(&failure),
         }))
     }
 }

@@ -36,6 +36,7 @@ struct Shared {
 
 /// What a row of the table leads to.
 #[derive(Debug)]
+#[expect(clippy::exhaustive_structs, reason = "made by a worker, field by field")]
 pub struct RouteTarget {
     /// The stack behind the route.
     pub backend: Backend,
@@ -54,16 +55,17 @@ impl Routes {
         Self(Arc::new(Shared { table, targets: targets.into_iter().collect() }))
     }
 
-    fn route(&self, request: &mut Request<Body>) -> Result<Backend, Refusal> {
+    fn route(&self, request: &mut Request<Body>) -> Result<Backend, Box<Refusal>> {
         let judged = Judged::new(request.uri().path()).map_err(refuse_path)?;
         let matched = self.0.table.find(host(request), &judged, request.method());
         let (target, prefix) = match matched {
             Match::Route { index, prefix } => (self.0.targets.get(index), prefix),
-            Match::OtherMethods(methods) => return Err(refuse_method(&methods)),
+            Match::OtherMethods(methods) => return Err(refuse_method(&methods).into()),
             Match::Nothing => (None, 0),
         };
         let Some(target) = target else {
-            return Err(Refusal::new(StatusCode::NOT_FOUND, "no_route", "nothing is served here"));
+            let detail = "nothing is served here";
+            return Err(Refusal::new(StatusCode::NOT_FOUND, "no_route", detail).into());
         };
         if target.strip_prefix {
             let rest = Judged::after(request.uri().path(), prefix).map_err(refuse_path)?;
@@ -135,8 +137,8 @@ fn rebuilt(uri: &Uri, target: PathAndQuery) -> Uri {
     Uri::from_parts(parts).unwrap_or_else(|_| uri.clone())
 }
 
-fn refuse_path(BadPath(detail): BadPath) -> Refusal {
-    Refusal::new(StatusCode::BAD_REQUEST, "bad_path", detail)
+fn refuse_path(BadPath(detail): BadPath) -> Box<Refusal> {
+    Refusal::new(StatusCode::BAD_REQUEST, "bad_path", detail).into()
 }
 
 fn refuse_method(methods: &[Method]) -> Refusal {

@@ -1,3 +1,4 @@
+use std::any::Any;
 use std::error::Error as StdError;
 
 use http::StatusCode;
@@ -6,17 +7,67 @@ use portcullis_refusal::{GrpcStatus, Refusal};
 use crate::body::Side;
 use crate::upstream::{Error, Phase};
 
-/// What a client is told of a request that a replica gave no response to.
-pub(super) fn refusal(error: &Error) -> Refusal {
-    if let Some(side) = error.body_side() {
-        return broken_body(side);
+/// Why there is no response to pass on.
+#[derive(Debug)]
+pub(super) enum Failure {
+    /// A replica gave none.
+    Upstream(Error),
+    /// A layer panicked.
+    Panic(Panic),
+}
+
+/// What a panic said.
+#[derive(Debug)]
+pub(super) struct Panic(String);
+
+impl From<Box<dyn Any + Send>> for Panic {
+    fn from(panic: Box<dyn Any + Send>) -> Self {
+        let text = panic.downcast_ref::<&str>().map(ToString::to_string);
+        let text = text.or_else(|| panic.downcast_ref::<String>().cloned());
+        Self(text.unwrap_or_default())
     }
-    let (reason, detail) = reason(error);
-    if error.is_timeout() {
-        let refusal = Refusal::new(StatusCode::GATEWAY_TIMEOUT, reason, detail);
-        return refusal.grpc_status(GrpcStatus::DeadlineExceeded);
+}
+
+impl Failure {
+    /// What the client is told.
+    pub(super) fn refusal(&self) -> Refusal {
+        let error = match self {
+            Self::Upstream(error) => error,
+            Self::Panic(_) => {
+                return Refusal::new(
+                    StatusCode::INTERNAL_SERVER_ERROR,
+                    "panic",
+                    "the gateway failed",
+                )
+                .grpc_status(GrpcStatus::Internal);
+            }
+        };
+        if let Some(side) = error.body_side() {
+            return broken_body(side);
+        }
+        let (reason, detail) = reason(error);
+        if error.is_timeout() {
+            let refusal = Refusal::new(StatusCode::GATEWAY_TIMEOUT, reason, detail);
+            return refusal.grpc_status(GrpcStatus::DeadlineExceeded);
+        }
+        Refusal::new(StatusCode::BAD_GATEWAY, reason, detail)
     }
-    Refusal::new(StatusCode::BAD_GATEWAY, reason, detail)
+
+    /// The failure and its causes in a line, for the operator.
+    pub(super) fn told(&self) -> String {
+        let error = match self {
+            Self::Upstream(error) => error,
+            Self::Panic(Panic(text)) => return format!("a panic: {text}"),
+        };
+        let mut told = error.to_string();
+        let mut cause = error.source();
+        while let Some(error) = cause {
+            told += ": ";
+            told += &error.to_string();
+            cause = error.source();
+        }
+        told
+    }
 }
 
 fn reason(error: &Error) -> (&'static str, &'static str) {
@@ -61,14 +112,47 @@ fn broken_body(side: Side) -> Refusal {
     }
 }
 
-/// The error and its causes in a line, for the operator.
-pub(super) fn told(error: &Error) -> String {
-    let mut told = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        told += ": ";
-        told += &error.to_string();
-        cause = error.source();
+#[cfg(test)]
+mod tests {
+    use portcullis_refusal::{Dialect, Refused};
+
+    use super::*;
+    use crate::body;
+
+    fn told(failure: &Failure) -> (u16, &'static str) {
+        let response = failure.refusal().into_response(Dialect::Http, ());
+        (response.status().as_u16(), response.extensions().get::<Refused>().unwrap().reason())
     }
-    told
+
+    #[test]
+    fn who_cannot_be_reached_is_502_and_who_is_late_504() {
+        for phase in Phase::ALL {
+            let failed = Failure::Upstream(Error::failed(phase, false, "a cause"));
+            let late = Failure::Upstream(Error::timed_out(phase, false));
+
+            assert_eq!(told(&failed), (502, told(&failed).1));
+            assert_eq!(told(&late).0, 504);
+            assert!(told(&late).1.ends_with("_timeout"));
+        }
+    }
+
+    #[test]
+    fn a_body_that_the_client_broke_is_not_the_upstreams_failure() {
+        for (side, status) in [(Side::Client, 400), (Side::ClientTimeout, 408), (Side::Limit, 413)]
+        {
+            let error = Error::failed(Phase::Send, true, body::Error::bare(side));
+            assert_eq!(told(&Failure::Upstream(error)), (status, side.reason()));
+        }
+    }
+
+    #[test]
+    fn a_panic_is_500_and_tells_the_client_nothing() {
+        let panic = Failure::Panic(Panic::from(
+            std::panic::catch_unwind(|| panic!("a secret")).unwrap_err(),
+        ));
+
+        assert_eq!(told(&panic), (500, "panic"));
+        assert!(!format!("{:?}", panic.refusal()).contains("secret"));
+        assert_eq!(panic.told(), "a panic: a secret");
+    }
 }
