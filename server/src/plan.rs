@@ -228,16 +228,19 @@ fn routes(
     for (index, section) in config.routes.iter().enumerate() {
         let route = section.get_ref();
         let key = format!("route[{index}]");
-        if let Some(message) = bad_path(&route.path) {
-            problems.push(Problem::new(format!("{key}.path"), section.span(), message));
+        if let Some(message) = bad_path(route.path.get_ref()) {
+            problems.push(problem(&format!("{key}.path"), &route.path, message));
         }
-        for host in route.hosts.iter().filter(|host| !is_host(host)) {
-            let message = format!("`{host}` is no host like \"example.com\" or \"*.example.com\"");
-            problems.push(Problem::new(format!("{key}.hosts"), section.span(), message));
+        for (index, host) in route.hosts.iter().enumerate() {
+            if !is_host(host.get_ref()) {
+                let key = format!("{key}.hosts[{index}]");
+                let message = "a host like \"example.com\" or \"*.example.com\" is needed here";
+                problems.push(problem(&key, host, message));
+            }
         }
         rules.push(Rule {
-            hosts: route.hosts.clone(),
-            path: route.path.clone(),
+            hosts: route.hosts.iter().map(|host| host.get_ref().clone()).collect(),
+            path: route.path.get_ref().clone(),
             methods: route.methods.clone(),
         });
         let auth = route
@@ -255,7 +258,7 @@ fn routes(
         if let Some((name, upstream)) = upstream {
             plans.push(RoutePlan {
                 meters: Arc::new(RouteMeters::new(
-                    route.name.as_ref().unwrap_or(&route.path),
+                    route.name.as_ref().unwrap_or(route.path.get_ref()),
                     recorder,
                 )),
                 upstream: name.to_owned(),

@@ -42,10 +42,25 @@ pub fn parse(text: &str, lookup: &dyn Fn(&str) -> Option<String>) -> Result<Conf
     let deserializer =
         serde_path_to_error::Deserializer::new(Deserializer::from(table), &mut track);
     Config::deserialize(deserializer).map_err(|error| {
-        let key = track.path().to_string();
+        let key = track.path().to_string().replace(SPANNED, "");
         let key = if key == "." { String::new() } else { key };
-        vec![Problem::new(key, error.span(), with_suggestion(error.message()))]
+        let message = with_suggestion(&without_value(error.message()));
+        vec![Problem::new(key, error.span(), message)]
     })
+}
+
+/// What `toml::Spanned` adds to the path of a key.
+const SPANNED: &str = ".$__serde_spanned_private_value";
+
+/// Serde quotes what it found instead of what it expected, and that may be a secret.
+fn without_value(message: &str) -> String {
+    match message.rsplit_once(", expected ") {
+        Some((found, expected)) if message.starts_with("invalid ") => {
+            let kind = found.split(['`', '"']).next().unwrap_or_default().trim_end();
+            format!("{kind}, expected {expected}")
+        }
+        _ => message.to_owned(),
+    }
 }
 
 /// Serde lists what is known after what is not; the nearest of it is most likely what was meant.

@@ -1,0 +1,54 @@
+use std::time::Duration;
+
+use portcullis_header_inject::HeaderInject;
+use portcullis_jwt_auth::{ClaimRule, TokenSource};
+use serde::Deserialize;
+use toml::Spanned;
+
+use super::text;
+
+/// Which requests go where, and what happens to them on the way.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[non_exhaustive]
+pub struct Route {
+    /// The name in logs and metrics; its path when left out.
+    pub name: Option<String>,
+    /// The start of the path, up to a segment boundary; the longest that matches wins.
+    pub path: Spanned<String>,
+    /// Exact hosts, and wildcards like `*.example.com`; any when left out.
+    #[serde(default)]
+    pub hosts: Vec<Spanned<String>>,
+    /// Methods; any when left out.
+    #[serde(default, deserialize_with = "text::methods")]
+    pub methods: Vec<http::Method>,
+    /// Takes `path` off before the request goes on.
+    #[serde(default)]
+    pub strip_prefix: bool,
+    /// The name of a section `[upstream.…]`.
+    pub upstream: Spanned<String>,
+    /// Lets only requests with a valid token through.
+    pub jwt_auth: Option<Spanned<JwtAuth>>,
+    /// Sets and removes headers.
+    #[serde(default)]
+    pub header_inject: HeaderInject,
+    /// The most that a request may take in all, its bodies included. No limit when left out.
+    #[serde(default, deserialize_with = "text::some_duration")]
+    pub timeout: Option<Duration>,
+}
+
+/// Whose tokens a route asks for, where they are, and what they must say.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[non_exhaustive]
+pub struct JwtAuth {
+    /// Names of sections `[issuer.…]`.
+    pub issuers: Vec<Spanned<String>>,
+    /// Where a token may be, in this order; `bearer` alone when left out.
+    pub sources: Option<Vec<TokenSource>>,
+    /// What a token must say: all of these.
+    #[serde(default)]
+    pub claims: Vec<ClaimRule>,
+    /// The realm of challenges.
+    pub realm: Option<String>,
+}

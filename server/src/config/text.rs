@@ -1,0 +1,41 @@
+//! What is written as text, and is more than text.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use serde::Deserialize;
+
+pub(super) fn duration<'de, D: serde::Deserializer<'de>>(input: D) -> Result<Duration, D::Error> {
+    let text = String::deserialize(input)?;
+    match humantime::parse_duration(&text) {
+        Ok(Duration::ZERO) | Err(_) => Err(serde::de::Error::custom(
+            "a duration above zero like \"250ms\", \"30s\" or \"5m\" is needed here",
+        )),
+        Ok(duration) => Ok(duration),
+    }
+}
+
+pub(super) fn some_duration<'de, D: serde::Deserializer<'de>>(
+    input: D,
+) -> Result<Option<Duration>, D::Error> {
+    duration(input).map(Some)
+}
+
+pub(super) fn methods<'de, D: serde::Deserializer<'de>>(
+    input: D,
+) -> Result<Vec<http::Method>, D::Error> {
+    let names = Vec::<String>::deserialize(input)?;
+    let method = |name: String| match name.parse() {
+        Ok(method) if name == name.to_ascii_uppercase() => Ok(method),
+        _ => Err(serde::de::Error::custom(format!("`{name}` is no method like \"GET\""))),
+    };
+    names.into_iter().map(method).collect()
+}
+
+pub(super) fn address<'de, D: serde::Deserializer<'de>>(input: D) -> Result<SocketAddr, D::Error> {
+    String::deserialize(input)?.parse().map_err(|_| {
+        serde::de::Error::custom(
+            "an address with its port, like \"127.0.0.1:8080\" or \"[::1]:8080\"",
+        )
+    })
+}

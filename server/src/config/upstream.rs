@@ -1,0 +1,155 @@
+use std::path::PathBuf;
+use std::time::Duration;
+
+use http::Uri;
+use portcullis_host_strip::HostPolicy;
+use portcullis_sigv4_sign::{Payload, Region, ServiceName, SignedHeaders};
+use serde::Deserialize;
+use toml::Spanned;
+
+use super::{Secret, text};
+
+/// Where requests go.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[non_exhaustive]
+pub struct Upstream {
+    /// The servers. For now exactly one.
+    #[serde(rename = "replica")]
+    pub replicas: Spanned<Vec<Replica>>,
+    /// Signs each request with AWS Signature Version 4.
+    pub sigv4_sign: Option<Spanned<SigV4Sign>>,
+    /// The `Host` that the upstream sees: the replica's own when left out.
+    pub host: Option<HostPolicy>,
+    /// Certificates to trust besides the public ones, in a PEM file.
+    pub ca_file: Option<Spanned<PathBuf>>,
+    /// How long the upstream may take.
+    #[serde(default)]
+    pub timeouts: UpstreamTimeouts,
+    /// Connections that are kept for later requests.
+    #[serde(default)]
+    pub pool: Pool,
+}
+
+/// One server of an upstream.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[non_exhaustive]
+pub struct Replica {
+    /// Its name in logs and metrics.
+    pub name: String,
+    /// `http` or `https`, host, port, and a path to put before that of the request.
+    pub url: Spanned<Url>,
+}
+
+/// The URL of a replica.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq)]
+#[serde(try_from = "String")]
+pub struct Url(Uri);
+
+impl Url {
+    /// The URL, which has a scheme (`http` or `https`), an authority and a path.
+    #[must_use]
+    pub const fn uri(&self) -> &Uri {
+        &self.0
+    }
+}
+
+impl TryFrom<String> for Url {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        let uri: Uri = text.parse().map_err(|_| URL_FORM.to_owned())?;
+        let known = matches!(uri.scheme_str(), Some("http" | "https"));
+        let host = uri.authority().filter(|authority| !authority.as_str().contains('@'));
+        if !known || host.is_none() || uri.query().is_some() {
+            return Err(URL_FORM.to_owned());
+        }
+        Ok(Self(uri))
+    }
+}
+
+const URL_FORM: &str = "a URL like `https://api.example.com:8443/base`: scheme http or https, host, \
+    no user, no query";
+
+/// How long an upstream may take; each limit is on its own.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq)]
+#[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
+pub struct UpstreamTimeouts {
+    /// To resolve the name and open a connection. 5 s.
+    #[serde(deserialize_with = "text::duration")]
+    pub connect: Duration,
+    /// The TLS handshake. 5 s.
+    #[serde(deserialize_with = "text::duration")]
+    pub tls_handshake: Duration,
+    /// From the end of the request to the headers of the response. 60 s.
+    #[serde(deserialize_with = "text::duration")]
+    pub response_header: Duration,
+    /// Between two pieces of a response body. 60 s.
+    #[serde(deserialize_with = "text::duration")]
+    pub response_body: Duration,
+}
+
+impl Default for UpstreamTimeouts {
+    fn default() -> Self {
+        Self {
+            connect: Duration::from_secs(5),
+            tls_handshake: Duration::from_secs(5),
+            response_header: Duration::from_secs(60),
+            response_body: Duration::from_secs(60),
+        }
+    }
+}
+
+/// Connections that are kept for later requests, in each worker.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq)]
+#[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
+pub struct Pool {
+    /// The most that are kept idle for a replica. 256.
+    pub max_idle: usize,
+    /// For how long. 30 s: less than common servers wait before they close.
+    #[serde(deserialize_with = "text::duration")]
+    pub idle_timeout: Duration,
+}
+
+impl Default for Pool {
+    fn default() -> Self {
+        Self { max_idle: 256, idle_timeout: Duration::from_secs(30) }
+    }
+}
+
+/// How requests to an upstream are signed.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[non_exhaustive]
+pub struct SigV4Sign {
+    /// The service's name in AWS, such as `s3`.
+    pub service: ServiceName,
+    /// The region, such as `eu-west-1`.
+    pub region: Region,
+    /// The name of a section `[credentials.…]`.
+    pub credentials: Spanned<String>,
+    /// How bodies are signed; the layer's default for the service when left out.
+    pub payload: Option<Payload>,
+    /// Headers to sign besides `host`, `content-type`, `content-md5` and `x-amz-*`.
+    #[serde(default)]
+    pub signed_headers: SignedHeaders,
+    /// Lets bodies go unsigned over plain HTTP, too.
+    #[serde(default)]
+    pub unsigned_over_http: bool,
+}
+
+/// A key pair of the kind that AWS issues.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[non_exhaustive]
+pub struct Credentials {
+    /// The access key id.
+    pub access_key: Spanned<Secret>,
+    /// The secret access key.
+    pub secret_key: Spanned<Secret>,
+    /// The token of a temporary session.
+    pub session_token: Option<Spanned<Secret>>,
+}
