@@ -1,1 +1,490 @@
+//! What a configuration file may say, and what is said of one that is wrong.
 
+use std::path::Path;
+use std::process::{Output, Stdio};
+
+use portcullis_tests::{Process, plan};
+use tempfile::TempDir;
+use tokio::process::Command;
+
+const GATEWAY: &str = env!("CARGO_BIN_EXE_gateway");
+
+/// A file in which nothing is wrong. The tests put one thing in place of another.
+const RIGHT: &str = r#"[[listener]]
+address = "127.0.0.1:0"
+
+[credentials.photos]
+access_key = "AKIDEXAMPLE"
+secret_key = "the-secret-of-the-bucket"
+
+[issuer.accounts]
+audience = ["photos"]
+keys = [{ secret = "the-secret-of-the-issuer-01234567", algorithms = ["HS256"] }]
+
+[upstream.photos]
+replica = [{ name = "primary", url = "http://127.0.0.1:9000/photos" }]
+sigv4_sign = { service = "s3", region = "eu-west-1", credentials = "photos" }
+
+[[route]]
+path = "/photos"
+upstream = "photos"
+jwt_auth = { issuers = ["accounts"] }
+header_inject = { request = [{ set = "x-feature", value = "the-secret-of-the-header", secret = true }] }
+"#;
+
+fn with(right: &str, instead: &str) -> String {
+    assert!(RIGHT.contains(right), "{right} is not in the file");
+    RIGHT.replacen(right, instead, 1)
+}
+
+/// The file with one more line, after that of the route's upstream: line 19.
+fn with_route_line(line: &str) -> String {
+    with("upstream = \"photos\"\n", &format!("upstream = \"photos\"\n{line}\n"))
+}
+
+fn folder(config: &str) -> TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("gateway.toml"), config).unwrap();
+    folder
+}
+
+/// Runs the gateway in `folder` to its end, with these variables and no others.
+async fn portcullis(folder: &Path, arguments: &[&str], variables: &[(&str, &str)]) -> Output {
+    let mut command = Command::new(GATEWAY);
+    command.args(arguments).current_dir(folder).env_clear().envs(variables.iter().copied());
+    command.stdin(Stdio::null()).kill_on_drop(true).output().await.unwrap()
+}
+
+async fn check(config: &str) -> Output {
+    portcullis(folder(config).path(), &["check", "gateway.toml"], &[]).await
+}
+
+fn text(bytes: &[u8]) -> &str {
+    std::str::from_utf8(bytes).unwrap().trim_end()
+}
+
+/// What `check` says of a file that is wrong, a line each problem.
+async fn complaint(config: &str) -> String {
+    let output = check(config).await;
+    assert_eq!(output.status.code(), Some(2), "{}", text(&output.stderr));
+    assert_eq!(text(&output.stdout), "");
+    text(&output.stderr).to_owned()
+}
+
+#[tokio::test]
+async fn a_right_file_is_said_to_be_right() {
+    let output = check(RIGHT).await;
+
+    assert_eq!(text(&output.stderr), "");
+    assert_eq!(text(&output.stdout), "gateway.toml: right");
+    assert_eq!(output.status.code(), Some(0));
+}
+
+#[tokio::test]
+async fn an_unknown_key_is_named_with_its_place_and_the_nearest_known_one() {
+    let complaint = complaint(&with_route_line("strip_prefx = true")).await;
+
+    let place = "gateway.toml:19:1: route[0].strip_prefx: unknown field `strip_prefx`, ";
+    assert!(complaint.starts_with(place), "{complaint}");
+    assert!(complaint.ends_with("; did you mean `strip_prefix`?"), "{complaint}");
+}
+
+#[tokio::test]
+async fn an_unknown_section_is_named_with_the_nearest_known_one() {
+    let complaint = complaint(&with("[upstream.", "[upsteam.")).await;
+
+    assert!(complaint.starts_with("gateway.toml:12:2: upsteam: unknown field"), "{complaint}");
+    assert!(complaint.ends_with("; did you mean `upstream`?"), "{complaint}");
+}
+
+#[tokio::test]
+async fn a_name_of_no_section_is_named_with_the_nearest_that_there_is() {
+    for (right, wrong, expected) in [
+        (
+            "upstream = \"photos\"",
+            "upstream = \"photo\"",
+            "18:12: route[0].upstream: there is no upstream `photo`; did you mean `photos`?",
+        ),
+        (
+            "[\"accounts\"]",
+            "[\"acounts\"]",
+            "19:25: route[0].jwt_auth.issuers[0]: there is no issuer `acounts`; did you mean \
+             `accounts`?",
+        ),
+        (
+            "credentials = \"photos\"",
+            "credentials = \"fotos\"",
+            "14:68: upstream.photos.sigv4_sign.credentials: there is no credentials `fotos`; did \
+             you mean `photos`?",
+        ),
+        (
+            "upstream = \"photos\"",
+            "upstream = \"elsewhere\"",
+            "18:12: route[0].upstream: there is no upstream `elsewhere`; it needs a section \
+             `[upstream.elsewhere]`",
+        ),
+    ] {
+        assert_eq!(complaint(&with(right, wrong)).await, format!("gateway.toml:{expected}"));
+    }
+}
+
+#[tokio::test]
+async fn a_url_that_no_replica_can_have_is_refused_without_its_password() {
+    for url in
+        ["ftp://127.0.0.1/", "127.0.0.1:9000", "http://user:the-secret@127.0.0.1/", "http://a/?b"]
+    {
+        let complaint = complaint(&with("http://127.0.0.1:9000/photos", url)).await;
+
+        let expected = "gateway.toml:13:38: upstream.photos.replica[0].url: a URL like \
+            `https://api.example.com:8443/base`: scheme http or https, host, no user, no query";
+        assert_eq!(complaint, expected, "{url}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_no_duration_is_told_what_one_looks_like() {
+    for (line, place) in [
+        ("timeout = \"soon\"", "19:11: route[0].timeout"),
+        ("timeout = \"0s\"", "19:11: route[0].timeout"),
+        ("[drain]\ndeadline = \"soon\"", "20:12: drain.deadline"),
+    ] {
+        let config = if line.starts_with('[') {
+            // A table ends the route, so what follows it goes.
+            let lines = RIGHT.lines().take(18).collect::<Vec<_>>().join("\n");
+            format!("{lines}\n{line}\n")
+        } else {
+            with_route_line(line)
+        };
+        let complaint = complaint(&config).await;
+
+        assert!(complaint.starts_with(&format!("gateway.toml:{place}: a duration")), "{complaint}");
+        assert!(complaint.contains("\"250ms\", \"30s\" or \"5m\""), "{complaint}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_no_address_is_told_what_one_looks_like() {
+    let complaint = complaint(&with("127.0.0.1:0", "localhost")).await;
+
+    let expected = "gateway.toml:2:11: listener[0].address: an address with its port, like \
+        \"127.0.0.1:8080\" or \"[::1]:8080\"";
+    assert_eq!(complaint, expected);
+}
+
+#[tokio::test]
+async fn a_header_that_is_protected_is_not_set_in_passing() {
+    let complaint = complaint(&with("x-feature", "authorization")).await;
+
+    let expected = "gateway.toml:20:30: route[0].header_inject.request[0]: `authorization` is \
+        protected: say `allow_protected` to change it";
+    assert_eq!(complaint, expected);
+}
+
+#[tokio::test]
+async fn a_header_value_that_is_none_is_refused_and_not_printed() {
+    for value in ["\"the-secret\\n\"", "[\"the-secret\"]", "8675309", "\"the-secret-ü\""] {
+        let complaint = complaint(&with("\"the-secret-of-the-header\"", value)).await;
+
+        let place = "gateway.toml:20:30: route[0].header_inject.request[0]: the value of \
+            `x-feature` m";
+        assert!(complaint.starts_with(place), "{complaint}");
+        assert!(!complaint.contains("the-secret") && !complaint.contains("8675309"), "{complaint}");
+    }
+}
+
+#[tokio::test]
+async fn auth_without_a_usable_key_does_not_start() {
+    let folder = folder(RIGHT);
+    std::fs::write(folder.path().join("none.json"), r#"{"keys":[]}"#).unwrap();
+    let key = r#"{ secret = "the-secret-of-the-issuer-01234567", algorithms = ["HS256"] }"#;
+
+    for (right, wrong, expected) in [
+        ("[\"accounts\"]", "[]", "19:12: route[0].jwt_auth: no issuer is trusted"),
+        (key, "", "19:12: route[0].jwt_auth: the issuer has no key"),
+        (
+            "the-secret-of-the-issuer-01234567",
+            "the-secret",
+            "10:8: issuer.accounts.keys[0]: a secret for HS256 needs 32 bytes",
+        ),
+        (
+            key,
+            "{ jwks = \"none.json\" }",
+            "10:8: issuer.accounts.keys[0]: none.json: no usable key in the set, 0 skipped",
+        ),
+        (
+            key,
+            "{ jwks = \"nowhere.json\" }",
+            "10:8: issuer.accounts.keys[0]: cannot read nowhere.json: No such file or directory \
+             (os error 2)",
+        ),
+        (
+            key,
+            "{ algorithms = [\"HS256\"] }",
+            "10:8: issuer.accounts.keys[0]: exactly one of `secret`, `pem` and `jwks` is needed",
+        ),
+    ] {
+        std::fs::write(folder.path().join("gateway.toml"), with(right, wrong)).unwrap();
+        let output = portcullis(folder.path(), &["check", "gateway.toml"], &[]).await;
+
+        assert_eq!(text(&output.stderr), format!("gateway.toml:{expected}"));
+        assert_eq!(output.status.code(), Some(2));
+    }
+}
+
+#[tokio::test]
+async fn tls_without_its_certificate_does_not_start() {
+    let tls = "address = \"127.0.0.1:0\"\ntls = { certificate = \"here.pem\", key = \"key.pem\" }";
+
+    let complaint = complaint(&with("address = \"127.0.0.1:0\"", tls)).await;
+
+    let expected = "gateway.toml:3:7: listener[0].tls: cannot read here.pem: ";
+    assert!(complaint.starts_with(expected), "{complaint}");
+}
+
+#[tokio::test]
+async fn a_file_without_a_listener_is_wrong() {
+    let complaint = complaint(&with("[[listener]]\naddress = \"127.0.0.1:0\"\n", "")).await;
+
+    let expected = "gateway.toml: listener: no `[[listener]]`, so nobody could connect";
+    assert_eq!(complaint, expected);
+}
+
+#[tokio::test]
+async fn several_replicas_are_refused_rather_than_left_unused() {
+    let second = "/photos\" }, { name = \"second\", url = \"http://127.0.0.1:9001\" }]";
+
+    let complaint = complaint(&with("/photos\" }]", second)).await;
+
+    let expected = "gateway.toml:13:11: upstream.photos.replica: exactly one replica is needed: \
+        failing over between several is not there yet";
+    assert_eq!(complaint, expected);
+}
+
+#[tokio::test]
+async fn routes_that_cannot_be_told_apart_are_refused() {
+    let config = format!("{RIGHT}\n[[route]]\npath = \"/photos/\"\nupstream = \"photos\"\n");
+
+    let complaint = complaint(&config).await;
+
+    let expected = "gateway.toml:22:1: route[1]: matches the same requests as route[0]";
+    assert_eq!(complaint, expected);
+}
+
+#[tokio::test]
+async fn a_path_that_no_request_could_have_is_refused_where_it_stands() {
+    for (path, expected) in [
+        ("photos", "a path begins with `/`"),
+        ("/a%20b", "a path is written as it reads, decoded, without `%`, `\\`, `?` and `#`"),
+        ("/a/../b", "a path has no empty segment, no `.` and no `..`"),
+        ("/a//b", "a path has no empty segment, no `.` and no `..`"),
+    ] {
+        let complaint = complaint(&with("path = \"/photos\"", &format!("path = '{path}'"))).await;
+
+        assert_eq!(complaint, format!("gateway.toml:17:8: route[0].path: {expected}"));
+    }
+}
+
+#[tokio::test]
+async fn what_is_no_host_is_refused_where_it_stands() {
+    let complaint = complaint(&with_route_line("hosts = [\"a.test\", \"a b\"]")).await;
+
+    let expected = "gateway.toml:19:20: route[0].hosts[1]: a host like \"example.com\" or \
+        \"*.example.com\" is needed here";
+    assert_eq!(complaint, expected);
+}
+
+#[tokio::test]
+async fn what_is_no_toml_is_refused_where_it_stops_being_any() {
+    let complaint = complaint(&with("[[route]]", "[[route]")).await;
+
+    assert_eq!(complaint, "gateway.toml:16:9: unclosed array table, expected `]`");
+}
+
+#[tokio::test]
+async fn all_that_is_wrong_is_told_at_once_in_the_order_of_the_file() {
+    let config = with("the-secret-of-the-issuer-01234567", "short")
+        .replace("credentials = \"photos\"", "credentials = \"none\"")
+        .replace("path = \"/photos\"", "path = \"photos\"")
+        .replace("upstream = \"photos\"", "upstream = \"none\"");
+
+    let complaint = complaint(&config).await;
+
+    let places =
+        complaint.lines().map(|line| line.split(": ").take(2).collect::<Vec<_>>().join(" "));
+    let expected = [
+        "gateway.toml:10:8 issuer.accounts.keys[0]",
+        "gateway.toml:14:68 upstream.photos.sigv4_sign.credentials",
+        "gateway.toml:17:8 route[0].path",
+        "gateway.toml:18:12 route[0].upstream",
+    ];
+    assert_eq!(places.collect::<Vec<_>>(), expected);
+}
+
+#[tokio::test]
+async fn a_variable_that_is_not_set_is_named_where_it_is_needed() {
+    let complaint = complaint(&with("the-secret-of-the-bucket", "${BUCKET_SECRET}")).await;
+
+    let expected = "gateway.toml:6:14: credentials.photos.secret_key: the environment variable \
+        BUCKET_SECRET is not set; `${BUCKET_SECRET:-…}` gives a default";
+    assert_eq!(complaint, expected);
+}
+
+#[tokio::test]
+async fn variables_and_their_defaults_stand_in_for_any_string() {
+    let config =
+        with("127.0.0.1:9000", "${HOST:-127.0.0.1}:${PORT}").replace("HS256", "${ALG:-HS256}");
+    let folder = folder(&config);
+
+    let output = portcullis(folder.path(), &["check", "gateway.toml"], &[("PORT", "9000")]).await;
+
+    assert_eq!((text(&output.stdout), text(&output.stderr)), ("gateway.toml: right", ""));
+}
+
+#[tokio::test]
+async fn a_variable_cannot_change_what_the_file_means() {
+    let folder = folder(&with("the-secret-of-the-bucket", "${BUCKET_SECRET}"));
+    let forged = [("BUCKET_SECRET", "x\"\n[[route]]\npath = \"/forged\"\n\\ ${OTHER}")];
+
+    let output = portcullis(folder.path(), &["check", "gateway.toml"], &forged).await;
+
+    assert_eq!((text(&output.stdout), text(&output.stderr)), ("gateway.toml: right", ""));
+}
+
+#[tokio::test]
+async fn a_doubled_dollar_is_no_reference() {
+    let output = check(&with("the-secret-of-the-bucket", "$${BUCKET_SECRET}")).await;
+
+    assert_eq!((text(&output.stdout), text(&output.stderr)), ("gateway.toml: right", ""));
+}
+
+#[tokio::test]
+async fn a_reference_without_its_end_is_told_how_to_write_a_plain_one() {
+    let complaint = complaint(&with("the-secret-of-the-bucket", "the-secret-${-of")).await;
+
+    let expected = "gateway.toml:6:14: credentials.photos.secret_key: `${` without its `}`; a \
+        plain `${` is written `$${`";
+    assert_eq!(complaint, expected);
+}
+
+#[tokio::test]
+async fn a_secret_in_the_wrong_form_or_place_is_not_printed() {
+    let keys = RIGHT.lines().nth(9).unwrap();
+    for (right, wrong) in [
+        ("\"the-secret-of-the-bucket\"", "8675309"),
+        ("\"the-secret-of-the-bucket\"", "{ 'the' = 'the-secret' }"),
+        ("\"the-secret-of-the-bucket\"", "\"\""),
+        ("\"the-secret-of-the-issuer-01234567\"", "8675309"),
+        ("\"the-secret-of-the-issuer-01234567\"", "\"the-secret\""),
+        (keys, "keys = \"the-secret, expected\""),
+        (keys, "keys = [\"the-secret\"]"),
+        (keys, "keys = 8675309.5"),
+        ("[credentials.photos]", "[credentials]\nphotos = \"the-secret\"\n[credentials.other]"),
+    ] {
+        let complaint = complaint(&with(right, wrong)).await;
+
+        assert!(!complaint.contains("the-secret") && !complaint.contains("8675309"), "{complaint}");
+    }
+}
+
+#[test]
+fn no_secret_is_in_what_a_plan_shows_of_itself() {
+    let plan = plan(RIGHT).unwrap();
+
+    let shown = format!("{plan:?} {plan:#?}");
+
+    assert!(shown.contains("AKIDEXAMPLE") || shown.contains("photos"), "{shown}");
+    assert!(!shown.contains("the-secret"), "{shown}");
+}
+
+#[tokio::test]
+async fn a_secret_in_a_file_is_looked_for_beside_the_configuration() {
+    let folder = folder(&with("the-secret-of-the-bucket", "file:bucket.secret"));
+    std::fs::write(folder.path().join("bucket.secret"), "the-secret\n").unwrap();
+    let elsewhere = tempfile::tempdir().unwrap();
+    let file = folder.path().join("gateway.toml");
+
+    let output = portcullis(elsewhere.path(), &["check", file.to_str().unwrap()], &[]).await;
+
+    assert_eq!(text(&output.stderr), "");
+    assert_eq!(output.status.code(), Some(0));
+}
+
+#[tokio::test]
+async fn a_secret_whose_file_is_missing_is_named_by_the_file() {
+    let complaint = complaint(&with("the-secret-of-the-bucket", "file:bucket.secret")).await;
+
+    let expected = "gateway.toml:6:14: credentials.photos.secret_key: cannot read bucket.secret: \
+        No such file or directory (os error 2)";
+    assert_eq!(complaint, expected);
+}
+
+#[tokio::test]
+async fn run_refuses_a_wrong_file_in_the_same_words_as_check() {
+    let folder = folder(&with("upstream = \"photos\"", "upstream = \"photo\""));
+
+    let check = portcullis(folder.path(), &["check", "gateway.toml"], &[]).await;
+    let run = portcullis(folder.path(), &["run", "--config", "gateway.toml"], &[]).await;
+
+    assert_eq!(run.status.code(), Some(2));
+    assert_eq!(text(&run.stderr), text(&check.stderr));
+    assert_eq!(text(&run.stdout), "");
+}
+
+#[tokio::test]
+async fn a_file_that_is_not_there_is_named() {
+    let folder = folder(RIGHT);
+
+    let output = portcullis(folder.path(), &["check", "other.toml"], &[]).await;
+
+    assert_eq!(text(&output.stderr), "other.toml: No such file or directory (os error 2)");
+    assert_eq!(output.status.code(), Some(2));
+}
+
+#[tokio::test]
+async fn the_environment_may_name_the_file() {
+    let folder = folder(RIGHT);
+    let variables = [("PORTCULLIS_CONFIG", "gateway.toml")];
+
+    let output = portcullis(folder.path(), &["check"], &variables).await;
+
+    assert_eq!((text(&output.stdout), text(&output.stderr)), ("gateway.toml: right", ""));
+}
+
+#[tokio::test]
+async fn a_second_instance_at_the_same_address_does_not_start_and_names_it() {
+    let folder = folder(RIGHT);
+    let (_first, address, _) = Process::run(GATEWAY, &folder.path().join("gateway.toml")).await;
+    let config = with("127.0.0.1:0", &address.to_string());
+    std::fs::write(folder.path().join("second.toml"), config).unwrap();
+
+    let second = portcullis(folder.path(), &["run", "--config", "second.toml"], &[]).await;
+
+    assert_eq!(second.status.code(), Some(1));
+    let expected = format!("portcullis: cannot listen on {address}: ");
+    assert!(text(&second.stderr).starts_with(&expected), "{}", text(&second.stderr));
+}
+
+#[tokio::test]
+async fn the_version_is_told() {
+    let folder = folder(RIGHT);
+
+    let output = portcullis(folder.path(), &["--version"], &[]).await;
+
+    let version = text(&output.stdout).strip_prefix("portcullis ").expect("its name");
+    assert_eq!(version.split('.').count(), 3, "{version}");
+    assert_eq!(output.status.code(), Some(0));
+}
+
+#[tokio::test]
+async fn help_tells_the_commands_and_the_exit_codes() {
+    let folder = folder(RIGHT);
+
+    let output = portcullis(folder.path(), &["--help"], &[]).await;
+
+    let help = text(&output.stdout);
+    for word in
+        ["run", "check", "demo", "Exit codes:", "\n  0 ", "\n  1 ", "\n  2 ", "\n  3 ", "\n  4 "]
+    {
+        assert!(help.contains(word), "{word} is not in {help}");
+    }
+}
