@@ -105,5 +105,7 @@ impl TryFrom<Section> for Deadlines {
 #[cfg(feature = "serde")]
 fn duration<'de, D: serde::Deserializer<'de>>(input: D) -> Result<Duration, D::Error> {
     let text: String = serde::Deserialize::deserialize(input)?;
-    humantime::parse_duration(&text).map_err(serde::de::Error::custom)
+    humantime::parse_duration(&text).map_err(|_| {
+        serde::de::Error::custom("a duration like \"250ms\", \"30s\" or \"5m\" is needed here")
+    })
 }
