@@ -25,7 +25,8 @@ impl ServiceName {
         &self.0
     }
 
-    /// Whether the service follows the rules of S3: the path is encoded once and not normalised.
+    /// Whether the service follows the rules of S3: its paths are encoded once and not normalised, and bodies may go
+    /// unsigned. So do `s3`, `s3express`, `s3-outposts` and `s3-object-lambda`.
     #[must_use]
     pub fn is_s3(&self) -> bool {
         matches!(self.as_str(), "s3" | "s3express" | "s3-outposts" | "s3-object-lambda")

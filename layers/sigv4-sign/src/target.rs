@@ -37,8 +37,10 @@ pub(crate) fn settle(uri: &mut Uri, rules: PathRules) -> Result<(), NotSigned> {
         return Ok(());
     }
 
-    let mut target = settled_path(path, rules);
-    settled_query(query.unwrap_or_default(), &mut target);
+    let query = query.unwrap_or_default();
+    let mut target = String::with_capacity(path.len() + query.len() + ROOM_FOR_ESCAPES);
+    settled_path(path, rules, &mut target);
+    settled_query(query, &mut target);
     if target.len() > MAX_TARGET {
         return Err(NotSigned::BadTarget);
     }
@@ -57,19 +59,21 @@ fn is_settled_path(path: &str, rules: PathRules) -> bool {
     encoded && !(rules.normalised && (path.contains("//") || path.contains("/.")))
 }
 
-fn settled_path(path: &str, rules: PathRules) -> String {
-    let mut encoded = String::with_capacity(path.len() + 16);
+fn settled_path(path: &str, rules: PathRules, out: &mut String) {
     if rules.encoded_twice {
         // The service encodes what it receives, whether a byte was escaped or not: that difference has to stay.
-        percent::encode(path.bytes(), percent::of_a_path, &mut encoded);
+        percent::encode(path.bytes(), percent::of_a_path, out);
     } else {
-        percent::encode(percent::decoded(path), unreserved_or_slash, &mut encoded);
+        percent::encode(percent::decoded(path), unreserved_or_slash, out);
     }
-    if rules.normalised { normalised(&encoded) } else { encoded }
+    if rules.normalised {
+        let encoded = mem::take(out);
+        normalised(&encoded, out);
+    }
 }
 
 /// Without `.`, `..` and empty segments (RFC 3986 §5.2.4, and AWS on the empty ones).
-fn normalised(path: &str) -> String {
+fn normalised(path: &str, out: &mut String) {
     let mut segments = Vec::new();
     for segment in path.split('/') {
         match segment {
@@ -78,16 +82,14 @@ fn normalised(path: &str) -> String {
             _ => segments.push(segment),
         }
     }
-    let mut normalised = String::with_capacity(path.len());
     for segment in &segments {
-        normalised.push('/');
-        normalised.push_str(segment);
+        out.push('/');
+        out.push_str(segment);
     }
     let is_folder = matches!(path.rsplit('/').next(), Some("" | "." | ".."));
     if segments.is_empty() || is_folder {
-        normalised.push('/');
+        out.push('/');
     }
-    normalised
 }
 
 fn is_settled_query(query: &str) -> bool {
@@ -136,6 +138,9 @@ fn is_of_a_signature(name: &str) -> bool {
 }
 
 const X_AMZ: &str = "x-amz-";
+
+/// Eight bytes that are escaped; more make the text grow.
+const ROOM_FOR_ESCAPES: usize = 16;
 
 /// What fits into the 16 bits that `http` counts a target with.
 const MAX_TARGET: usize = u16::MAX as usize - 1;
