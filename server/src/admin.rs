@@ -14,7 +14,7 @@ use axum::http::StatusCode;
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use axum::response::IntoResponse;
 use axum::routing::get;
-use metrics::{Gauge, gauge, with_local_recorder};
+use metrics::{Gauge, counter, gauge, with_local_recorder};
 use tokio::net::TcpListener;
 use tokio::time::{MissedTickBehavior, interval};
 
@@ -98,6 +98,27 @@ async fn readyz(State(known): State<Known>) -> impl IntoResponse {
 
 async fn metrics(State(known): State<Known>) -> impl IntoResponse {
     known.phase.set(f64::from(known.plan.edge.drain.handle().phase() as u8));
+    count_ignored(&known.plan);
     let text = known.plan.recorder.handle().render();
     ([(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text)
+}
+
+/// What `Connection` headers named and could not have is counted by the layer.
+fn count_ignored(plan: &Plan) {
+    let ignored = plan.edge.hop_by_hop.handle();
+    let directions =
+        [("request", ignored.ignored_in_requests()), ("response", ignored.ignored_in_responses())];
+    with_local_recorder(&*plan.recorder, || {
+        for (direction, ignored) in directions {
+            let kinds = [
+                ("malformed", ignored.malformed()),
+                ("protected", ignored.protected()),
+                ("excess", ignored.excess()),
+            ];
+            for (kind, count) in kinds {
+                counter!("portcullis_nominations_ignored_total", "direction" => direction, "kind" => kind)
+                    .absolute(count);
+            }
+        }
+    });
 }

@@ -8,7 +8,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use http::Request;
+use http::header::{COOKIE, HeaderValue};
+use http::{Request, Version};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -122,6 +123,7 @@ impl Connections {
             service_fn(move |mut request: Request<Incoming>| {
                 let busy = pace.busy();
                 request.extensions_mut().insert(Peer(peer));
+                join_cookies(&mut request);
                 let request = ClientBody::of(request, timeouts.request_body);
                 // Looked up anew for each request, so that a new stack reaches old connections.
                 let answer = Edge::clone(&stack.load()).call(request);
@@ -159,6 +161,20 @@ impl Connections {
                 }
             }
         }
+    }
+}
+
+/// HTTP/2 may send each cookie in a line of its own; all others know one line only (RFC 9113 §8.2.3).
+fn join_cookies<B>(request: &mut Request<B>) {
+    let several = request.headers().get_all(COOKIE).iter().nth(1).is_some();
+    if request.version() != Version::HTTP_2 || !several {
+        return;
+    }
+    let lines = request.headers().get_all(COOKIE).iter().map(HeaderValue::as_bytes);
+    let line = lines.collect::<Vec<_>>().join(&b"; "[..]);
+    // Valid values with a valid separator are a valid value.
+    if let Ok(line) = HeaderValue::try_from(line) {
+        request.headers_mut().insert(COOKIE, line);
     }
 }
 

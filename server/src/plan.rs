@@ -258,7 +258,7 @@ fn routes(
         if let Some((name, upstream)) = upstream {
             plans.push(RoutePlan {
                 meters: Arc::new(RouteMeters::new(
-                    route.name.as_ref().unwrap_or(route.path.get_ref()),
+                    route.name.as_ref().unwrap_or_else(|| route.path.get_ref()),
                     recorder,
                 )),
                 upstream: name.to_owned(),

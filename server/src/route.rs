@@ -12,8 +12,8 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use http::header::{ALLOW, HOST, HeaderValue};
-use http::uri::PathAndQuery;
-use http::{Method, Request, Response, StatusCode, Uri};
+use http::uri::{Authority, PathAndQuery};
+use http::{Method, Request, Response, StatusCode, Uri, Version};
 use portcullis_refusal::{Dialect, Refusal};
 use tower::Service;
 
@@ -101,6 +101,23 @@ impl Service<Request<Body>> for Routes {
             }
         }
     }
+}
+
+/// RFC 9112 §3.2: what one server takes for the host, another might not.
+fn check_host(request: &Request<Body>) -> Result<(), &'static str> {
+    let mut hosts = request.headers().get_all(HOST).iter();
+    match (hosts.next(), hosts.next()) {
+        (None, _) if request.version() == Version::HTTP_11 => Err("HTTP/1.1 needs a host"),
+        (None, _) => Ok(()),
+        (Some(host), None) if is_host(host.as_bytes()) => Ok(()),
+        (Some(_), None) => Err("the host is no name and no address"),
+        (Some(_), Some(_)) => Err("there is more than one host"),
+    }
+}
+
+/// Empty is what a target without an authority has.
+fn is_host(host: &[u8]) -> bool {
+    host.is_empty() || (!host.contains(&b'@') && Authority::try_from(host).is_ok())
 }
 
 /// The host that the client asked for, without its port: the target's own, where it has one, outranks

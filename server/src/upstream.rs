@@ -20,6 +20,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
+use http::header::{CONTENT_LENGTH, HeaderValue, TRANSFER_ENCODING};
 use http::{Method, Request, Response, StatusCode, Uri, Version};
 use hyper::body::Body as _;
 use hyper::client::conn::TrySendError;
@@ -182,7 +183,8 @@ impl Attempt {
     }
 }
 
-/// The form of the target that a server takes (RFC 9112 §3.2.1), in the only version spoken here.
+/// The form of target and framing that a server takes (RFC 9112 §3.2.1, §6.1), in the only version spoken
+/// here.
 fn to_origin_form(request: &mut Request<Body>) -> Result<(), Error> {
     if request.method() == Method::CONNECT {
         return Err(Error::failed(Phase::Send, false, "CONNECT is not passed on"));
@@ -193,6 +195,12 @@ fn to_origin_form(request: &mut Request<Body>) -> Result<(), Error> {
         None => Uri::from_static("/"),
     };
     *request.uri_mut() = target;
+    // Of a method that mostly has no body hyper drops one whose length no header tells.
+    let body = request.body();
+    let unmeasured = !body.is_end_stream() && body.size_hint().exact().is_none();
+    if unmeasured && !request.headers().contains_key(CONTENT_LENGTH) {
+        request.headers_mut().insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+    }
     Ok(())
 }
 

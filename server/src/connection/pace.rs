@@ -22,8 +22,10 @@ pub(super) struct Pace {
     timeouts: ClientTimeouts,
     opened: Instant,
     in_flight: AtomicUsize,
-    /// Whether there has been a request.
-    served: AtomicBool,
+    /// Whether there has been a byte.
+    begun: AtomicBool,
+    /// Whether it was one of HTTP/2.
+    http2: AtomicBool,
     /// When the last response ended.
     idle: Moment,
     /// When the first byte of a head came that is not complete yet.
@@ -53,7 +55,8 @@ impl Pace {
             timeouts,
             opened: Instant::now(),
             in_flight: AtomicUsize::new(0),
-            served: AtomicBool::new(false),
+            begun: AtomicBool::new(false),
+            http2: AtomicBool::new(false),
             idle: Moment::default(),
             head: Moment::default(),
             blocked: Moment::default(),
@@ -63,7 +66,6 @@ impl Pace {
     /// A request has come; it lasts until the guard is dropped.
     pub(super) fn busy(self: &Arc<Self>) -> Busy {
         self.head.0.store(0, Relaxed);
-        self.served.store(true, Relaxed);
         self.in_flight.fetch_add(1, Relaxed);
         Busy(self.clone())
     }
@@ -100,10 +102,13 @@ impl Pace {
         })
     }
 
-    fn received(&self) {
-        // On HTTP/2 bytes between two requests are mostly not the head of one, but then the stream that
-        // begins is there at once.
-        if self.in_flight.load(Relaxed) == 0 {
+    fn received(&self, bytes: &[u8]) {
+        if !self.begun.swap(true, Relaxed) {
+            self.http2.store(bytes.starts_with(PREFACE), Relaxed);
+        }
+        // On HTTP/2 what comes between two requests is mostly no head that could take too long, but
+        // settings, windows and pings.
+        if self.in_flight.load(Relaxed) == 0 && !self.http2.load(Relaxed) {
             self.head.begin(self.opened);
         }
     }
@@ -167,8 +172,8 @@ impl<I: AsyncRead + Unpin> AsyncRead for Paced<I> {
     ) -> Poll<io::Result<()>> {
         let before = buf.filled().len();
         let polled = Pin::new(&mut self.inner).poll_read(cx, buf);
-        if buf.filled().len() > before {
-            self.pace.received();
+        if let Some(bytes @ [_, ..]) = buf.filled().get(before..) {
+            self.pace.received(bytes);
         }
         polled
     }
@@ -210,6 +215,9 @@ impl<I: AsyncWrite + Unpin> AsyncWrite for Paced<I> {
     }
 }
 
+/// How HTTP/2 begins (RFC 9113 §3.4), and no request of HTTP/1 does.
+const PREFACE: &[u8] = b"PRI ";
+
 #[cfg(test)]
 mod tests {
     use tokio::time::advance;
@@ -228,21 +236,33 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_head_that_does_not_end_is_cut() {
         let pace = pace();
-        pace.received();
+        pace.received(b"G");
 
         assert_eq!(after(&pace, 29).await, Due::Nothing);
-        pace.received(); // a byte now and then does not help
+        pace.received(b"G"); // a byte now and then does not help
         assert_eq!(after(&pace, 1).await, Due::Cut(Ending::RequestHeaderTimeout));
     }
 
     #[tokio::test(start_paused = true)]
     async fn an_idle_connection_closes_and_a_busy_one_does_not() {
         let pace = pace();
-        pace.received();
+        pace.received(b"G");
         let busy = pace.busy();
         assert_eq!(after(&pace, 1000).await, Due::Nothing);
 
         drop(busy);
+        assert_eq!(after(&pace, 74).await, Due::Nothing);
+        assert_eq!(after(&pace, 1).await, Due::Close);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_ping_of_http_2_is_no_head_that_takes_too_long() {
+        let pace = pace();
+        pace.received(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
+        assert_eq!(after(&pace, 31).await, Due::Nothing);
+
+        drop(pace.busy());
+        pace.received(b"\0\0\x08\x06\x01\0\0\0\0pingpong");
         assert_eq!(after(&pace, 74).await, Due::Nothing);
         assert_eq!(after(&pace, 1).await, Due::Close);
     }
@@ -264,7 +284,7 @@ mod tests {
     async fn a_deadline_that_begins_after_a_look_is_met_by_the_next() {
         let pace = pace();
         let look = pace.next_look(Instant::now());
-        pace.received();
+        pace.received(b"G");
 
         assert!(look <= Instant::now() + Duration::from_secs(30));
     }

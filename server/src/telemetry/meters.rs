@@ -87,6 +87,10 @@ fn describe() {
         "Requests that were refused, failed or cut off, by the reason."
     );
     describe_counter!(
+        "portcullis_nominations_ignored_total",
+        "Headers that `Connection` named and that were left alone, by direction and why."
+    );
+    describe_counter!(
         "portcullis_upstream_failures_total",
         "Attempts that gave no response, by how far they came."
     );
