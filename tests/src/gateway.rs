@@ -1,5 +1,6 @@
 use std::net::SocketAddr;
 use std::path::Path;
+use std::time::Duration;
 
 use portcullis::config::{Problems, parse};
 use portcullis::gateway::Gateway;
@@ -75,6 +76,18 @@ impl InProcess {
         let scrape = crate::get(self.admin(), "/metrics").await.body;
         let value = scrape.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
         value.map_or(0.0, |value| value.parse().expect("a number"))
+    }
+
+    /// Scrapes until a series has this value: what is counted at the end of a request may come after its
+    /// last byte.
+    pub async fn until_metric(&self, series: &str, value: f64) {
+        let found = async { while self.metric(series).await.total_cmp(&value).is_ne() {} };
+        let found = tokio::time::timeout(Duration::from_secs(30), found).await;
+        assert!(
+            found.is_ok(),
+            "{series} is not {value} in:\n{}",
+            crate::get(self.admin(), "/metrics").await.body
+        );
     }
 }
 

@@ -11,8 +11,12 @@ mod gateway;
 mod process;
 mod upstream;
 mod client;
+mod tokens;
 
-pub use client::{Response, exchange, get, read_to_end, send};
+pub use client::{
+    Connection, Response, ask, dechunk, exchange, get, http2, http2_over, read_to_end, send,
+};
 pub use gateway::{InProcess, gateway, plan};
 pub use process::Process;
+pub use tokens::{ISSUER, in_an_hour, token};
 pub use upstream::{Recorded, Upstream, read_request};

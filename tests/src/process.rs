@@ -3,6 +3,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{ExitStatus, Stdio};
 
+use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt, BufReader, Lines};
 use tokio::process::{Child, ChildStdout, Command};
 
@@ -13,20 +14,24 @@ pub struct Process {
     lines: Lines<BufReader<ChildStdout>>,
     /// What it has written to standard output so far.
     seen: Vec<String>,
+    /// Where it puts its temporary files, which it cannot remove when it is killed.
+    _folder: TempDir,
 }
 
 impl Process {
     /// Starts `program` (`env!("CARGO_BIN_EXE_gateway")`) with these arguments.
     #[must_use]
     pub fn start(program: &str, arguments: &[&str]) -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
         let mut child = Command::new(program)
             .args(arguments)
+            .env("TMPDIR", folder.path())
             .stdout(Stdio::piped())
             .kill_on_drop(true)
             .spawn()
             .expect("a program that starts");
         let lines = BufReader::new(child.stdout.take().expect("its output")).lines();
-        Self { child, lines, seen: Vec::new() }
+        Self { child, lines, seen: Vec::new(), _folder: folder }
     }
 
     /// Starts it with a configuration file, and waits until it serves; its address, and that of its admin
@@ -43,6 +48,14 @@ impl Process {
         let listening = address("\"listening\"").expect("an address");
         let admin = address("\"admin listening\"");
         (process, listening, admin)
+    }
+
+    /// Starts it with this configuration, as [`Process::run`] does.
+    pub async fn serve(program: &str, config: &str) -> (Self, SocketAddr, Option<SocketAddr>) {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("gateway.toml");
+        std::fs::write(&file, config).expect("a file");
+        Self::run(program, &file).await
     }
 
     /// Starts the demo on free ports, and waits for the facts that it prints.
