@@ -36,7 +36,9 @@
 //!
 //! - Fetching keys. They are arguments; a new set is a new layer.
 //! - Revocation. A token is valid until it expires.
-//! - Cross-site requests, for tokens in cookies, and logs, for tokens in URLs.
+//! - Kinds of tokens. `typ` is not looked at; where an issuer's ID tokens have the same audience, ask for a claim that only
+//!   its access tokens have.
+//! - Cross-site requests, for tokens in cookies; logs outside of it, for tokens in URLs; CORS preflights, which have none.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod layer;

@@ -43,13 +43,16 @@ impl PublicKey {
     /// The encoding of a point or of an Ed25519 key is the same for all keys but for the key itself, down to the
     /// curve's name: it is compared, not parsed.
     fn from_der(der: &[u8]) -> Result<Self, ConfigError> {
-        if let Some(point) = sized(der, P256_INFO, 65) {
-            return uncompressed(point).map(Self::P256);
+        let sized = |info, size| der.strip_prefix(info).filter(|key| key.len() == size);
+        // A point that has both its coordinates begins with a four (SEC 1 §2.3.3).
+        let point = |info, size| sized(info, size).filter(|point| point.first() == Some(&4));
+        if let Some(point) = point(P256_INFO, 65) {
+            return Ok(Self::P256(point.to_vec()));
         }
-        if let Some(point) = sized(der, P384_INFO, 97) {
-            return uncompressed(point).map(Self::P384);
+        if let Some(point) = point(P384_INFO, 97) {
+            return Ok(Self::P384(point.to_vec()));
         }
-        if let Some(key) = sized(der, ED25519_INFO, 32) {
+        if let Some(key) = sized(ED25519_INFO, 32) {
             return Ok(Self::Ed25519(key.to_vec()));
         }
         let (modulus, exponent) =
@@ -98,15 +101,6 @@ fn pem_block(pem: &[u8]) -> Option<(&str, Vec<u8>)> {
     }
     let base64: String = base64.split_ascii_whitespace().collect();
     Some((label, STANDARD.decode(base64).ok()?))
-}
-
-fn sized<'a>(der: &'a [u8], prefix: &[u8], size: usize) -> Option<&'a [u8]> {
-    der.strip_prefix(prefix).filter(|key| key.len() == size)
-}
-
-/// A point that has both its coordinates (SEC 1 §2.3.3).
-fn uncompressed(point: &[u8]) -> Result<Vec<u8>, ConfigError> {
-    if point.first() == Some(&4) { Ok(point.to_vec()) } else { Err(ConfigError::UnsupportedKey) }
 }
 
 fn without_zeros(number: &[u8]) -> &[u8] {

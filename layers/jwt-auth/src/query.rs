@@ -54,16 +54,21 @@ fn is(parameter: &str, name: &str) -> bool {
 fn decoded(name: &str) -> impl Iterator<Item = u8> {
     let mut rest = name.as_bytes();
     iter::from_fn(move || {
-        let (first, after) = rest.split_first()?;
-        let escaped = after.split_at_checked(2).and_then(|(digits, after)| {
-            let digits = str::from_utf8(digits).ok().filter(|_| *first == b'%')?;
-            let hex = digits.bytes().all(|digit| digit.is_ascii_hexdigit());
-            Some((u8::from_str_radix(digits, 16).ok().filter(|_| hex)?, after))
-        });
-        let (byte, after) = escaped.unwrap_or((if *first == b'+' { b' ' } else { *first }, after));
+        let escaped = match rest {
+            [b'%', high, low, after @ ..] => hex(*high, *low).map(|byte| (byte, after)),
+            [b'+', after @ ..] => Some((b' ', after)),
+            _ => None,
+        };
+        let (byte, after) =
+            escaped.or_else(|| rest.split_first().map(|(byte, after)| (*byte, after)))?;
         rest = after;
         Some(byte)
     })
+}
+
+fn hex(high: u8, low: u8) -> Option<u8> {
+    let digit = |byte| char::from(byte).to_digit(16);
+    u8::try_from(digit(high)? * 16 + digit(low)?).ok()
 }
 
 #[cfg(test)]

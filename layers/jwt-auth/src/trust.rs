@@ -35,7 +35,8 @@ impl Trust {
             // What is not verified yet may choose among the trusted, since the keys of the chosen one judge it.
             several => {
                 let name = token.claims.get("iss").and_then(Value::as_str);
-                let named = |issuer: &&Issuer| name.is_some() && issuer.name() == name;
+                let name = name.ok_or(Unauthorized::UnknownIssuer)?;
+                let named = |issuer: &&Issuer| issuer.name() == Some(name);
                 several.iter().find(named).ok_or(Unauthorized::UnknownIssuer)?
             }
         };

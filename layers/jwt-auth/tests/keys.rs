@@ -1,5 +1,5 @@
 //! Which keys are good enough.
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
@@ -73,6 +73,20 @@ fn a_weak_or_unknown_public_key_is_refused() {
     }
 }
 
+// ANSI X9.62 has a third form of a point, which SEC 1 has not.
+#[test]
+fn a_hybrid_point_is_refused() {
+    let (_, base64) = P256.split_once("-----\n").unwrap();
+    let (base64, _) = base64.split_once("\n-----").unwrap();
+    let mut der = STANDARD.decode(base64.replace('\n', "")).unwrap();
+    assert_eq!(der[26], 4);
+    der[26] = 6;
+
+    let pem =
+        format!("-----BEGIN PUBLIC KEY-----\n{}\n-----END PUBLIC KEY-----", STANDARD.encode(der));
+    assert_eq!(outcome(Key::pem(pem, [Algorithm::ES256])), Err(ConfigError::UnsupportedKey));
+}
+
 #[test]
 fn a_document_that_is_not_one_public_key_is_refused() {
     let private = STANDARD.encode(include_bytes!("keys/rsa.der"));
@@ -119,7 +133,9 @@ fn secret(bytes: usize) -> String {
 }
 
 fn modulus(bits: usize) -> String {
-    URL_SAFE_NO_PAD.encode(vec![0xff; bits / 8])
+    let mut bytes = vec![0xff; bits.div_ceil(8)];
+    bytes[0] >>= bytes.len() * 8 - bits;
+    URL_SAFE_NO_PAD.encode(bytes)
 }
 
 #[test]
@@ -182,16 +198,16 @@ fn a_strange_key_does_not_spoil_the_set() {
             ConfigError::MalformedKey,
         ),
         (
-            json!({ "kty": "RSA", "n": modulus(2040), "e": "AQAB" }),
-            ConfigError::RsaSize { bits: 2040 },
+            json!({ "kty": "RSA", "n": modulus(2047), "e": "AQAB" }),
+            ConfigError::RsaSize { bits: 2047 },
         ),
         (
             json!({ "kty": "RSA", "n": format!("AAAA{}", modulus(1536)), "e": "AQAB" }),
             ConfigError::RsaSize { bits: 1536 },
         ),
         (
-            json!({ "kty": "RSA", "n": modulus(8200), "e": "AQAB" }),
-            ConfigError::RsaSize { bits: 8200 },
+            json!({ "kty": "RSA", "n": modulus(8193), "e": "AQAB" }),
+            ConfigError::RsaSize { bits: 8193 },
         ),
         (json!({ "kty": "RSA", "n": "", "e": "AQAB" }), ConfigError::RsaSize { bits: 0 }),
         (json!({ "kty": "RSA", "n": modulus(2048), "e": "AQ" }), ConfigError::RsaExponent),

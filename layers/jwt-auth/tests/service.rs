@@ -15,7 +15,7 @@ use portcullis_jwt_auth::{
 };
 use portcullis_refusal::Refused;
 use serde_json::{Value, json};
-use tokio_test::{assert_pending, assert_ready_err, assert_ready_ok, task};
+use tokio_test::{assert_pending, assert_ready, assert_ready_err, assert_ready_ok, task};
 use tower::limit::ConcurrencyLimit;
 use tower::{Layer, Service, ServiceExt, service_fn};
 use tower_test::mock;
@@ -320,7 +320,7 @@ async fn the_inner_service_is_called_only_when_it_was_readied() {
     assert_ready_ok!(service.poll_ready());
     let mut response = task::spawn(service.call(bearer(&valid())));
     assert_pending!(response.poll());
-    let (_, reply) = inner.next_request().await.unwrap();
+    let (_, reply) = assert_ready!(task::spawn(inner.next_request()).poll()).unwrap();
     reply.send_response(Response::new(()));
 
     assert!(response.is_woken());
@@ -341,7 +341,7 @@ async fn after_a_refusal_the_inner_service_is_readied_anew() {
     inner.allow(1);
     assert_ready_ok!(service.poll_ready());
     drop(service.call(bearer(&valid())));
-    assert!(inner.next_request().await.is_some());
+    assert!(assert_ready!(task::spawn(inner.next_request()).poll()).is_some());
 }
 
 #[tokio::test]
@@ -397,7 +397,8 @@ async fn errors_are_those_of_the_inner_service() {
 
     assert_ready_ok!(service.poll_ready());
     let mut response = task::spawn(service.call(bearer(&valid())));
-    inner.next_request().await.unwrap().1.send_error("broken");
+    let (_, reply) = assert_ready!(task::spawn(inner.next_request()).poll()).unwrap();
+    reply.send_error("broken");
     assert_eq!(assert_ready_err!(response.poll()).to_string(), "broken");
 
     inner.send_error("closed");

@@ -391,6 +391,15 @@ fn times_are_checked_with_leeway_to_the_second() {
 }
 
 #[test]
+fn clocks_may_differ_by_a_minute_by_default() {
+    let layer = layer([Issuer::new([hs256()])]);
+
+    assert!(verdict(&layer, &with_claims(&json!({ "exp": NOW - 59 }).to_string())).is_ok());
+    let expired = with_claims(&json!({ "exp": NOW - 60 }).to_string());
+    assert_eq!(verdict(&layer, &expired), Err(Unauthorized::Expired));
+}
+
+#[test]
 fn a_time_that_is_none_is_malformed() {
     let layer = layer([Issuer::new([hs256()])]);
     for name in ["exp", "nbf", "iat"] {
@@ -451,6 +460,7 @@ fn an_audience_is_demanded_when_one_is_expected_and_ignored_otherwise() {
         (json!("api"), Ok(())),
         (json!("web"), Ok(())),
         (json!(["other", "api"]), Ok(())),
+        (json!(["api", "other"]), Ok(())),
         (json!("other"), Err(Unauthorized::WrongAudience)),
         (json!("api "), Err(Unauthorized::WrongAudience)),
         (json!("API"), Err(Unauthorized::WrongAudience)),
