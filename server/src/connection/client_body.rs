@@ -3,8 +3,8 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::Request;
 use http::header::EXPECT;
+use http::{Request, Version};
 use http_body_util::BodyExt;
 use hyper::body::{Body as HttpBody, Frame, Incoming, SizeHint};
 use tokio::time::timeout;
@@ -22,8 +22,18 @@ pub(super) struct ClientBody {
     /// None once it is dropped or has failed.
     inner: Option<Incoming>,
     idle: Idle,
-    /// The client waits to be told to go on, so there is nothing on its way that must be read.
-    waits: bool,
+    linger: Linger,
+}
+
+/// Whether somebody has to read the rest.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Linger {
+    /// A stream of HTTP/2 ends without its connection.
+    Never,
+    /// Nothing is on its way while the client waits to be told to go on.
+    OnceAsked,
+    /// It is on its way.
+    Now,
 }
 
 impl ClientBody {
@@ -31,8 +41,12 @@ impl ClientBody {
         if request.body().is_end_stream() {
             return request.map(|_| Body::empty());
         }
-        let waits = request.headers().contains_key(EXPECT);
-        request.map(|body| Body::new(Self { inner: Some(body), idle: Idle::new(idle), waits }))
+        let linger = match request.headers().contains_key(EXPECT) {
+            _ if request.version() >= Version::HTTP_2 => Linger::Never,
+            true => Linger::OnceAsked,
+            false => Linger::Now,
+        };
+        request.map(|body| Body::new(Self { inner: Some(body), idle: Idle::new(idle), linger }))
     }
 }
 
@@ -48,7 +62,9 @@ impl HttpBody for ClientBody {
         let Some(inner) = &mut this.inner else {
             return Poll::Ready(None);
         };
-        this.waits = false; // asked for, it comes
+        if this.linger == Linger::OnceAsked {
+            this.linger = Linger::Now;
+        }
         let polled = Pin::new(inner).poll_frame(cx);
         if this.idle.is_over(&polled, cx) {
             this.inner = None;
@@ -73,7 +89,8 @@ impl HttpBody for ClientBody {
 
 impl Drop for ClientBody {
     fn drop(&mut self) {
-        let rest = self.inner.take().filter(|rest| !self.waits && !rest.is_end_stream());
+        let rest =
+            self.inner.take().filter(|rest| self.linger == Linger::Now && !rest.is_end_stream());
         // Without a runtime the gateway is gone, and nobody reads an answer any more.
         if let (Some(mut rest), Ok(runtime)) = (rest, tokio::runtime::Handle::try_current()) {
             runtime.spawn(timeout(
