@@ -56,6 +56,11 @@ impl Routes {
     }
 
     fn route(&self, request: &mut Request<Body>) -> Result<Backend, Box<Refusal>> {
+        if request.method() == Method::CONNECT {
+            let detail = "no tunnels are made here";
+            return Err(Refusal::new(StatusCode::NOT_IMPLEMENTED, "connect", detail).into());
+        }
+        check_host(request)?;
         let judged = Judged::new(request.uri().path()).map_err(refuse_path)?;
         let matched = self.0.table.find(host(request), &judged, request.method());
         let (target, prefix) = match matched {
@@ -104,15 +109,16 @@ impl Service<Request<Body>> for Routes {
 }
 
 /// RFC 9112 §3.2: what one server takes for the host, another might not.
-fn check_host(request: &Request<Body>) -> Result<(), &'static str> {
+fn check_host(request: &Request<Body>) -> Result<(), Box<Refusal>> {
     let mut hosts = request.headers().get_all(HOST).iter();
-    match (hosts.next(), hosts.next()) {
-        (None, _) if request.version() == Version::HTTP_11 => Err("HTTP/1.1 needs a host"),
-        (None, _) => Ok(()),
-        (Some(host), None) if is_host(host.as_bytes()) => Ok(()),
-        (Some(_), None) => Err("the host is no name and no address"),
-        (Some(_), Some(_)) => Err("there is more than one host"),
-    }
+    let detail = match (hosts.next(), hosts.next()) {
+        (None, _) if request.version() == Version::HTTP_11 => "HTTP/1.1 needs a host",
+        (None, _) => return Ok(()),
+        (Some(host), None) if is_host(host.as_bytes()) => return Ok(()),
+        (Some(_), None) => "the host is no name and no address",
+        (Some(_), Some(_)) => "there is more than one host",
+    };
+    Err(Refusal::new(StatusCode::BAD_REQUEST, "bad_host", detail).into())
 }
 
 /// Empty is what a target without an authority has.
