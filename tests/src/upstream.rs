@@ -64,6 +64,25 @@ impl Upstream {
         .await
     }
 
+    /// Answers the first request with the first of `answers`, the second with the second, over whatever
+    /// connections they come; one for which none is left is answered by closing.
+    pub async fn answering_in_turn<const N: usize>(answers: [&'static str; N]) -> Self {
+        let answers = Arc::new(Mutex::new(answers.into_iter()));
+        Self::serving(move |mut socket, seen| {
+            let answers = answers.clone();
+            async move {
+                while let Some(request) = read_request(&mut socket).await {
+                    seen.send(request).ok();
+                    let Some(answer) = answers.lock().unwrap().next() else { return };
+                    if socket.write_all(answer.as_bytes()).await.is_err() {
+                        return;
+                    }
+                }
+            }
+        })
+        .await
+    }
+
     /// Gives each connection to `serve`, with where to tell of requests.
     pub async fn serving<F, S>(serve: S) -> Self
     where
