@@ -1,6 +1,6 @@
 //! What a client says about signatures and rights: taken away or refused, never signed.
 
-use http::header::{AUTHORIZATION, CONTENT_ENCODING, HOST, HeaderMap, HeaderName, HeaderValue};
+use http::header::{CONTENT_ENCODING, HOST, HeaderMap, HeaderName, HeaderValue};
 use http::request::Parts;
 
 use crate::NotSigned;
@@ -13,10 +13,10 @@ pub(crate) fn drop_claims(headers: &mut HeaderMap) -> Result<(), NotSigned> {
     if headers.keys().any(|name| is_forbidden(name.as_str())) {
         return Err(NotSigned::ForbiddenHeader);
     }
-    for name in [&AUTHORIZATION, &X_AMZ_DATE, &X_AMZ_CONTENT_SHA256, &X_AMZ_SECURITY_TOKEN] {
+    // `authorization` and `x-amz-date` are overwritten in any case.
+    for name in [X_AMZ_CONTENT_SHA256, X_AMZ_SECURITY_TOKEN, X_AMZ_S3SESSION_TOKEN] {
         headers.remove(name);
     }
-    headers.remove(X_AMZ_S3SESSION_TOKEN);
     Ok(())
 }
 

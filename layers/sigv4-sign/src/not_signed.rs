@@ -80,3 +80,36 @@ impl fmt::Display for NotSigned {
 }
 
 impl Error for NotSigned {}
+
+#[cfg(test)]
+mod tests {
+    use portcullis_refusal::Refused;
+
+    use super::*;
+
+    #[test]
+    fn each_reason_has_a_status_in_both_dialects() {
+        let known = [
+            (NotSigned::BadTarget, 400, 13, "bad_target"),
+            (NotSigned::BadHeader, 400, 13, "bad_header"),
+            (NotSigned::ForbiddenHeader, 403, 7, "forbidden_header"),
+            (NotSigned::AwsChunked, 501, 12, "aws_chunked"),
+            (NotSigned::TooLarge, 413, 8, "too_large_to_sign"),
+            (NotSigned::BodyBroken, 400, 13, "body_broken"),
+            (NotSigned::UnsignedOverHttp, 500, 2, "unsigned_over_http"),
+            (NotSigned::NoHost, 500, 2, "no_host"),
+            (NotSigned::NoTime, 500, 2, "no_time"),
+            (NotSigned::NoCredentials, 503, 14, "no_credentials"),
+        ];
+        for (reason, status, grpc_status, name) in known {
+            let response = reason.into_response(Dialect::Http, ());
+            assert_eq!(response.status(), status);
+            assert_eq!(response.extensions().get(), Some(&reason));
+            let refused: &Refused = response.extensions().get().unwrap();
+            assert_eq!((refused.reason(), refused.detail()), (name, &*reason.to_string()));
+
+            let response = reason.into_response(Dialect::Grpc, ());
+            assert_eq!(response.headers()["grpc-status"], grpc_status.to_string());
+        }
+    }
+}

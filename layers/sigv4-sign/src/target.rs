@@ -142,7 +142,7 @@ const X_AMZ: &str = "x-amz-";
 /// Eight bytes that are escaped; more make the text grow.
 const ROOM_FOR_ESCAPES: usize = 16;
 
-/// What fits into the 16 bits that `http` counts a target with.
+/// `http` counts a target with 16 bits, and before 1.5 did not check that it fits.
 const MAX_TARGET: usize = u16::MAX as usize - 1;
 
 #[cfg(test)]

@@ -170,6 +170,17 @@ fn a_signed_header_that_is_not_ascii_is_refused() {
 }
 
 #[test]
+fn space_around_a_value_is_not_signed() {
+    let signed = |value| send(get("https://a.example/k").header("x-amz-meta-a", value)).unwrap();
+    let expected = signed("a b").headers[AUTHORIZATION].clone();
+
+    for value in ["\ta b\t", "  a b ", "a   b"] {
+        assert_eq!(signed(value).headers[AUTHORIZATION], expected, "{value:?}");
+    }
+    assert_ne!(signed("a\tb").headers[AUTHORIZATION], expected);
+}
+
+#[test]
 fn a_target_that_cannot_be_signed_is_refused() {
     for uri in ["/%zz", "*", "/?a=%"] {
         let refused = send(get(uri).header(HOST, "a.example")).unwrap_err();

@@ -14,6 +14,8 @@ use http_body::{Body, Frame, SizeHint};
 use http_body_util::{BodyExt, Full};
 use portcullis_sigv4_sign::{NotSigned, Payload, SigV4SignLayer, SignedBody, Signing};
 use proptest::prelude::*;
+use tokio_test::assert_ready;
+use tokio_test::task::spawn;
 use tower::{Layer, ServiceExt, service_fn};
 
 /// A body in frames; it stalls after the last one, or breaks, or ends.
@@ -85,7 +87,7 @@ const HELLO: &str = "2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938
 const UNSIGNED: &str = "UNSIGNED-PAYLOAD";
 
 /// Sends `body` to `uri`; the `x-amz-content-sha256` that arrives, and the body as it does.
-async fn put<B>(
+fn put<B>(
     signing: Signing,
     uri: &str,
     body: B,
@@ -104,7 +106,7 @@ where
     });
     let service = SigV4SignLayer::new(signing, credentials).layer(upstream);
     let request = Request::put(uri).header("host", "a.example").body(body).unwrap();
-    let response = service.oneshot(request).await.unwrap();
+    let response = assert_ready!(spawn(service.oneshot(request)).poll()).unwrap();
     let arrived = arrived.lock().unwrap().take();
     arrived.ok_or_else(|| (response.status(), *response.extensions().get().unwrap()))
 }
@@ -115,7 +117,7 @@ const PLAIN: &str = "http://a.example/k";
 #[tokio::test]
 async fn a_hashed_body_arrives_in_one_frame_with_its_size_and_its_trailers() {
     let body = Frames::of(&["he", "", "llo"]).trailers("x-checksum");
-    let (hash, mut body) = put(signing("s3"), TLS, body).await.unwrap();
+    let (hash, mut body) = put(signing("s3"), TLS, body).unwrap();
 
     assert_eq!(hash, HELLO);
     assert_eq!(body.size_hint().exact(), Some(5));
@@ -128,22 +130,22 @@ async fn a_hashed_body_arrives_in_one_frame_with_its_size_and_its_trailers() {
     assert!(body.frame().await.is_none());
 }
 
-#[tokio::test]
-async fn a_body_that_is_just_small_enough_is_hashed() {
+#[test]
+fn a_body_that_is_just_small_enough_is_hashed() {
     let signing = signing("s3").payload(Payload::hash(5));
-    let (hash, _) = put(signing.clone(), TLS, Frames::of(&["hello"])).await.unwrap();
+    let (hash, _) = put(signing.clone(), TLS, Frames::of(&["hello"])).unwrap();
     assert_eq!(hash, HELLO);
 
-    let refused = put(signing, TLS, Frames::of(&["hello", "!"]).then(End::Stalls)).await;
+    let refused = put(signing, TLS, Frames::of(&["hello", "!"]).then(End::Stalls));
     assert_eq!(refused.unwrap_err(), (StatusCode::PAYLOAD_TOO_LARGE, NotSigned::TooLarge));
 }
 
-#[tokio::test]
-async fn a_body_that_says_it_is_too_large_is_refused_unread() {
+#[test]
+fn a_body_that_says_it_is_too_large_is_refused_unread() {
     let signing = signing("s3").payload(Payload::hash(5));
     let body = Frames::of(&[]).then(End::Stalls).sized(6);
 
-    let refused = put(signing, TLS, body).await;
+    let refused = put(signing, TLS, body);
     assert_eq!(refused.unwrap_err(), (StatusCode::PAYLOAD_TOO_LARGE, NotSigned::TooLarge));
 }
 
@@ -151,7 +153,7 @@ async fn a_body_that_says_it_is_too_large_is_refused_unread() {
 async fn a_body_found_too_large_goes_on_unsigned_from_its_first_byte() {
     let signing = signing("s3").payload(Payload::hash_or_unsigned(5));
     let body = Frames::of(&["hel", "lo ", "world"]).trailers("x-checksum");
-    let (hash, body) = put(signing, TLS, body).await.unwrap();
+    let (hash, body) = put(signing, TLS, body).unwrap();
 
     assert_eq!(hash, UNSIGNED);
     assert_eq!((body.size_hint().lower(), body.size_hint().upper()), (6, None));
@@ -160,69 +162,69 @@ async fn a_body_found_too_large_goes_on_unsigned_from_its_first_byte() {
     assert_eq!(body.to_bytes(), "hello world");
 }
 
-#[tokio::test]
-async fn an_unsigned_body_is_not_waited_for() {
+#[test]
+fn an_unsigned_body_is_not_waited_for() {
     let unsigned = signing("s3").payload(Payload::Unsigned);
     let body = Frames::of(&["hel"]).then(End::Stalls).sized(5);
-    let (hash, body) = put(unsigned, TLS, body).await.unwrap();
+    let (hash, body) = put(unsigned, TLS, body).unwrap();
     assert_eq!(hash, UNSIGNED);
     assert_eq!(body.size_hint().exact(), Some(5));
 
     let body = Frames::of(&["hel"]).then(End::Stalls).sized((1 << 20) + 1);
-    let (hash, _) = put(signing("s3"), TLS, body).await.unwrap();
+    let (hash, _) = put(signing("s3"), TLS, body).unwrap();
     assert_eq!(hash, UNSIGNED);
 }
 
-#[tokio::test]
-async fn no_body_goes_unsigned_over_plain_http_unless_that_is_allowed() {
+#[test]
+fn no_body_goes_unsigned_over_plain_http_unless_that_is_allowed() {
     let unsigned = signing("s3").payload(Payload::Unsigned);
     let larger = signing("s3").payload(Payload::hash_or_unsigned(5));
 
     for uri in [PLAIN, "/k"] {
-        let refused = put(unsigned.clone(), uri, Full::from("hello!")).await.unwrap_err();
+        let refused = put(unsigned.clone(), uri, Full::from("hello!")).unwrap_err();
         assert_eq!(refused, (StatusCode::INTERNAL_SERVER_ERROR, NotSigned::UnsignedOverHttp));
-        let refused = put(larger.clone(), uri, Full::from("hello!")).await.unwrap_err();
+        let refused = put(larger.clone(), uri, Full::from("hello!")).unwrap_err();
         assert_eq!(refused, (StatusCode::PAYLOAD_TOO_LARGE, NotSigned::TooLarge));
-        let refused = put(larger.clone(), uri, Frames::of(&["hello", "!"])).await.unwrap_err();
+        let refused = put(larger.clone(), uri, Frames::of(&["hello", "!"])).unwrap_err();
         assert_eq!(refused, (StatusCode::PAYLOAD_TOO_LARGE, NotSigned::TooLarge));
     }
 
     for signing in [unsigned, larger] {
-        let (hash, _) = put(signing.clone(), PLAIN, Full::from("")).await.unwrap();
+        let (hash, _) = put(signing.clone(), PLAIN, Full::from("")).unwrap();
         assert_eq!(hash, EMPTY);
         let signing = signing.unsigned_over_http();
-        let (hash, _) = put(signing, PLAIN, Full::from("hello!")).await.unwrap();
+        let (hash, _) = put(signing, PLAIN, Full::from("hello!")).unwrap();
         assert_eq!(hash, UNSIGNED);
     }
 }
 
-#[tokio::test]
-async fn a_body_that_breaks_while_it_is_read_is_refused() {
-    let refused = put(signing("s3"), TLS, Frames::of(&["hel"]).then(End::Breaks)).await;
+#[test]
+fn a_body_that_breaks_while_it_is_read_is_refused() {
+    let refused = put(signing("s3"), TLS, Frames::of(&["hel"]).then(End::Breaks));
 
     assert_eq!(refused.unwrap_err(), (StatusCode::BAD_REQUEST, NotSigned::BodyBroken));
 }
 
-#[tokio::test]
-async fn only_s3_gets_large_bodies_unsigned_by_default() {
+#[test]
+fn only_s3_gets_large_bodies_unsigned_by_default() {
     let large = || Full::from(vec![0; (1 << 20) + 1]);
 
-    let (hash, _) = put(signing("s3express"), TLS, large()).await.unwrap();
+    let (hash, _) = put(signing("s3express"), TLS, large()).unwrap();
     assert_eq!(hash, UNSIGNED);
-    let refused = put(signing("execute-api"), TLS, large()).await.unwrap_err();
+    let refused = put(signing("execute-api"), TLS, large()).unwrap_err();
     assert_eq!(refused, (StatusCode::PAYLOAD_TOO_LARGE, NotSigned::TooLarge));
 }
 
-#[tokio::test]
-async fn the_hash_is_sent_where_it_is_asked_for() {
+#[test]
+fn the_hash_is_sent_where_it_is_asked_for() {
     for service in ["s3", "s3express", "s3-outposts", "s3-object-lambda", "aoss", "glacier"] {
-        let (hash, _) = put(signing(service), TLS, Full::from("hello")).await.unwrap();
+        let (hash, _) = put(signing(service), TLS, Full::from("hello")).unwrap();
         assert_eq!(hash, HELLO, "{service}");
     }
-    let (hash, _) = put(signing("execute-api"), TLS, Full::from("hello")).await.unwrap();
+    let (hash, _) = put(signing("execute-api"), TLS, Full::from("hello")).unwrap();
     assert_eq!(hash, "");
     let unsigned = signing("vpc-lattice-svcs").payload(Payload::Unsigned);
-    let (hash, _) = put(unsigned, TLS, Full::from("hello")).await.unwrap();
+    let (hash, _) = put(unsigned, TLS, Full::from("hello")).unwrap();
     assert_eq!(hash, UNSIGNED);
 }
 
@@ -239,10 +241,9 @@ proptest! {
         let body = if trailers { body.trailers("x-t") } else { body };
         let signing = signing("s3").payload(Payload::hash_or_unsigned(max));
 
-        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-        let (hash, body) = runtime.block_on(put(signing, TLS, body)).unwrap();
+        let (hash, body) = put(signing, TLS, body).unwrap();
         let known = body.size_hint();
-        let body = runtime.block_on(body.collect()).unwrap();
+        let body = assert_ready!(spawn(body.collect()).poll()).unwrap();
 
         let length = u64::try_from(whole.len()).unwrap();
         prop_assert_eq!(hash == UNSIGNED, length > max);

@@ -27,6 +27,8 @@ use tower::buffer::Buffer;
 use tower::limit::ConcurrencyLimit;
 use tower::{Layer, Service, ServiceExt, service_fn};
 use tower_test::mock::{self, Mock, Spawn};
+use tracing::span::{Attributes, Id, Record};
+use tracing::{Event, Level, Metadata, Subscriber};
 
 type Inner = Mock<Request<SignedBody<Full<Bytes>>>, Response<()>>;
 type Upstream = mock::Handle<Request<SignedBody<Full<Bytes>>>, Response<()>>;
@@ -149,9 +151,9 @@ async fn a_slow_client_holds_no_place_in_the_inner_service() {
 
     let mut slow = spawn(service.ready().await.unwrap().call(put(Either::Stalled)));
     assert_pending!(slow.poll());
-    let quick = service.ready().await.unwrap().call(put(Either::Full));
+    let mut quick = spawn(service.clone().oneshot(put(Either::Full)));
 
-    assert_eq!(quick.await.unwrap().status(), StatusCode::OK);
+    assert_eq!(assert_ready_ok!(quick.poll()).status(), StatusCode::OK);
     assert_pending!(slow.poll());
 }
 
@@ -185,7 +187,8 @@ async fn a_refused_request_holds_no_place_in_the_inner_service() {
     let mut forbidden = request("");
     forbidden.headers_mut().insert("x-amz-acl", "public-read".parse().unwrap());
     let refused = service.ready().await.unwrap().call(forbidden);
-    assert_ready_ok!(spawn(service.ready()).poll());
+    let mut other = service.clone();
+    assert_ready_ok!(spawn(other.ready()).poll());
 
     assert_eq!(refused.await.unwrap().status(), StatusCode::FORBIDDEN);
 }
@@ -243,14 +246,49 @@ async fn a_request_is_not_sent_without_credentials() {
         layer_with(unspeakable),
         layer_with(no_header),
     ] {
-        let (mut service, mut upstream) = set_up(layer);
-        assert_ready_ok!(service.poll_ready());
-        let response = service.call(request("")).await.unwrap();
+        let upstream = service_fn(|_| async { Ok::<_, Infallible>(Response::new(())) });
+        let response = layer.layer(upstream).oneshot(request("")).await.unwrap();
 
         assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
         assert_eq!(response.extensions().get(), Some(&NotSigned::NoCredentials));
-        assert_pending!(upstream.poll_request());
     }
+}
+
+#[tokio::test]
+async fn an_outage_is_logged_once_and_so_is_its_end() {
+    static LEVELS: Mutex<Vec<Level>> = Mutex::new(Vec::new());
+
+    struct Log;
+
+    impl Subscriber for Log {
+        fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+            metadata.target().starts_with("portcullis_sigv4_sign")
+        }
+        fn event(&self, event: &Event<'_>) {
+            LEVELS.lock().unwrap().push(*event.metadata().level());
+        }
+        fn new_span(&self, _: &Attributes<'_>) -> Id {
+            Id::from_u64(1)
+        }
+        fn record(&self, _: &Id, _: &Record<'_>) {}
+        fn record_follows_from(&self, _: &Id, _: &Id) {}
+        fn enter(&self, _: &Id) {}
+        fn exit(&self, _: &Id) {}
+    }
+
+    let _guard = tracing::subscriber::set_default(Log);
+    let credentials = |expiry| {
+        let expiry = UNIX_EPOCH + Duration::from_secs(expiry);
+        Credentials::new("id", "secret", None, Some(expiry), "test")
+    };
+    let (expired, good) = (credentials(0), credentials(1_369_353_601));
+    let turns = vec![good.clone(), expired.clone(), expired, good.clone(), good];
+    let layer = layer_with(InTurn::new(turns));
+    for _ in 0..5 {
+        headers_through(&layer).await;
+    }
+
+    assert_eq!(*LEVELS.lock().unwrap(), [Level::WARN, Level::INFO]);
 }
 
 #[tokio::test]
