@@ -20,9 +20,8 @@
 //!
 //! Rules act in the order of their list, each on what the ones before it left. A name that decides how a message is
 //! framed or belongs to one connection (`content-length`, `transfer-encoding`, `connection`, ...) is refused when the
-//! list is made; `authorization` and `host` must be allowed by name, and a header that may stand only once is never
-//! appended. The same rules without a copy of anything serve all requests: a static value allocates nothing unless
-//! the request's header map is full and grows.
+//! list is made; `authorization` and `host` must be allowed rule by rule, and a header that may stand only once is
+//! never appended. A static value allocates nothing for a request, unless the header map is full and grows.
 //!
 //! On requests, a header that differs from one that a rule decides in `-` and `_` alone is dropped: an upstream that
 //! speaks CGI cannot tell `x_user` from `x-user`.

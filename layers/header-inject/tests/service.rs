@@ -41,6 +41,7 @@ async fn forward<const N: usize>(
 
     assert_ready_ok!(service.poll_ready());
     drop(service.call(request.body(()).unwrap()));
+    drop(service);
 
     let (request, _) = upstream.next_request().await.unwrap();
     request.headers().clone()
@@ -174,6 +175,7 @@ async fn a_full_header_map_neither_panics_nor_keeps_a_forged_value() {
 
     assert_ready_ok!(service.poll_ready());
     drop(service.call(request));
+    drop(service);
 
     let (request, _) = upstream.next_request().await.unwrap();
     assert_eq!(values(request.headers(), "x-user"), ["me"]);
