@@ -74,6 +74,7 @@ proptest! {
         );
         tokio_test::assert_ready_ok!(service.poll_ready());
         drop(service.call(Request::new(Chunks(chunks.clone().into()))));
+        drop(service); // or a request that is refused would be awaited for ever
         let (seen, cut) = tokio_test::block_on(async {
             let (request, _): (Request<GuardedBody<Chunks>>, _) = upstream.next_request().await.unwrap();
             read(request.into_body()).await

@@ -150,10 +150,10 @@ async fn a_declared_length_is_refused_before_the_inner_service_is_called() {
     let declared = |length: &'static str| headers([("content-length", length)]);
     let hinted = |bytes| Request::new(Script::default().hinting(bytes, bytes));
 
-    for request in [declared("4"), declared("99999999999999999999999999"), hinted(4)] {
+    for request in [declared("4"), declared("18446744073709551616"), hinted(4)] {
         let (mut service, mut upstream) = guard(three_bytes());
         assert_ready_ok!(service.poll_ready());
-        let response = service.call(request).await.unwrap();
+        let response = assert_ready_ok!(spawn(service.call(request)).poll());
 
         assert_eq!(response.status(), StatusCode::PAYLOAD_TOO_LARGE);
         assert_eq!(refused(&response), Some(Part::Body));
@@ -173,6 +173,13 @@ async fn by_default_8_kib_64_kib_and_100_headers_are_the_limits_and_bodies_have_
 
     let huge = Request::new(Script::default().hinting(u64::MAX, u64::MAX));
     assert_eq!(refused(&answer(ceilings, huge).await), None);
+}
+
+#[test]
+fn whoever_parses_the_head_can_ask_how_much_of_it_is_allowed() {
+    let ceilings = Ceilings::new().max_uri(10).max_header_block(200).max_header_count(7);
+    assert_eq!((ceilings.head(), ceilings.header_lines()), (210, 7));
+    assert_eq!(ceilings.max_uri(u64::MAX).head(), u64::MAX);
 }
 
 #[tokio::test]
@@ -307,16 +314,18 @@ async fn guarded(body: Script) -> GuardedBody<Script> {
     let (mut service, mut upstream) = guard(three_bytes());
     assert_ready_ok!(service.poll_ready());
     drop(service.call(Request::new(body)));
+    drop(service);
     upstream.next_request().await.unwrap().0.into_body()
 }
 
 #[tokio::test]
 async fn a_body_that_breaks_the_word_of_its_size_hint_is_cut_all_the_same() {
-    let mut body = guarded(Script::chunked(["abcd"]).hinting(0, 3)).await;
+    let mut body = guarded(Script::chunked(["abcd", "e"]).hinting(0, 3)).await;
 
     assert_eq!(body.frame().await.unwrap().unwrap_err(), GuardedBodyError::TooLarge);
     assert!(body.is_end_stream());
     assert_eq!(body.size_hint().exact(), Some(0));
+    assert!(body.frame().await.is_none());
 }
 
 #[tokio::test]
