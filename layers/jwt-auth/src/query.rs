@@ -91,6 +91,8 @@ mod tests {
     fn a_parameter_is_found_by_its_decoded_name() {
         assert_eq!(found("/?token=a"), Ok(Some(b"a".to_vec())));
         assert_eq!(found("/?x=1&%74o%6Ben=a=b&y"), Ok(Some(b"a=b".to_vec())));
+        let plus = "/?my+token=a".parse().unwrap();
+        assert_eq!(find(&plus, "my token"), Ok(Some(&b"a"[..])));
         for none in ["/", "/?", "/?token", "/?token=", "/token=a", "/?Token=a", "/?x=token=a"] {
             assert_eq!(found(none), Ok(None), "{none}");
         }
