@@ -10,8 +10,8 @@ use crate::stamp::Stamp;
 
 /// The signing key of the day, for the credentials last used.
 ///
-/// Deriving it costs more than all the rest of a signature. Readers share the lock; it is written once a day and after
-/// each rotation, and two threads that find it stale both derive the same key.
+/// It saves four of the five HMACs of a signature. Readers share the lock; it is written once a day and after each
+/// rotation, and two threads that find it stale both derive the same key.
 #[derive(Default)]
 pub(crate) struct KeyCache(RwLock<Option<Entry>>);
 

@@ -14,6 +14,10 @@ use crate::source::Source;
 use crate::{ResponseFuture, SignedBody};
 
 /// Signs each request; see [`SigV4SignLayer`](crate::SigV4SignLayer).
+///
+/// Where there is nothing to wait for, the inner service is called at once. Where the body has to be read or credentials
+/// to be asked for, its place is given back, and a clone is readied when all is there. Bodies are of [`Bytes`] and
+/// [`Unpin`].
 #[derive(Clone, Debug)]
 pub struct SigV4Sign<S, R = DefaultBody> {
     inner: S,
