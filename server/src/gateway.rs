@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 
-use portcullis_drain::{DrainHandle, Report};
+use portcullis_drain::{DrainHandle, Phase, Report};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, timeout_at};
 
@@ -189,10 +189,10 @@ impl Life {
             self.locks.push(listener.lock);
         }
         for (index, doors) in doors.into_iter().enumerate() {
-            let (plan, cuts, events) = (self.plan.clone(), cuts.clone(), self.events.clone());
+            let (plan, cuts) = (self.plan.clone(), cuts.clone());
+            let end = End { drain: plan.edge.drain.handle(), events: self.events.clone() };
             self.threads.push(spawn(&format!("worker-{index}"), move || {
-                // Dropped last, by a panic if need be: a worker that ends early ends the gateway.
-                let _death = Death(events);
+                let _end = end; // dropped last, by a panic if need be
                 worker::run(&plan, doors, cuts)
             })?);
         }
@@ -223,13 +223,19 @@ impl Life {
     }
 }
 
-/// Says that a worker has ended.
-struct Death(mpsc::UnboundedSender<Event>);
+/// The end of a worker. One that comes too early ends the gateway.
+struct End {
+    drain: DrainHandle,
+    events: mpsc::UnboundedSender<Event>,
+}
 
-impl Drop for Death {
+impl Drop for End {
     fn drop(&mut self) {
-        // After a drain this changes nothing any more.
-        let _ = self.0.send(Event::ThreadDied);
+        // In a drain each worker ends when it has no connection left, the idle ones at once.
+        if thread::panicking() || self.drain.phase() < Phase::Draining {
+            // Without a receiver the gateway has ended anyway.
+            let _ = self.events.send(Event::ThreadDied);
+        }
     }
 }
 
