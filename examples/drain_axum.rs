@@ -15,7 +15,6 @@ async fn serve(tcp: TcpListener, app: Router, drain: &DrainLayer, signal: impl F
     // Layers each route once; a bare router would do so again for each connection.
     let server = axum::serve(tcp, app.into_make_service()).with_graceful_shutdown(draining);
     let server = tokio::spawn(server.into_future());
-
     signal.await;
     let report = drain.handle().drain().await;
     if report.cut().is_empty() {
