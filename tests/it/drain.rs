@@ -1,1 +1,300 @@
+//! How the program stops, by signals, and what becomes of those that it serves.
 
+use std::future::Future;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use portcullis_tests::{Process, Response, Upstream, get, read_request, read_to_end};
+use serde_json::Value;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::sync::Semaphore;
+use tokio::time::timeout;
+
+const GATEWAY: &str = env!("CARGO_BIN_EXE_gateway");
+
+fn to(upstream: &Upstream, drain: &str) -> String {
+    format!(
+        "workers = 2
+         listener = [{{ address = '127.0.0.1:0' }}]
+         admin = {{ address = '127.0.0.1:0', probe_interval = '50ms' }}
+         drain = {{ {drain} }}
+         upstream.a = {{ replica = [{{ name = 'a', url = 'http://{}' }}] }}
+         route = [{{ path = '/', upstream = 'a' }}]",
+        upstream.address()
+    )
+}
+
+/// A download that begins at once, and ends when there is a permit for it.
+async fn slow() -> (Upstream, Arc<Semaphore>) {
+    let permits = Arc::new(Semaphore::new(0));
+    let waiting = permits.clone();
+    let upstream = Upstream::serving(move |mut socket, seen| {
+        let waiting = waiting.clone();
+        async move {
+            while let Some(request) = read_request(&mut socket).await {
+                let quick = request.line().contains("/quick");
+                seen.send(request).ok();
+                let head = b"HTTP/1.1 200 OK\r\ncontent-length: 8\r\n\r\n";
+                socket.write_all(head).await.ok();
+                socket.write_all(b"firs").await.ok();
+                if !quick {
+                    waiting.acquire().await.unwrap().forget();
+                }
+                socket.write_all(b"last").await.ok();
+            }
+        }
+    })
+    .await;
+    (upstream, permits)
+}
+
+/// Begins a download, and reads as much as there is of it.
+async fn download(gateway: SocketAddr, path: &str) -> TcpStream {
+    let mut client = TcpStream::connect(gateway).await.unwrap();
+    let request = format!("GET {path} HTTP/1.1\r\nhost: a\r\n\r\n");
+    client.write_all(request.as_bytes()).await.unwrap();
+    let mut bytes = Vec::new();
+    while !bytes.ends_with(b"\r\n\r\nfirs") {
+        bytes.push(client.read_u8().await.unwrap());
+    }
+    client
+}
+
+/// Signals, and waits until the gateway has heard it.
+async fn signal(process: &mut Process, name: &str) {
+    process.signal(name).await;
+    process.line(|line| line.contains("\"draining\"")).await;
+}
+
+/// The exit code, and all that was written, of a process that must end by itself.
+async fn end(process: Process) -> (Option<i32>, Vec<String>) {
+    let (status, written) = soon(process.end()).await;
+    (status.code(), written)
+}
+
+/// What happens well before any deadline that a test does not mean to wait for.
+async fn soon<T>(event: impl Future<Output = T>) -> T {
+    timeout(Duration::from_secs(60), event).await.expect("something that happens soon")
+}
+
+const LATER: &str = "deadline = '10m'";
+
+#[tokio::test]
+async fn a_download_that_sigterm_finds_is_completed() {
+    let (upstream, permits) = slow().await;
+    let (mut process, gateway, _) = Process::serve(GATEWAY, &to(&upstream, LATER)).await;
+
+    let mut client = download(gateway, "/slow").await;
+    signal(&mut process, "TERM").await;
+    permits.add_permits(1);
+    let rest = read_to_end(&mut client).await;
+    let (code, written) = end(process).await;
+
+    assert_eq!(rest, b"last");
+    assert_eq!(code, Some(0));
+    let report = written.iter().find(|line| line.contains("\"drained\"")).unwrap();
+    assert!(report.contains("\"completed\":1") && report.contains("\"cut\":0"), "{report}");
+}
+
+#[tokio::test]
+async fn sigint_drains_as_sigterm_does() {
+    let (upstream, permits) = slow().await;
+    let (mut process, gateway, _) = Process::serve(GATEWAY, &to(&upstream, LATER)).await;
+
+    let mut client = download(gateway, "/slow").await;
+    signal(&mut process, "INT").await;
+    permits.add_permits(1);
+    let rest = read_to_end(&mut client).await;
+
+    assert_eq!(rest, b"last");
+    assert_eq!(end(process).await.0, Some(0));
+}
+
+#[tokio::test]
+async fn what_is_not_done_at_the_deadline_is_cut_and_reported() {
+    let (upstream, _permits) = slow().await;
+    let config = to(&upstream, "deadline = '200ms'");
+    let (mut process, gateway, _) = Process::serve(GATEWAY, &config).await;
+
+    let mut client = download(gateway, "/slow/one?secret=yes").await;
+    signal(&mut process, "TERM").await;
+    let rest = soon(read_to_end(&mut client)).await;
+    let (code, written) = end(process).await;
+
+    assert_eq!(rest, b"");
+    assert_eq!(code, Some(3));
+    let report = written.iter().find(|line| line.contains("cut off at the deadline")).unwrap();
+    let report: Value = serde_json::from_str(report).unwrap();
+    assert_eq!((&report["method"], &report["path"]), (&"GET".into(), &"/slow/one".into()));
+    assert!(report["age"].as_f64().unwrap() >= 0.2, "{report}");
+}
+
+#[tokio::test]
+async fn a_request_that_is_cut_has_its_line_in_the_access_log() {
+    let (upstream, _permits) = slow().await;
+    let config = to(&upstream, "deadline = '200ms'");
+    let (process, gateway, _) = Process::serve(GATEWAY, &config).await;
+
+    let _client = download(gateway, "/slow/one").await;
+    process.signal("TERM").await;
+    let (_, written) = end(process).await;
+
+    let lines = written.iter().filter(|line| line.contains("\"target\":\"access\""));
+    let paths: Vec<Value> = lines.map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(paths.len(), 1, "{written:#?}");
+    assert_eq!(paths[0]["path"], "/slow/one");
+}
+
+#[tokio::test]
+async fn a_second_signal_ends_it_at_once() {
+    let (upstream, _permits) = slow().await;
+    let (mut process, gateway, _) = Process::serve(GATEWAY, &to(&upstream, LATER)).await;
+
+    let mut client = download(gateway, "/slow").await;
+    signal(&mut process, "TERM").await;
+    process.signal("TERM").await;
+    let rest = soon(read_to_end(&mut client)).await;
+
+    assert_eq!(rest, b"");
+    assert_eq!(end(process).await.0, Some(4));
+}
+
+const LINGER: &str = "linger = '5m', deadline = '10m'";
+
+#[tokio::test]
+async fn it_is_not_ready_from_the_signal_on() {
+    let (upstream, _permits) = slow().await;
+    let (mut process, _, admin) = Process::serve(GATEWAY, &to(&upstream, LINGER)).await;
+    let admin = admin.unwrap();
+
+    let before = get(admin, "/readyz").await;
+    signal(&mut process, "TERM").await;
+    let after = get(admin, "/readyz").await;
+    let alive = get(admin, "/livez").await;
+
+    assert_eq!((before.status, after.status, alive.status), (200, 503, 200));
+    assert!(after.body.contains("\"status\":\"draining\""), "{}", after.body);
+}
+
+#[tokio::test]
+async fn who_comes_while_it_lingers_is_served_and_told_to_go_elsewhere_next() {
+    let (upstream, _permits) = slow().await;
+    let (mut process, gateway, _) = Process::serve(GATEWAY, &to(&upstream, LINGER)).await;
+    let mut open = TcpStream::connect(gateway).await.unwrap();
+
+    signal(&mut process, "TERM").await;
+    let request = b"GET /quick HTTP/1.1\r\nhost: a\r\n\r\n";
+    open.write_all(request).await.unwrap();
+    let old = Response::parse(&soon(read_to_end(&mut open)).await);
+    let mut new = TcpStream::connect(gateway).await.unwrap();
+    new.write_all(request).await.unwrap();
+    let new = Response::parse(&soon(read_to_end(&mut new)).await);
+
+    for response in [old, new] {
+        assert_eq!((response.status, response.body.as_str()), (200, "firslast"));
+        assert_eq!(response.header("connection"), ["close"]);
+    }
+}
+
+#[tokio::test]
+async fn connections_are_refused_once_it_has_lingered() {
+    let (upstream, permits) = slow().await;
+    let config = to(&upstream, "linger = '50ms', deadline = '10m'");
+    let (mut process, gateway, _) = Process::serve(GATEWAY, &config).await;
+
+    let mut client = download(gateway, "/slow").await;
+    signal(&mut process, "TERM").await;
+    let refused = soon(async {
+        loop {
+            if let Err(error) = TcpStream::connect(gateway).await {
+                break error;
+            }
+        }
+    })
+    .await;
+    permits.add_permits(1);
+    let rest = read_to_end(&mut client).await;
+
+    assert_eq!(refused.kind(), std::io::ErrorKind::ConnectionRefused);
+    assert_eq!(rest, b"last");
+    assert_eq!(end(process).await.0, Some(0));
+}
+
+#[tokio::test]
+async fn idle_connections_close_at_once() {
+    let (upstream, _permits) = slow().await;
+    let (process, gateway, _) = Process::serve(GATEWAY, &to(&upstream, LATER)).await;
+
+    let mut used = download(gateway, "/quick").await;
+    used.read_exact(&mut [0; 4]).await.unwrap();
+    let mut unused = TcpStream::connect(gateway).await.unwrap();
+    process.signal("TERM").await;
+    let rest = (soon(read_to_end(&mut used)).await, soon(read_to_end(&mut unused)).await);
+
+    assert_eq!(rest, (Vec::new(), Vec::new()));
+    assert_eq!(end(process).await.0, Some(0));
+}
+
+#[tokio::test]
+async fn a_head_that_never_ends_does_not_hold_it_beyond_the_deadline() {
+    let (upstream, _permits) = slow().await;
+    let config = to(&upstream, "deadline = '300ms'");
+    let (process, gateway, _) = Process::serve(GATEWAY, &config).await;
+
+    let mut client = TcpStream::connect(gateway).await.unwrap();
+    client.write_all(b"GET / HTTP/1.1\r\nhost:").await.unwrap();
+    process.signal("TERM").await;
+    let (code, _) = end(process).await;
+
+    assert_eq!(code, Some(0), "nothing was in flight, so nothing was cut");
+}
+
+#[tokio::test]
+async fn http_2_clients_are_told_to_go_away() {
+    let (upstream, _permits) = slow().await;
+    let (process, gateway, _) = Process::serve(GATEWAY, &to(&upstream, LATER)).await;
+
+    let mut client = TcpStream::connect(gateway).await.unwrap();
+    client.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0").await.unwrap();
+    while frame(&mut client).await.0 != SETTINGS {}
+    process.signal("TERM").await;
+    let goodbye = soon(async {
+        loop {
+            let (kind, payload) = frame(&mut client).await;
+            if kind == GOAWAY {
+                break payload;
+            }
+        }
+    })
+    .await;
+    drop(client);
+
+    assert_eq!(goodbye[4..8], [0; 4], "without an error");
+    assert_eq!(end(process).await.0, Some(0));
+}
+
+const SETTINGS: u8 = 4;
+const GOAWAY: u8 = 7;
+
+/// Reads a frame of HTTP/2; its type and payload.
+async fn frame(socket: &mut TcpStream) -> (u8, Vec<u8>) {
+    let mut head = [0; 9];
+    socket.read_exact(&mut head).await.unwrap();
+    let length = u32::from_be_bytes([0, head[0], head[1], head[2]]);
+    let mut payload = vec![0; usize::try_from(length).unwrap()];
+    socket.read_exact(&mut payload).await.unwrap();
+    (head[3], payload)
+}
+
+#[tokio::test]
+async fn without_anything_in_flight_it_ends_at_once() {
+    let (upstream, _permits) = slow().await;
+    let (process, gateway, _) = Process::serve(GATEWAY, &to(&upstream, LATER)).await;
+
+    get(gateway, "/quick").await;
+    process.signal("TERM").await;
+
+    assert_eq!(end(process).await.0, Some(0));
+}

@@ -12,11 +12,13 @@ mod process;
 mod upstream;
 mod client;
 mod tokens;
+mod identity;
 
 pub use client::{
     Connection, Response, ask, dechunk, exchange, get, http2, http2_over, read_to_end, send,
 };
 pub use gateway::{InProcess, gateway, plan};
+pub use identity::Identity;
 pub use process::Process;
 pub use tokens::{ISSUER, in_an_hour, token};
-pub use upstream::{Recorded, Upstream, read_request};
+pub use upstream::{Nowhere, Recorded, Upstream, read_request};

@@ -2,8 +2,8 @@ use std::future::Future;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
@@ -134,7 +134,7 @@ impl Drop for Upstream {
 }
 
 /// Reads one request to the end of its body; none when the connection ends before.
-pub async fn read_request(socket: &mut TcpStream) -> Option<Recorded> {
+pub async fn read_request(socket: &mut (impl AsyncRead + Unpin)) -> Option<Recorded> {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
         head.push(socket.read_u8().await.ok()?);
@@ -156,4 +156,32 @@ pub async fn read_request(socket: &mut TcpStream) -> Option<Recorded> {
 fn ends_last_chunk(body: &[u8]) -> bool {
     body.ends_with(b"\r\n\r\n")
         && (body.starts_with(b"0\r\n") || body.windows(5).any(|window| window == b"\r\n0\r\n"))
+}
+
+/// An address that is taken, and where nobody listens: connections are refused.
+#[derive(Debug)]
+pub struct Nowhere {
+    socket: TcpSocket,
+}
+
+impl Nowhere {
+    /// Takes an address.
+    #[must_use]
+    pub fn take() -> Self {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.bind(([127, 0, 0, 1], 0).into()).unwrap();
+        Self { socket }
+    }
+
+    /// The address.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.socket.local_addr().unwrap()
+    }
+
+    /// Listens there after all.
+    #[must_use]
+    pub fn listen(self) -> TcpListener {
+        self.socket.listen(16).unwrap()
+    }
 }
