@@ -18,7 +18,7 @@ use portcullis_refusal::{Dialect, Refusal};
 use tower::Service;
 
 use crate::body::Body;
-use crate::facts::{Facts, Voice};
+use crate::facts::{Facts, Known, Voice};
 use crate::seam::Backend;
 use crate::telemetry::RouteMeters;
 use crate::upstream;
@@ -48,6 +48,15 @@ pub struct RouteTarget {
     pub strip_prefix: bool,
 }
 
+impl RouteTarget {
+    /// Refusals are in the language of the route from here on, unless the client speaks gRPC.
+    fn speak(&self, known: &mut Known) {
+        if known.voice == Voice::Plain {
+            known.voice = self.voice;
+        }
+    }
+}
+
 impl Routes {
     /// Targets in the order of the table's rules.
     #[must_use]
@@ -65,7 +74,14 @@ impl Routes {
         let matched = self.0.table.find(host(request), &judged, request.method());
         let (target, prefix) = match matched {
             Match::Route { index, prefix } => (self.0.targets.get(index), prefix),
-            Match::OtherMethods(methods) => return Err(refuse_method(&methods).into()),
+            Match::OtherMethods { index, methods } => {
+                if let (Some(facts), Some(target)) =
+                    (Facts::get(request), self.0.targets.get(index))
+                {
+                    target.speak(&mut facts.known());
+                }
+                return Err(refuse_method(&methods).into());
+            }
             Match::Nothing => (None, 0),
         };
         let Some(target) = target else {
@@ -80,9 +96,7 @@ impl Routes {
         if let Some(facts) = Facts::get(request) {
             let mut known = facts.known();
             known.route = Some(target.meters.clone());
-            if known.voice == Voice::Plain {
-                known.voice = target.voice;
-            }
+            target.speak(&mut known);
         }
         Ok(target.backend.clone())
     }

@@ -43,8 +43,13 @@ pub enum Match {
         /// Segments of the rule's path.
         prefix: usize,
     },
-    /// The path is there, but only for these methods.
-    OtherMethods(Vec<Method>),
+    /// The path is there, but only for other methods.
+    OtherMethods {
+        /// The index of the first rule that the path has.
+        index: usize,
+        /// The methods of all of them.
+        methods: Vec<Method>,
+    },
     /// No rule.
     Nothing,
 }
@@ -141,12 +146,16 @@ fn look_up(paths: &Paths, path: &str, method: &Method) -> Option<Match> {
     // A route for this very method comes before one for any.
     let named = routes.iter().find(|(methods, _)| methods.contains(method));
     let found = named.or_else(|| routes.iter().find(|(methods, _)| methods.is_empty()));
-    Some(match found {
-        Some((_, index)) => Match::Route { index: *index, prefix: prefix.matches('/').count() },
-        None => {
-            Match::OtherMethods(routes.iter().flat_map(|(methods, _)| methods.clone()).collect())
+    match (found, routes.first()) {
+        (Some((_, index)), _) => {
+            Some(Match::Route { index: *index, prefix: prefix.matches('/').count() })
         }
-    })
+        (None, Some((_, index))) => {
+            let methods = routes.iter().flat_map(|(methods, _)| methods.clone()).collect();
+            Some(Match::OtherMethods { index: *index, methods })
+        }
+        (None, None) => None,
+    }
 }
 
 #[cfg(test)]
@@ -223,7 +232,8 @@ mod tests {
         let find = |method| table.find("", &Judged::new("/a/b").unwrap(), &method);
 
         assert_eq!(find(Method::POST), Match::Route { index: 1, prefix: 1 });
-        assert_eq!(find(Method::GET), Match::OtherMethods(vec![Method::PUT, Method::POST]));
+        let methods = vec![Method::PUT, Method::POST];
+        assert_eq!(find(Method::GET), Match::OtherMethods { index: 0, methods });
     }
 
     #[test]
