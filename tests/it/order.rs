@@ -1,1 +1,335 @@
+//! The reasons for the order of the stack, each as what would be seen if it were otherwise.
 
+use std::fs::write;
+use std::net::SocketAddr;
+
+use portcullis_tests::{
+    Connection, ISSUER, InProcess, Process, Response, Upstream, ask, exchange, gateway, get,
+    in_an_hour, token,
+};
+use serde_json::{Value, json};
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
+
+const OK: &str = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
+
+const GUARDED: &str = "jwt_auth = { issuers = ['test'] }";
+
+/// An upstream and a route to it, which also says `route`.
+fn to(address: SocketAddr, route: &str) -> String {
+    format!(
+        "{ISSUER}
+         upstream.a = {{ replica = [{{ name = 'one', url = 'http://{address}' }}] }}
+         route = [{{ path = '/a', upstream = 'a', {route} }}]"
+    )
+}
+
+/// The same for an upstream that wants signatures, and a route that injects `x-amz-meta-origin`.
+fn signed_to(s3: SocketAddr, (access_key, secret_key): (&str, &str), route: &str) -> String {
+    format!(
+        "credentials.k = {{ access_key = '{access_key}', secret_key = '{secret_key}' }}
+         [upstream.s3]
+         replica = [{{ name = 'one', url = 'http://{s3}/photos' }}]
+         sigv4_sign = {{ service = 's3', region = 'eu-west-1', credentials = 'k' }}
+         [[route]]
+         path = '/s3'
+         upstream = 's3'
+         strip_prefix = true
+         header_inject.request = [{{ set = 'x-amz-meta-origin', value = 'gateway' }}]
+         {route}"
+    )
+}
+
+const KEYS: (&str, &str) = ("AKTEST", "a secret key");
+
+fn bearer() -> String {
+    format!("authorization: Bearer {}", token(&json!({ "sub": "alice", "exp": in_an_hour() })))
+}
+
+#[tokio::test]
+async fn what_connection_names_is_gone_before_anything_is_injected() {
+    let mut upstream = Upstream::answering(OK).await;
+    let inject = "header_inject.request = [{ set = 'x-feature', value = 'on' }]";
+    let gateway = gateway(&to(upstream.address(), inject));
+
+    ask(gateway.address(), "GET /a", &["connection: x-feature", "x-feature: off"]).await;
+
+    assert_eq!(upstream.seen().await.header("x-feature"), ["on"]);
+}
+
+#[tokio::test]
+async fn a_forged_header_that_a_rule_sets_or_removes_does_not_survive() {
+    let mut upstream = Upstream::answering(OK).await;
+    let inject = "header_inject.request = \
+        [{ set = 'x-user', value = 'gateway' }, { remove = 'x-internal' }]";
+    let gateway = gateway(&to(upstream.address(), inject));
+
+    let forged = ["x-user: root", "X-User: root", "x_user: root", "x-internal: 1", "x_internal: 1"];
+    ask(gateway.address(), "GET /a", &forged).await;
+    let seen = upstream.seen().await;
+
+    assert_eq!(seen.header("x-user"), ["gateway"]);
+    for name in ["x_user", "x-internal", "x_internal"] {
+        assert_eq!(seen.header(name), [""; 0], "{name}");
+    }
+}
+
+#[tokio::test]
+async fn a_consumed_token_is_gone_before_the_upstreams_own_credential_is_injected() {
+    let mut upstream = Upstream::answering(OK).await;
+    let inject = "header_inject.request = \
+        [{ set_if_absent = 'authorization', value = 'Basic c2VjcmV0', allow_protected = true }]";
+    let gateway = gateway(&to(upstream.address(), &format!("{GUARDED}, {inject}")));
+
+    let response = ask(gateway.address(), "GET /a", &[&bearer()]).await;
+
+    assert_eq!(response.status, 200, "{response:?}");
+    assert_eq!(upstream.seen().await.header("authorization"), ["Basic c2VjcmV0"]);
+}
+
+#[tokio::test]
+async fn nobody_connects_to_an_upstream_for_a_request_without_a_token() {
+    let mut upstream = Upstream::answering(OK).await;
+    // Without an admin listener there are no probes, which would connect, too.
+    let listener = "workers = 1\nlistener = [{ address = '127.0.0.1:0' }]\n";
+    let config = format!("{listener}{}", to(upstream.address(), GUARDED));
+    let gateway = InProcess::start(&config);
+
+    let refused = ask(gateway.address(), "GET /a", &[]).await;
+
+    assert_eq!(refused.status, 401);
+    assert_eq!((upstream.connections(), upstream.saw_nothing()), (0, true));
+}
+
+#[tokio::test]
+async fn what_is_too_large_is_refused_before_it_is_routed() {
+    let upstream = Upstream::answering(OK).await;
+    let ceilings = "request_guard = { max_uri = 100, max_header_block = 1000, max_body = 10 }\n";
+    let gateway = gateway(&format!("{ceilings}{}", to(upstream.address(), GUARDED)));
+
+    let uri = ask(gateway.address(), &format!("GET /nowhere/{}", "a".repeat(100)), &[]).await;
+    let header = format!("x-large: {}", "a".repeat(1000));
+    let header = ask(gateway.address(), "GET /nowhere", &[&header]).await;
+    let body = "POST /nowhere HTTP/1.1\r\nhost: a\r\ncontent-length: 11\r\n\
+        connection: close\r\n\r\nhello world";
+    let body = exchange(gateway.address(), body).await;
+
+    assert_eq!([uri.status, header.status, body.status], [414, 431, 413]);
+}
+
+#[tokio::test]
+async fn the_host_is_the_replicas_whatever_the_client_says() {
+    let mut upstream = Upstream::answering(OK).await;
+    let gateway = gateway(&to(upstream.address(), ""));
+
+    let absolute =
+        "GET http://evil.test/a HTTP/1.1\r\nhost: evil.test\r\nconnection: close\r\n\r\n";
+    exchange(gateway.address(), absolute).await;
+    let seen = upstream.seen().await;
+
+    assert_eq!(seen.header("host"), [upstream.address().to_string()]);
+    assert_eq!(seen.line(), "GET /a HTTP/1.1");
+}
+
+#[tokio::test]
+async fn what_is_injected_and_the_host_of_the_replica_are_signed() {
+    let mut upstream = Upstream::answering(OK).await;
+    let gateway = gateway(&signed_to(upstream.address(), KEYS, ""));
+
+    ask(gateway.address(), "GET /s3/key", &["x-amz-meta-origin: client"]).await;
+    let seen = upstream.seen().await;
+
+    assert_eq!(seen.header("x-amz-meta-origin"), ["gateway"]);
+    assert_eq!(seen.header("host"), [upstream.address().to_string()]);
+    let names = signed_headers(seen.header("authorization")[0]);
+    assert_eq!(names, ["host", "x-amz-content-sha256", "x-amz-date", "x-amz-meta-origin"]);
+}
+
+fn signed_headers(authorization: &str) -> Vec<&str> {
+    let names = authorization.split("SignedHeaders=").nth(1).unwrap().split(',').next().unwrap();
+    names.split(';').collect()
+}
+
+#[tokio::test]
+async fn nothing_is_changed_after_it_is_signed() {
+    let (_process, facts) = Process::demo(env!("CARGO_BIN_EXE_gateway")).await;
+    let s3 = facts["S3"].strip_prefix("http://").unwrap().parse().unwrap();
+    let gateway = gateway(&signed_to(s3, (&facts["ACCESS_KEY"], &facts["SECRET_KEY"]), ""));
+
+    let put = "PUT /s3/a%20new+key HTTP/1.1\r\nhost: client.test\r\ncontent-length: 5\r\n\
+        content-type: text/plain\r\nconnection: close, x-amz-meta-origin\r\nte: trailers\r\n\r\nhello";
+    let put = exchange(gateway.address(), put).await;
+    let head = ask(gateway.address(), "HEAD /s3/a%20new%2Bkey", &[]).await;
+
+    // The server computes each signature anew from what has reached it.
+    assert_eq!((put.status, head.status), (200, 200), "{put:?}\n{head:?}");
+    assert_eq!(head.header("x-amz-meta-origin"), ["gateway"]);
+    assert_eq!(head.header("content-length"), ["5"]);
+}
+
+#[tokio::test]
+async fn a_clients_own_signature_does_not_reach_the_replica() {
+    let mut upstream = Upstream::answering(OK).await;
+    let gateway = gateway(&signed_to(upstream.address(), KEYS, ""));
+
+    let forged = [
+        "authorization: AWS4-HMAC-SHA256 Credential=EVIL/20200101/eu-west-1/s3/aws4_request",
+        "x-amz-date: 20200101T000000Z",
+        "x-amz-security-token: evil",
+    ];
+    ask(gateway.address(), "GET /s3/key", &forged).await;
+    let seen = upstream.seen().await;
+
+    assert_eq!(seen.header("authorization").len(), 1);
+    assert!(seen.header("authorization")[0].contains("Credential=AKTEST/"), "{}", seen.head);
+    assert_ne!(seen.header("x-amz-date"), ["20200101T000000Z"]);
+    assert_eq!(seen.header("x-amz-security-token"), [""; 0]);
+}
+
+#[tokio::test]
+async fn the_time_of_a_request_runs_while_its_body_is_collected_for_the_signature() {
+    let mut upstream = Upstream::answering(OK).await;
+    let gateway = gateway(&signed_to(upstream.address(), KEYS, "timeout = '100ms'"));
+    let mut socket = TcpStream::connect(gateway.address()).await.unwrap();
+
+    let half =
+        "PUT /s3/key HTTP/1.1\r\nhost: a\r\ncontent-length: 5\r\nconnection: close\r\n\r\nhel";
+    socket.write_all(half.as_bytes()).await.unwrap();
+    let response = Response::parse(&portcullis_tests::read_to_end(&mut socket).await);
+
+    assert_eq!(response.status, 504, "{response:?}");
+    assert!(upstream.saw_nothing());
+}
+
+#[tokio::test]
+async fn a_request_has_one_id_at_the_client_at_the_upstream_and_in_between() {
+    let mut upstream = Upstream::answering(OK).await;
+    let gateway = gateway(&to(upstream.address(), ""));
+
+    let own = ask(gateway.address(), "GET /a", &["x-request-id: my-own"]).await;
+    let own_seen = upstream.seen().await;
+    let given = ask(gateway.address(), "GET /a", &[]).await;
+    let given_seen = upstream.seen().await;
+
+    assert_eq!(
+        (own.header("x-request-id"), own_seen.header("x-request-id")),
+        (vec!["my-own"], vec!["my-own"])
+    );
+    assert_eq!(given.header("x-request-id"), given_seen.header("x-request-id"));
+    assert_eq!(given.header("x-request-id")[0].len(), 36);
+}
+
+#[tokio::test]
+async fn whatever_refuses_is_counted_and_logged_with_the_id_that_the_client_has() {
+    let upstream = Upstream::answering(OK).await;
+    let dead = closed_port().await;
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("gateway.toml");
+    let config = format!(
+        "workers = 1
+         listener = [{{ address = '127.0.0.1:0' }}]
+         admin = {{ address = '127.0.0.1:0' }}
+         request_guard = {{ max_body = 10 }}
+         {ISSUER}
+         upstream.a = {{ replica = [{{ name = 'one', url = 'http://{}' }}] }}
+         upstream.dead = {{ replica = [{{ name = 'gone', url = 'http://{dead}' }}] }}
+         route = [
+           {{ path = '/a', upstream = 'a', {GUARDED} }},
+           {{ path = '/dead', upstream = 'dead' }},
+         ]",
+        upstream.address()
+    );
+    write(&file, config).unwrap();
+    let program = env!("CARGO_BIN_EXE_gateway");
+    let (mut process, address, admin) = Process::run(program, &file).await;
+
+    for (what, length, status, route, reason) in [
+        ("POST /nowhere", 11, 413, "none", "body_too_large"),
+        ("GET /nowhere", 0, 404, "none", "no_route"),
+        ("GET /a", 0, 401, "/a", "missing_token"),
+        ("GET /dead", 0, 502, "/dead", "upstream_connect"),
+    ] {
+        let response = ask(address, what, &[&format!("content-length: {length}")]).await;
+        let id = response.header("x-request-id")[0];
+        let line = process.line(|line| line.contains(id)).await;
+        let line: Value = serde_json::from_str(&line).unwrap();
+        let metrics = get(admin.unwrap(), "/metrics").await.body;
+
+        assert_eq!(response.status, status, "{what}");
+        assert_eq!(line["request_id"], id, "{what}");
+        assert_eq!(line["status"], status, "{what}");
+        assert_eq!((&line["route"], &line["reason"]), (&json!(route), &json!(reason)), "{what}");
+        let series =
+            format!("portcullis_refusals_total{{route=\"{route}\",reason=\"{reason}\"}} 1");
+        assert!(metrics.contains(&series), "{series} in:\n{metrics}");
+    }
+}
+
+/// An address where nobody listens.
+async fn closed_port() -> SocketAddr {
+    tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap()
+}
+
+#[tokio::test]
+async fn a_client_that_leaves_before_it_is_answered_is_counted_all_the_same() {
+    let mut upstream = Upstream::answering("").await;
+    let gateway = gateway(&to(upstream.address(), ""));
+    let mut socket = TcpStream::connect(gateway.address()).await.unwrap();
+
+    socket.write_all(b"GET /a HTTP/1.1\r\nhost: a\r\n\r\n").await.unwrap();
+    upstream.seen().await;
+    drop(socket);
+
+    let answered = r#"portcullis_requests_total{route="/a",method="GET",status="499"}"#;
+    gateway.until_metric(answered, 1.0).await;
+    let reason = r#"portcullis_refusals_total{route="/a",reason="client_closed"}"#;
+    gateway.until_metric(reason, 1.0).await;
+}
+
+#[tokio::test]
+async fn a_request_that_will_be_refused_is_in_flight_until_it_is() {
+    let upstream = Upstream::answering(OK).await;
+    let ceiling = "request_guard = { max_body = 10 }\n";
+    let gateway = gateway(&format!("{ceiling}{}", to(upstream.address(), "")));
+    let mut client = Connection::open(gateway.address()).await;
+
+    client.write("POST /a HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n").await;
+    client.write("8\r\nhello wo\r\n").await;
+    let opened = r#"portcullis_upstream_connections_total{upstream="a",replica="one"}"#;
+    gateway.until_metric(opened, 1.0).await;
+    let during = gateway.inner().drain().in_flight();
+    client.write("8\r\nrld, you\r\n0\r\n\r\n").await;
+    let response = client.response().await;
+    gateway.until_metric("portcullis_requests_in_flight", 0.0).await;
+
+    assert_eq!((during, response.status), (1, 413));
+    assert_eq!(gateway.inner().drain().in_flight(), 0);
+}
+
+#[tokio::test]
+async fn a_refusal_asks_the_client_to_leave_like_any_response() {
+    let upstream = Upstream::answering(OK).await;
+    let drain = "drain = { linger = '1h', deadline = '2h' }\nrequest_guard = { max_body = 10 }\n";
+    let gateway = gateway(&format!("{drain}{}", to(upstream.address(), GUARDED)));
+    let exchange = async |request: &str| {
+        let mut client = Connection::open(gateway.address()).await;
+        client.write(request).await;
+        client.response().await
+    };
+    let requests = [
+        "POST /a HTTP/1.1\r\nhost: a\r\ncontent-length: 11\r\n\r\nhello world",
+        "GET /nowhere HTTP/1.1\r\nhost: a\r\n\r\n",
+        "GET /a HTTP/1.1\r\nhost: a\r\n\r\n",
+    ];
+
+    for (request, status) in requests.into_iter().zip([413, 404, 401]) {
+        let response = exchange(request).await;
+        assert_eq!((response.status, response.header("connection")), (status, vec![]));
+    }
+    gateway.stop();
+    gateway.until_metric("portcullis_drain_phase", 1.0).await;
+    for (request, status) in requests.into_iter().zip([413, 404, 401]) {
+        let response = exchange(request).await;
+        assert_eq!((response.status, response.header("connection")), (status, vec!["close"]));
+    }
+}
