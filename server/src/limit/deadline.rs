@@ -6,6 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{Request, Response, StatusCode};
 use hyper::body::{Body as HttpBody, Frame, SizeHint};
+use pin_project_lite::pin_project;
 use portcullis_refusal::{Dialect, GrpcStatus, Refusal};
 use tokio::time::{Instant, Sleep, sleep_until};
 use tower::{Layer, Service};
@@ -41,7 +42,7 @@ pub struct Deadline<S> {
 
 impl<S> Service<Request<Body>> for Deadline<S>
 where
-    S: Service<Request<Body>, Response = Response<Body>, Future: Send + 'static>,
+    S: Service<Request<Body>, Response = Response<Body>>,
 {
     type Response = Response<Body>;
     type Error = S::Error;
@@ -53,21 +54,24 @@ where
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
         let Some(limit) = self.limit else {
-            return ResponseFuture { inner: Box::pin(self.inner.call(request)), time: None };
+            return ResponseFuture { inner: self.inner.call(request), time: None };
         };
         let deadline = Instant::now() + limit;
         let dialect = Dialect::of(request.headers());
         let request = request.map(|body| Body::new(DeadlineBody::new(body, deadline)));
         let time = Some((Box::pin(sleep_until(deadline)), dialect));
-        ResponseFuture { inner: Box::pin(self.inner.call(request)), time }
+        ResponseFuture { inner: self.inner.call(request), time }
     }
 }
 
-/// The response future of [`Deadline`].
-#[derive(Debug)]
-pub struct ResponseFuture<F> {
-    inner: Pin<Box<F>>,
-    time: Option<(Pin<Box<Sleep>>, Dialect)>,
+pin_project! {
+    /// The response future of [`Deadline`].
+    #[derive(Debug)]
+    pub struct ResponseFuture<F> {
+        #[pin]
+        inner: F,
+        time: Option<(Pin<Box<Sleep>>, Dialect)>,
+    }
 }
 
 impl<F, E> Future for ResponseFuture<F>
@@ -76,10 +80,10 @@ where
 {
     type Output = Result<Response<Body>, E>;
 
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let this = &mut *self;
-        let polled = this.inner.as_mut().poll(cx);
-        let Some((sleep, dialect)) = &mut this.time else {
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        let polled = this.inner.poll(cx);
+        let Some((sleep, dialect)) = this.time else {
             return polled;
         };
         // First, since the request body that the deadline broke off makes the inner future fail, too.
