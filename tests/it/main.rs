@@ -5,6 +5,7 @@
     clippy::unwrap_used,
     reason = "a test fails by panicking"
 )]
+#![expect(clippy::float_cmp, reason = "metrics are floats, and what is compared was counted")]
 
 mod admin;
 mod auth;
