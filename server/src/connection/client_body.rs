@@ -3,8 +3,8 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
+use http::Request;
 use http::header::EXPECT;
-use http::{Request, Version};
 use http_body_util::BodyExt;
 use hyper::body::{Body as HttpBody, Frame, Incoming, SizeHint};
 use tokio::time::timeout;
@@ -16,24 +16,15 @@ use crate::limit::Idle;
 ///
 /// When it is dropped before its end, because the request was refused or answered early, the rest is
 /// read and thrown away for a while: a connection that closes on unread bytes is reset, and the
-/// client could lose the answer with it.
+/// client could lose the answer with it. A stream of HTTP/2 that ends while the client still sends is
+/// no better: curl 7.88 reports a broken stream, and not the answer that came before.
 #[derive(Debug)]
 pub(super) struct ClientBody {
     /// None once it is dropped or has failed.
     inner: Option<Incoming>,
     idle: Idle,
-    linger: Linger,
-}
-
-/// Whether somebody has to read the rest.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum Linger {
-    /// A stream of HTTP/2 ends without its connection.
-    Never,
-    /// Nothing is on its way while the client waits to be told to go on.
-    OnceAsked,
-    /// It is on its way.
-    Now,
+    /// The client waits to be told to go on, so there is nothing on its way that must be read.
+    waits: bool,
 }
 
 impl ClientBody {
@@ -41,12 +32,8 @@ impl ClientBody {
         if request.body().is_end_stream() {
             return request.map(|_| Body::empty());
         }
-        let linger = match request.headers().contains_key(EXPECT) {
-            _ if request.version() >= Version::HTTP_2 => Linger::Never,
-            true => Linger::OnceAsked,
-            false => Linger::Now,
-        };
-        request.map(|body| Body::new(Self { inner: Some(body), idle: Idle::new(idle), linger }))
+        let waits = request.headers().contains_key(EXPECT);
+        request.map(|body| Body::new(Self { inner: Some(body), idle: Idle::new(idle), waits }))
     }
 }
 
@@ -62,9 +49,7 @@ impl HttpBody for ClientBody {
         let Some(inner) = &mut this.inner else {
             return Poll::Ready(None);
         };
-        if this.linger == Linger::OnceAsked {
-            this.linger = Linger::Now;
-        }
+        this.waits = false; // asked for, it comes
         let polled = Pin::new(inner).poll_frame(cx);
         if this.idle.is_over(&polled, cx) {
             this.inner = None;
@@ -89,8 +74,7 @@ impl HttpBody for ClientBody {
 
 impl Drop for ClientBody {
     fn drop(&mut self) {
-        let rest =
-            self.inner.take().filter(|rest| self.linger == Linger::Now && !rest.is_end_stream());
+        let rest = self.inner.take().filter(|rest| !self.waits && !rest.is_end_stream());
         // Without a runtime the gateway is gone, and nobody reads an answer any more.
         if let (Some(mut rest), Ok(runtime)) = (rest, tokio::runtime::Handle::try_current()) {
             runtime.spawn(timeout(
