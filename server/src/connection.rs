@@ -2,6 +2,7 @@ mod client_body;
 mod pace;
 
 use std::error::Error as StdError;
+use std::io;
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
@@ -143,7 +144,10 @@ impl Connections {
             tokio::select! {
                 biased;
                 ended = connection.as_mut() => {
-                    return ended.map_err(|error| Ending::of(&*error));
+                    return match ended {
+                        Err(error) if told && is_cancelled(&*error) => Ok(()),
+                        ended => ended.map_err(|error| Ending::of(&*error)),
+                    };
                 }
                 () = timer.as_mut() => match pace.due(Instant::now()) {
                     Due::Nothing => timer.as_mut().reset(pace.next_look(Instant::now())),
@@ -162,6 +166,11 @@ impl Connections {
             }
         }
     }
+}
+
+/// How hyper-util says that a connection was told to close before its first byte came.
+fn is_cancelled(error: &(dyn StdError + 'static)) -> bool {
+    crate::body::find::<io::Error>(error).is_some_and(|e| e.kind() == io::ErrorKind::Interrupted)
 }
 
 /// HTTP/2 may send each cookie in a line of its own; all others know one line only (RFC 9113 §8.2.3).
