@@ -27,7 +27,7 @@ use hyper::client::conn::TrySendError;
 use tokio::time::{Instant, sleep_until};
 use tower::Service;
 
-use crate::body::Body;
+use crate::body::{Body, find};
 use crate::config::UpstreamTimeouts;
 use crate::facts::Facts;
 
@@ -175,12 +175,21 @@ impl Attempt {
             Some(request) => Self::Unsent(request),
             None => {
                 let error = error.into_error();
-                let stale = error.is_incomplete_message() || error.is_canceled();
+                let stale =
+                    error.is_incomplete_message() || error.is_canceled() || is_reset(&error);
                 let error = Error::exchange(error);
                 if stale { Self::Stale(error) } else { Self::Failed(error) }
             }
         }
     }
+}
+
+/// A peer that has closed answers what still comes with a reset, which may overtake the end it sent.
+fn is_reset(error: &hyper::Error) -> bool {
+    use std::io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, UnexpectedEof};
+
+    let kind = find::<std::io::Error>(error).map(std::io::Error::kind);
+    matches!(kind, Some(BrokenPipe | ConnectionAborted | ConnectionReset | UnexpectedEof))
 }
 
 /// The form of target and framing that a server takes (RFC 9112 §3.2.1, §6.1), in the only version spoken
