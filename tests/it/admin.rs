@@ -32,7 +32,9 @@ async fn until_ready(admin: SocketAddr, word: &str) -> Response {
             }
         }
     };
-    timeout(Duration::from_secs(30), found).await.unwrap_or_else(|_| panic!("never {word}"))
+    let found = timeout(Duration::from_secs(30), found).await;
+    assert!(found.is_ok(), "it is never {word}");
+    found.unwrap()
 }
 
 #[tokio::test]

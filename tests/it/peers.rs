@@ -20,13 +20,10 @@ async fn run(program: &str, arguments: &[&str], input: &str) -> Output {
     let path = if own.exists() { own.as_os_str() } else { program.as_ref() };
     let mut command = Command::new(path);
     command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut child = match command.kill_on_drop(true).spawn() {
-        Ok(child) => child,
-        Err(error) if error.kind() == ErrorKind::NotFound => {
-            panic!("`{program}` is not here: `tests/run` installs it")
-        }
-        Err(error) => panic!("{program}: {error}"),
-    };
+    let child = command.kill_on_drop(true).spawn();
+    let missing = child.as_ref().is_err_and(|error| error.kind() == ErrorKind::NotFound);
+    assert!(!missing, "`{program}` is not here: `tests/run` installs it");
+    let mut child = child.expect("a program that starts");
     let mut stdin = child.stdin.take().unwrap();
     stdin.write_all(input.as_bytes()).await.unwrap();
     drop(stdin);
