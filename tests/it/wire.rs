@@ -100,13 +100,7 @@ async fn a_304_keeps_its_headers_and_has_no_body() {
 
 #[tokio::test]
 async fn a_body_that_ends_with_the_connection_arrives_whole_and_properly_ended() {
-    let upstream = Upstream::serving(|mut socket, _| async move {
-        while read_request(&mut socket).await.is_some() {
-            socket.write_all(b"HTTP/1.1 200 OK\r\n\r\nwhole").await.unwrap();
-            return;
-        }
-    })
-    .await;
+    let upstream = closing_after("HTTP/1.1 200 OK\r\n\r\nwhole").await;
     let gateway = gateway(&to(&upstream));
     let mut client = Connection::open(gateway.address()).await;
 
@@ -577,7 +571,7 @@ async fn a_redirect_is_the_clients_to_follow() {
 }
 
 /// Answers with these bytes, and then closes.
-async fn breaking(answer: &'static str) -> Upstream {
+async fn closing_after(answer: &'static str) -> Upstream {
     Upstream::serving(move |mut socket, _| async move {
         if read_request(&mut socket).await.is_some() {
             socket.write_all(answer.as_bytes()).await.unwrap();
@@ -588,7 +582,7 @@ async fn breaking(answer: &'static str) -> Upstream {
 
 #[tokio::test]
 async fn a_body_that_is_shorter_than_its_length_looks_broken_to_the_client() {
-    let upstream = breaking("HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nabc").await;
+    let upstream = closing_after("HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nabc").await;
     let gateway = gateway(&to(&upstream));
     let mut over_1 = Connection::open(gateway.address()).await;
     let mut over_2 = http2(gateway.address()).await;
@@ -605,7 +599,7 @@ async fn a_body_that_is_shorter_than_its_length_looks_broken_to_the_client() {
 #[tokio::test]
 async fn chunks_without_a_last_one_look_broken_to_the_client() {
     let upstream =
-        breaking("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n3\r\nabc\r\n").await;
+        closing_after("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n3\r\nabc\r\n").await;
     let gateway = gateway(&to(&upstream));
     let mut client = Connection::open(gateway.address()).await;
 
