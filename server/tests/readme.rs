@@ -1,5 +1,4 @@
 //! What the README shows is right.
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use portcullis::config::parse;
 use portcullis::plan::Plan;
