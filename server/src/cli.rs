@@ -3,7 +3,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::config::{self, Problems};
 use crate::gateway::Gateway;
@@ -98,37 +98,52 @@ fn check(file: &Path) -> Result<ExitCode, Failure> {
 fn run(file: &Path) -> Result<ExitCode, Failure> {
     let plan = plan(file)?;
     subscribe(&plan.config.log).map_err(io::Error::other)?;
+    let runtime = runtime()?;
+    let signals = runtime.block_on(async { Signals::catch() })?;
     let mut gateway = Gateway::start(plan)?;
-    Ok(runtime()?.block_on(until_stopped(&mut gateway))?)
+    Ok(runtime.block_on(until_stopped(&mut gateway, signals)))
 }
 
 #[cfg(feature = "demo")]
 fn demo(options: &crate::demo::Options) -> Result<ExitCode, Failure> {
     let runtime = runtime()?;
+    let signals = runtime.block_on(async { Signals::catch() })?;
     let mut demo = runtime.block_on(crate::demo::start(options))?;
     #[expect(clippy::print_stdout, reason = "the demo shows itself")]
     {
         println!("{demo}");
     }
-    Ok(runtime.block_on(until_stopped(demo.gateway()))?)
+    Ok(runtime.block_on(until_stopped(demo.gateway(), signals)))
 }
 
-async fn until_stopped(gateway: &mut Gateway) -> io::Result<ExitCode> {
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
+/// What stops a gateway: caught from before it starts, since one that comes uncaught would kill it.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn catch() -> io::Result<Self> {
+        let terminate = signal(SignalKind::terminate())?;
+        let interrupt = signal(SignalKind::interrupt())?;
+        Ok(Self { terminate, interrupt })
+    }
+}
+
+async fn until_stopped(gateway: &mut Gateway, mut signals: Signals) -> ExitCode {
     let outcome = loop {
         tokio::select! {
             outcome = gateway.stopped() => break outcome,
-            _ = terminate.recv() => gateway.stop(),
-            _ = interrupt.recv() => gateway.stop(),
+            _ = signals.terminate.recv() => gateway.stop(),
+            _ = signals.interrupt.recv() => gateway.stop(),
         }
     };
-    Ok(ExitCode::from(match outcome {
+    ExitCode::from(match outcome {
         Outcome::Drained => 0,
         Outcome::Cut(_) => 3,
         Outcome::Forced => 4,
         _ => 1,
-    }))
+    })
 }
 
 /// For signals, and for what the demo runs beside the gateway.

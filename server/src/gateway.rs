@@ -141,13 +141,15 @@ impl Life {
                 }
                 Action::Drain => {
                     signalled = Instant::now();
-                    tracing::info!(in_flight = drain.in_flight(), "draining");
-                    let (drain, events) = (drain.clone(), self.events.clone());
+                    let (shutdown, events) = (drain.clone(), self.events.clone());
                     drained = Some(tokio::spawn(async move {
-                        let report = drain.drain().await;
+                        let report = shutdown.drain().await;
                         let _ = events.send(Event::Drained(report.cut().len()));
                         report
                     }));
+                    // Said once it is so: whoever reads it may count on it.
+                    drop(drain.subscribe().wait_for(|phase| *phase > Phase::Ready).await);
+                    tracing::info!(in_flight = drain.in_flight(), "draining");
                 }
             }
             if let State::Stopped(outcome) = state {
