@@ -488,12 +488,3 @@ async fn help_tells_the_commands_and_the_exit_codes() {
         assert!(help.contains(word), "{word} is not in {help}");
     }
 }
-
-#[test]
-fn the_file_in_the_readme_is_right() {
-    let readme = include_str!("../../server/README.md");
-    let (_, file) = readme.split_once("```toml\n").expect("a file");
-    let (file, _) = file.split_once("```").expect("its end");
-
-    assert_eq!(plan(file).map(drop), Ok(()));
-}
