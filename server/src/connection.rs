@@ -125,7 +125,7 @@ impl Connections {
                 let busy = pace.busy();
                 request.extensions_mut().insert(Peer(peer));
                 join_cookies(&mut request);
-                let request = ClientBody::of(request, timeouts.request_body);
+                let request = ClientBody::of(request, timeouts.request_body, pace.busy());
                 // Looked up anew for each request, so that a new stack reaches old connections.
                 let answer = Edge::clone(&stack.load()).call(request);
                 async move {

@@ -12,6 +12,8 @@ use tokio::time::timeout;
 use crate::body::{Body, Error, Side};
 use crate::limit::Idle;
 
+use super::pace::Busy;
+
 /// What a client sends, as it comes: it may not be idle for too long.
 ///
 /// When it is dropped before its end, because the request was refused or answered early, the rest is
@@ -25,15 +27,18 @@ pub(super) struct ClientBody {
     idle: Idle,
     /// The client waits to be told to go on, so there is nothing on its way that must be read.
     waits: bool,
+    /// A request is not over while its body comes, even if it has been answered.
+    busy: Option<Busy>,
 }
 
 impl ClientBody {
-    pub(super) fn of(request: Request<Incoming>, idle: Duration) -> Request<Body> {
+    pub(super) fn of(request: Request<Incoming>, idle: Duration, busy: Busy) -> Request<Body> {
         if request.body().is_end_stream() {
             return request.map(|_| Body::empty());
         }
         let waits = request.headers().contains_key(EXPECT);
-        request.map(|body| Body::new(Self { inner: Some(body), idle: Idle::new(idle), waits }))
+        let (idle, busy) = (Idle::new(idle), Some(busy));
+        request.map(|body| Body::new(Self { inner: Some(body), idle, waits, busy }))
     }
 }
 
@@ -58,6 +63,7 @@ impl HttpBody for ClientBody {
         polled.map(|frame| {
             if let Some(Err(_)) | None = frame {
                 this.inner = None;
+                this.busy = None;
             }
             frame.map(|frame| frame.map_err(|error| Error::new(Side::Client, error)))
         })
@@ -74,13 +80,14 @@ impl HttpBody for ClientBody {
 
 impl Drop for ClientBody {
     fn drop(&mut self) {
+        let busy = self.busy.take();
         let rest = self.inner.take().filter(|rest| !self.waits && !rest.is_end_stream());
         // Without a runtime the gateway is gone, and nobody reads an answer any more.
         if let (Some(mut rest), Ok(runtime)) = (rest, tokio::runtime::Handle::try_current()) {
-            runtime.spawn(timeout(
-                LINGER,
-                async move { while let Some(Ok(_)) = rest.frame().await {} },
-            ));
+            runtime.spawn(timeout(LINGER, async move {
+                let _busy = busy;
+                while let Some(Ok(_)) = rest.frame().await {}
+            }));
         }
     }
 }
