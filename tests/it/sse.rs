@@ -1,6 +1,8 @@
 //! Streams of events, which are worth nothing when they are late.
 
+use std::future::Future;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::Request;
@@ -9,6 +11,7 @@ use portcullis_tests::{Connection, InProcess, Recorded, Upstream, gateway, http2
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::{Mutex, mpsc};
+use tokio::time::timeout;
 
 /// A stream that goes on only when it is told to, and tells when nobody listens any more.
 struct Events {
@@ -82,6 +85,11 @@ fn chunk(event: &str) -> String {
     format!("{:x}\r\n{event}\r\n", event.len())
 }
 
+/// What does not come within a time that is long on any machine does not come.
+async fn soon<T>(what: impl Future<Output = T>) -> T {
+    timeout(Duration::from_secs(30), what).await.expect("something that comes")
+}
+
 const GET: &str = "GET / HTTP/1.1\r\nhost: a\r\naccept: text/event-stream\r\n\r\n";
 
 fn event(number: u32) -> String {
@@ -95,14 +103,14 @@ async fn events_of_a_chunked_stream_arrive_one_by_one() {
     let mut client = Connection::open(gateway.address()).await;
 
     client.write(GET).await;
-    let head = client.head().await;
+    let head = soon(client.head()).await;
 
     assert_eq!(head.header("content-type"), ["text/event-stream"]);
     for number in 0..5 {
         // The next is not said before this one has been heard.
         let event = event(number);
         events.say(&event).await;
-        assert_eq!(client.take(chunk(&event).len()).await, chunk(&event).into_bytes());
+        assert_eq!(soon(client.take(chunk(&event).len())).await, chunk(&event).into_bytes());
     }
 }
 
@@ -113,16 +121,16 @@ async fn events_of_a_stream_without_a_length_arrive_one_by_one() {
     let mut client = Connection::open(gateway.address()).await;
 
     client.write(GET).await;
-    let head = client.head().await;
+    let head = soon(client.head()).await;
 
     assert_eq!(head.header("transfer-encoding"), ["chunked"]);
     for number in 0..5 {
         let event = event(number);
         events.say(&event).await;
-        assert_eq!(client.take(chunk(&event).len()).await, chunk(&event).into_bytes());
+        assert_eq!(soon(client.take(chunk(&event).len())).await, chunk(&event).into_bytes());
     }
     events.end().await;
-    assert_eq!(client.take(5).await, b"0\r\n\r\n");
+    assert_eq!(soon(client.take(5)).await, b"0\r\n\r\n");
 }
 
 #[tokio::test]
@@ -138,7 +146,7 @@ async fn events_arrive_one_by_one_over_http_2() {
     for number in 0..5 {
         let event = event(number);
         events.say(&event).await;
-        let frame = response.body_mut().frame().await.unwrap().unwrap();
+        let frame = soon(response.body_mut().frame()).await.unwrap().unwrap();
         assert_eq!(frame.into_data().unwrap(), event);
     }
 }
@@ -151,7 +159,7 @@ async fn the_head_of_a_stream_does_not_wait_for_its_first_event() {
 
     client.write(GET).await;
 
-    assert_eq!(client.head().await.status, 200);
+    assert_eq!(soon(client.head()).await.status, 200);
 }
 
 const LEFT: &str = r#"portcullis_refusals_total{route="/",reason="client_closed"}"#;
@@ -163,12 +171,12 @@ async fn a_listener_that_leaves_ends_the_stream_at_the_upstream() {
     let mut client = Connection::open(gateway.address()).await;
 
     client.write(GET).await;
-    client.head().await;
+    soon(client.head()).await;
     events.say(&event(0)).await;
-    client.take(chunk(&event(0)).len()).await;
+    soon(client.take(chunk(&event(0)).len())).await;
     drop(client);
 
-    events.closed().await;
+    soon(events.closed()).await;
     gateway.until_metric(LEFT, 1.0).await;
 }
 
@@ -181,11 +189,11 @@ async fn a_listener_that_leaves_by_http_2_ends_the_stream_at_the_upstream() {
     let request = || Request::get("http://a.test/").body(Empty::<Bytes>::new()).unwrap();
     let mut response = client.send_request(request()).await.unwrap();
     events.say(&event(0)).await;
-    response.body_mut().frame().await.unwrap().unwrap();
+    soon(response.body_mut().frame()).await.unwrap().unwrap();
     // The stream alone is reset: the connection is still there.
     drop(response);
 
-    events.closed().await;
+    soon(events.closed()).await;
     gateway.until_metric(LEFT, 1.0).await;
     assert!(!client.is_closed());
 }
@@ -197,9 +205,9 @@ async fn a_stream_that_comes_to_its_end_is_no_client_that_left() {
     let mut client = Connection::open(gateway.address()).await;
 
     client.write(GET).await;
-    client.head().await;
+    soon(client.head()).await;
     events.end().await;
-    client.take(5).await;
+    soon(client.take(5)).await;
 
     let answered = r#"portcullis_requests_total{route="/",method="GET",status="200"}"#;
     gateway.until_metric(answered, 1.0).await;
