@@ -6,7 +6,7 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
-use hyper::body::{Body as HttpBody, Frame, Incoming, SizeHint};
+use hyper::body::{Body as HttpBody, Frame, SizeHint};
 use portcullis_request_guard::GuardedBodyError;
 
 /// A body of any type, as it crosses the seams of the stack.
@@ -57,12 +57,6 @@ impl Body {
         }
         Self(Kind::Boxed(Box::pin(body.map_err(Into::into))))
     }
-
-    /// What a client sends.
-    #[must_use]
-    pub fn from_client(body: Incoming) -> Self {
-        Self::new(body.map_err(|error| Error::new(Side::Client, error)))
-    }
 }
 
 impl HttpBody for Body {
@@ -101,7 +95,9 @@ impl HttpBody for Body {
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum Side {
-    /// The client stopped sending, or sent what is no body.
+    /// The client left before it had sent all.
+    ClientLeft,
+    /// The client sent what is no body.
     Client,
     /// The client sent nothing for too long.
     ClientTimeout,
@@ -120,6 +116,7 @@ impl Side {
     #[must_use]
     pub const fn reason(self) -> &'static str {
         match self {
+            Self::ClientLeft => "client_closed",
             Self::Client => "client_body",
             Self::ClientTimeout => "client_body_timeout",
             Self::Limit => "body_too_large",
@@ -179,7 +176,8 @@ pub(crate) fn find<'a, E: StdError + 'static>(
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self.side {
-            Side::Client => "the client broke its body off",
+            Side::ClientLeft => "the client left before it had sent its body",
+            Side::Client => "the client sent what is no body",
             Side::ClientTimeout => "the client stopped sending its body",
             Side::Limit => "the body is too large",
             Side::Upstream => "the upstream broke its body off",

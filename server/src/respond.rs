@@ -11,7 +11,7 @@ use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue};
-use http::{Request, Response, Uri};
+use http::{Request, Response, StatusCode, Uri};
 use http_body_util::Full;
 use hyper::body::{Body as HttpBody, Frame, SizeHint};
 use pin_project_lite::pin_project;
@@ -130,6 +130,11 @@ impl Asked {
         response.headers_mut().insert(CONTENT_LENGTH, words.len().into());
         response.map(|_| Answer { body: Either::Words { words: Full::from(words) } })
     }
+}
+
+/// What a client that went away before it was answered is logged as, by nginx's convention.
+pub(crate) fn client_closed_request() -> StatusCode {
+    StatusCode::from_u16(499).unwrap_or(StatusCode::BAD_REQUEST)
 }
 
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");

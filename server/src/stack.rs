@@ -30,7 +30,7 @@ pub fn edge(plan: &EdgePlan, meters: Arc<Meters>, routes: Routes) -> Edge {
             .layer(TelemetryLayer::new(meters))
             // Below it nothing has words for clients; above it nothing fails.
             .layer(RespondLayer::default())
-            // Outside of all that may refuse: a refusal is in flight like any response.
+            // Outside of all that takes time; below `respond`, since it may refuse, too.
             .layer(plan.drain.clone())
             // What `Connection` names is gone before anything is injected.
             .layer(plan.hop_by_hop.clone())

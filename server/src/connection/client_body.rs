@@ -1,3 +1,4 @@
+use std::io::{self, ErrorKind};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -9,7 +10,7 @@ use http_body_util::BodyExt;
 use hyper::body::{Body as HttpBody, Frame, Incoming, SizeHint};
 use tokio::time::timeout;
 
-use crate::body::{Body, Error, Side};
+use crate::body::{Body, Error, Side, find};
 use crate::limit::Idle;
 
 use super::pace::Busy;
@@ -65,7 +66,7 @@ impl HttpBody for ClientBody {
                 this.inner = None;
                 this.busy = None;
             }
-            frame.map(|frame| frame.map_err(|error| Error::new(Side::Client, error)))
+            frame.map(|frame| frame.map_err(|error| Error::new(side(&error), error)))
         })
     }
 
@@ -89,6 +90,15 @@ impl Drop for ClientBody {
                 while let Some(Ok(_)) = rest.frame().await {}
             }));
         }
+    }
+}
+
+/// Whether what was sent is no body, or the client is gone.
+fn side(error: &hyper::Error) -> Side {
+    let kind = find::<io::Error>(error).map(io::Error::kind);
+    match kind {
+        Some(ErrorKind::InvalidInput | ErrorKind::InvalidData) => Side::Client,
+        _ => Side::ClientLeft,
     }
 }
 

@@ -7,6 +7,8 @@ use portcullis_refusal::{GrpcStatus, Refusal};
 use crate::body::Side;
 use crate::upstream::{Error, Phase};
 
+use super::client_closed_request;
+
 /// Why there is no response to pass on.
 #[derive(Debug)]
 pub(super) enum Failure {
@@ -98,7 +100,8 @@ fn reason(error: &Error) -> (&'static str, &'static str) {
 /// A request body that broke off is nobody's failure but that of the side that broke it.
 fn broken_body(side: Side) -> Refusal {
     let (status, detail) = match side {
-        Side::Client => (StatusCode::BAD_REQUEST, "the request body broke off"),
+        Side::ClientLeft => (client_closed_request(), "the client left"),
+        Side::Client => (StatusCode::BAD_REQUEST, "the request body makes no sense"),
         Side::ClientTimeout => (StatusCode::REQUEST_TIMEOUT, "the request body stopped coming"),
         Side::Limit => (StatusCode::PAYLOAD_TOO_LARGE, "the request body is too large"),
         Side::Deadline => (StatusCode::GATEWAY_TIMEOUT, "the request took too long"),
@@ -138,8 +141,12 @@ mod tests {
 
     #[test]
     fn a_body_that_the_client_broke_is_not_the_upstreams_failure() {
-        for (side, status) in [(Side::Client, 400), (Side::ClientTimeout, 408), (Side::Limit, 413)]
-        {
+        for (side, status) in [
+            (Side::ClientLeft, 499),
+            (Side::Client, 400),
+            (Side::ClientTimeout, 408),
+            (Side::Limit, 413),
+        ] {
             let error = Error::failed(Phase::Send, true, body::Error::bare(side));
             assert_eq!(told(&Failure::Upstream(error)), (status, side.reason()));
         }

@@ -11,6 +11,7 @@ use tokio::time::Instant;
 
 use crate::body::Error;
 use crate::facts::Facts;
+use crate::respond::client_closed_request;
 
 use super::{Meters, RequestId};
 
@@ -30,9 +31,6 @@ pub(super) struct Record {
     sent: u64,
     complete: bool,
 }
-
-/// What a client that went away before it was answered is counted as, by nginx's convention.
-const CLIENT_CLOSED_REQUEST: u16 = 499;
 
 impl Record {
     /// Starts with what the request says.
@@ -87,8 +85,7 @@ impl Drop for Record {
         let now = Instant::now();
         let known = self.facts.known();
         let route = known.route.as_deref().unwrap_or(&self.meters.unrouted);
-        let closed = StatusCode::from_u16(CLIENT_CLOSED_REQUEST).unwrap_or(StatusCode::BAD_REQUEST);
-        let status = self.status.unwrap_or(closed);
+        let status = self.status.unwrap_or_else(client_closed_request);
         let received = self.received.load(Ordering::Relaxed);
 
         route.answered(&self.method, status);
