@@ -291,11 +291,10 @@ fn named<'n>(
     if known.iter().any(|known| known.as_ref() == wanted) {
         return Some(wanted);
     }
-    let hint = match config::nearest(wanted, known.iter().map(AsRef::as_ref)) {
-        Some(known) => format!("; did you mean `{known}`?"),
-        None => format!("; it needs a section `[{kind}.{wanted}]`"),
-    };
-    problems.push(Problem::new(key, name.span(), format!("there is no {kind} `{wanted}`{hint}")));
+    let nearest = config::nearest(wanted, known.iter().map(AsRef::as_ref));
+    let hint = nearest.map(|known| format!("; did you mean `{known}`?")).unwrap_or_default();
+    let message = format!("there is no section `[{kind}.{wanted}]`{hint}");
+    problems.push(Problem::new(key, name.span(), message));
     None
 }
 

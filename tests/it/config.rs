@@ -103,25 +103,24 @@ async fn a_name_of_no_section_is_named_with_the_nearest_that_there_is() {
         (
             "upstream = \"photos\"",
             "upstream = \"photo\"",
-            "18:12: route[0].upstream: there is no upstream `photo`; did you mean `photos`?",
+            "18:12: route[0].upstream: there is no section `[upstream.photo]`; did you mean `photos`?",
         ),
         (
             "[\"accounts\"]",
             "[\"acounts\"]",
-            "19:25: route[0].jwt_auth.issuers[0]: there is no issuer `acounts`; did you mean \
+            "19:25: route[0].jwt_auth.issuers[0]: there is no section `[issuer.acounts]`; did you mean \
              `accounts`?",
         ),
         (
             "credentials = \"photos\"",
             "credentials = \"fotos\"",
-            "14:68: upstream.photos.sigv4_sign.credentials: there is no credentials `fotos`; did \
+            "14:68: upstream.photos.sigv4_sign.credentials: there is no section `[credentials.fotos]`; did \
              you mean `photos`?",
         ),
         (
             "upstream = \"photos\"",
             "upstream = \"elsewhere\"",
-            "18:12: route[0].upstream: there is no upstream `elsewhere`; it needs a section \
-             `[upstream.elsewhere]`",
+            "18:12: route[0].upstream: there is no section `[upstream.elsewhere]`",
         ),
     ] {
         assert_eq!(complaint(&with(right, wrong)).await, format!("gateway.toml:{expected}"));
