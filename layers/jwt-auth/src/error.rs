@@ -60,6 +60,10 @@ pub enum ConfigError {
     DuplicateSource,
     /// A source's name cannot be that of a cookie or of a parameter.
     InvalidSource(String),
+    /// A URL is not absolute, or has a user or a fragment; an issuer's has a query.
+    InvalidUrl(String),
+    /// Keys would come over plain HTTP from another machine, and anybody on the way could make his own.
+    InsecureUrl(String),
     /// The realm has a character that cannot be quoted in a header.
     InvalidRealm,
 }
@@ -96,6 +100,8 @@ impl fmt::Display for ConfigError {
             Self::NoSource => f.write_str("no source of tokens"),
             Self::DuplicateSource => f.write_str("a source of tokens is there twice"),
             Self::InvalidSource(name) => write!(f, "no name for a source of tokens: {name:?}"),
+            Self::InvalidUrl(url) => write!(f, "no URL that keys could come from: {url:?}"),
+            Self::InsecureUrl(url) => write!(f, "keys from {url:?} need https"),
             Self::InvalidRealm => f.write_str("the realm cannot be quoted"),
         }
     }

@@ -2,7 +2,9 @@ use std::time::Duration;
 
 use serde_json::{Map, Value};
 
-use crate::keys::Keys;
+use crate::key_source::KeySource;
+use crate::later::{Stop, Wait};
+use crate::store::Missing;
 use crate::token::Token;
 use crate::{ConfigError, Key, Unauthorized};
 
@@ -14,7 +16,7 @@ use crate::{ConfigError, Key, Unauthorized};
 #[must_use = "an issuer is trusted only by a layer"]
 pub struct Issuer {
     name: Option<String>,
-    keys: Keys,
+    pub(crate) keys: KeySource,
     audiences: Option<Vec<String>>,
     leeway: Duration,
     required: Vec<String>,
@@ -23,9 +25,13 @@ pub struct Issuer {
 impl Issuer {
     /// An issuer with these keys, at most 32: a list, or what [`Key::jwks`] returns.
     pub fn new(keys: impl IntoIterator<Item = Key>) -> Self {
+        Self::from_source(KeySource::Fixed(keys.into_iter().collect()))
+    }
+
+    pub(crate) fn from_source(keys: KeySource) -> Self {
         Self {
             name: None,
-            keys: keys.into_iter().collect(),
+            keys,
             audiences: None,
             leeway: Duration::from_secs(60),
             required: vec!["exp".to_owned()],
@@ -71,23 +77,38 @@ impl Issuer {
 
     /// Whether a token could be valid at all.
     pub(crate) fn usable(self) -> Result<Self, ConfigError> {
-        match self.keys.len() {
-            0 => Err(ConfigError::NoKey(self.name)),
-            1..=Keys::LIMIT if self.audiences.as_ref().is_some_and(Vec::is_empty) => {
-                Err(ConfigError::NoAudience(self.name))
-            }
-            1..=Keys::LIMIT => Ok(self),
-            _ => Err(ConfigError::TooManyKeys(self.name)),
+        self.keys.check(self.name())?;
+        if self.audiences.as_ref().is_some_and(Vec::is_empty) {
+            return Err(ConfigError::NoAudience(self.name));
         }
+        if let Some(store) = self.keys.store() {
+            store.measure(self.name());
+        }
+        Ok(self)
     }
 
     /// Whether the token is this issuer's, and valid `now`, a time since 1970.
-    pub(crate) fn verify(&self, token: &Token<'_>, now: Duration) -> Result<(), Unauthorized> {
-        let claims = &token.claims;
-        if self.name.is_some() && claims.get("iss").and_then(Value::as_str) != self.name() {
-            return Err(Unauthorized::UnknownIssuer);
+    pub(crate) fn verify(
+        &self,
+        token: &Token<'_>,
+        now: Duration,
+        patience: bool,
+    ) -> Result<(), Stop> {
+        if self.name.is_some() && token.claims.get("iss").and_then(Value::as_str) != self.name() {
+            return Err(Unauthorized::UnknownIssuer.into());
         }
-        self.keys.verify(token)?;
+        let signed = self.keys.verify(token);
+        if let (Err(missing), Some(_)) = (signed, self.keys.store()) {
+            // No issuer is asked about a token that would be refused whoever had signed it.
+            self.check_claims(&token.claims, now)?;
+            let landing = self.keys.settle(missing, token, patience)?;
+            return Err(Stop::Wait(Wait::Keys(landing)));
+        }
+        signed.map_err(Missing::reason)?;
+        Ok(self.check_claims(&token.claims, now)?)
+    }
+
+    fn check_claims(&self, claims: &Map<String, Value>, now: Duration) -> Result<(), Unauthorized> {
         self.check_time(claims, now)?;
         self.check_audience(claims)?;
         let there = |claim: &String| claims.get(claim).is_some_and(|value| !value.is_null());

@@ -79,6 +79,11 @@ impl Key {
         self
     }
 
+    /// Whether those who check with it could also sign with it.
+    pub(crate) fn is_secret(&self) -> bool {
+        self.algorithms.iter().any(|algorithm| algorithm.shortest_secret().is_some())
+    }
+
     pub(crate) fn public(
         key: &PublicKey,
         algorithms: impl IntoIterator<Item = Algorithm>,

@@ -5,8 +5,9 @@ use portcullis_refusal::DefaultBody;
 use tower_layer::Layer;
 
 use crate::gate::Gate;
+use crate::token_status::Hook;
 use crate::trust::Trust;
-use crate::{ConfigError, Issuer, JwtAuth, Policy};
+use crate::{ConfigError, Issuer, JwtAuth, JwtAuthHandle, Policy, Refresher, TokenStatus};
 
 /// Wraps a service in [`JwtAuth`].
 ///
@@ -30,8 +31,8 @@ impl JwtAuthLayer {
         policy: Policy,
         issuers: impl IntoIterator<Item = Issuer>,
     ) -> Result<Self, ConfigError> {
-        let gate =
-            Gate { policy: policy.usable()?, trust: Trust::new(issuers)?, clock: SystemTime::now };
+        let (policy, trust) = (policy.usable()?, Trust::new(issuers)?);
+        let gate = Gate { policy, trust, clock: SystemTime::now, status: None };
         Ok(Self { gate: Arc::new(gate), empty: DefaultBody::new() })
     }
 }
@@ -41,6 +42,24 @@ impl<R> JwtAuthLayer<R> {
     pub fn clock(mut self, clock: fn() -> SystemTime) -> Self {
         Arc::make_mut(&mut self.gate).clock = clock;
         self
+    }
+
+    /// Asks `status` about each request that would be let through otherwise; see [`TokenStatus`].
+    ///
+    /// Requests then allocate what waiting takes, and hold no place in the inner service meanwhile.
+    pub fn status(mut self, status: impl TokenStatus) -> Self {
+        Arc::make_mut(&mut self.gate).status = Some(Hook::new(status));
+        self
+    }
+
+    /// Looks at the key sets of issuers that are asked for them, and has them refreshed.
+    pub fn handle(&self) -> JwtAuthHandle {
+        JwtAuthHandle::new(self.gate.trust.stores())
+    }
+
+    /// Keeps those key sets fresh while it is polled; see [`Refresher`].
+    pub fn refresher(&self) -> Refresher {
+        Refresher::new(self.gate.trust.stores().map(|(_, store)| store))
     }
 
     /// Answers with a body of `empty`'s, for bodies that have no default.

@@ -61,8 +61,21 @@ mod jwks;
 mod public_key;
 mod algorithm;
 mod gate;
+mod later;
+mod token_status;
 mod trust;
+mod key_source;
 mod keys;
+mod remote;
+mod location;
+mod fetch;
+mod store;
+mod refresh;
+mod refresh_policy;
+mod refresh_error;
+mod refresher;
+mod handle;
+mod meters;
 mod token;
 mod json;
 #[cfg(feature = "serde")]
@@ -72,17 +85,22 @@ pub use algorithm::Algorithm;
 pub use claims::Claims;
 pub use error::ConfigError;
 pub use future::ResponseFuture;
+pub use handle::{JwtAuthHandle, KeySetStatus};
 pub use issuer::Issuer;
 pub use jwks::Jwks;
 pub use key::Key;
 pub use layer::JwtAuthLayer;
 pub use path::ClaimPath;
 pub use policy::Policy;
+pub use refresh_error::RefreshError;
+pub use refresh_policy::RefreshPolicy;
+pub use refresher::Refresher;
 pub use rejection::Unauthorized;
 pub use rule::ClaimRule;
 pub use scalar::Scalar;
 pub use service::JwtAuth;
 pub use source::TokenSource;
+pub use token_status::{TokenStatus, Verdict};
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]

@@ -1,5 +1,6 @@
 use std::error::Error;
 use std::fmt;
+use std::time::Duration;
 
 use http::StatusCode;
 use http::header::{HeaderValue, WWW_AUTHENTICATE};
@@ -43,15 +44,27 @@ pub enum Unauthorized {
     WrongAudience,
     /// The token is valid, but a rule of the policy does not hold: `403`.
     Forbidden,
+    /// The token is valid, but its [`TokenStatus`](crate::TokenStatus) is not: `401`.
+    Revoked,
+    /// The [`TokenStatus`](crate::TokenStatus) cannot be told now: `503`.
+    StatusUnavailable,
+    /// The issuer's keys, or whether the token's is one of them, cannot be known now: `503`.
+    KeysUnavailable {
+        /// When the issuer may be asked again.
+        retry_after: Duration,
+    },
 }
 
 impl Unauthorized {
-    /// The HTTP status: `400`, `401` or `403`.
+    /// The HTTP status: `400`, `401`, `403` or `503`.
     #[must_use]
     pub const fn status(self) -> StatusCode {
         match self {
             Self::AmbiguousToken | Self::MalformedCredential => StatusCode::BAD_REQUEST,
             Self::Forbidden => StatusCode::FORBIDDEN,
+            Self::StatusUnavailable | Self::KeysUnavailable { .. } => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
             _ => StatusCode::UNAUTHORIZED,
         }
     }
@@ -77,12 +90,21 @@ impl Unauthorized {
             Self::IssuedInFuture => "issued_in_future",
             Self::WrongAudience => "wrong_audience",
             Self::Forbidden => "forbidden",
+            Self::Revoked => "token_revoked",
+            Self::StatusUnavailable => "token_status_unavailable",
+            Self::KeysUnavailable { .. } => "keys_unavailable",
         }
     }
 
     /// The refusal with its challenge (RFC 6750 §3).
     pub(crate) fn refusal(self, realm: Option<&str>) -> Refusal {
         let refusal = Refusal::new(self.status(), self.reason(), self.detail()).extension(self);
+        match self {
+            // Nothing is said of the token, so there is no challenge.
+            Self::KeysUnavailable { retry_after } => return refusal.retry_after(retry_after),
+            Self::StatusUnavailable => return refusal.retry_after(Duration::from_secs(1)),
+            _ => {}
+        }
         // Both parts were checked for what a header cannot have; a challenge lost is better than a panic.
         match HeaderValue::try_from(self.challenge(realm)) {
             Ok(challenge) => refusal.header(WWW_AUTHENTICATE, challenge),
@@ -143,6 +165,9 @@ impl Unauthorized {
             Self::IssuedInFuture => "the token is from the future",
             Self::WrongAudience => "the token is for another audience",
             Self::Forbidden => "the token does not allow this",
+            Self::Revoked => "the token is revoked",
+            Self::StatusUnavailable => "the token cannot be checked now",
+            Self::KeysUnavailable { .. } => "the keys to check tokens are not available now",
         }
     }
 }

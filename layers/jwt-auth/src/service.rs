@@ -2,15 +2,17 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use http::{Request, Response};
-use portcullis_refusal::{DefaultBody, Dialect, EmptyBody};
+use portcullis_refusal::{DefaultBody, EmptyBody};
 use tower_service::Service;
 
 use crate::ResponseFuture;
 use crate::gate::Gate;
+use crate::later::{Later, Stop};
 
 /// Lets only requests with a valid token through; see [`JwtAuthLayer`](crate::JwtAuthLayer).
 ///
-/// A refusal gives back the readiness of the inner service, which therefore has to be [`Clone`].
+/// A refusal gives back the readiness of the inner service, which therefore has to be [`Clone`]; and so does a request
+/// that waits for keys or for a [`TokenStatus`](crate::TokenStatus), which readies a clone when it may pass.
 #[derive(Clone, Debug)]
 pub struct JwtAuth<S, R = DefaultBody> {
     inner: S,
@@ -27,25 +29,32 @@ impl<S, R> JwtAuth<S, R> {
 impl<S, R, ReqBody, ResBody> Service<Request<ReqBody>> for JwtAuth<S, R>
 where
     S: Service<Request<ReqBody>, Response = Response<ResBody>> + Clone,
-    R: EmptyBody<ResBody>,
+    R: EmptyBody<ResBody> + Clone,
 {
     type Response = Response<ResBody>;
     type Error = S::Error;
-    type Future = ResponseFuture<S::Future, ResBody>;
+    type Future = ResponseFuture<S, S::Future, ReqBody, ResBody, R>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
         self.inner.poll_ready(cx)
     }
 
     fn call(&mut self, mut request: Request<ReqBody>) -> Self::Future {
-        match self.gate.admit(&mut request) {
-            Ok(()) => ResponseFuture::called(self.inner.call(request)),
-            Err(unauthorized) => {
-                // What was readied is not called: it goes, with the permit it may hold, and an unready clone stays.
-                self.inner = self.inner.clone();
-                let refusal = unauthorized.refusal(self.gate.policy.realm_name());
-                let dialect = Dialect::of(request.headers());
-                ResponseFuture::refused(refusal.into_response(dialect, self.empty.empty()))
+        let stop = match self.gate.admit(&mut request, true) {
+            Ok(()) => return ResponseFuture::called(self.inner.call(request)),
+            Err(stop) => stop,
+        };
+        // What was readied is not called: it goes, with the permit it may hold, and an unready clone stays.
+        self.inner = self.inner.clone();
+        match stop {
+            Stop::Refused(reason) => {
+                let body = self.empty.empty();
+                ResponseFuture::refused(self.gate.refuse(reason, Some(request.headers()), body))
+            }
+            Stop::Wait(wait) => {
+                let (gate, inner) = (self.gate.clone(), self.inner.clone());
+                let later = Later::new(gate, inner, self.empty.clone(), request, wait);
+                ResponseFuture::waiting(later)
             }
         }
     }

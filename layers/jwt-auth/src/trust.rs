@@ -1,8 +1,11 @@
 use std::collections::HashSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::Value;
 
+use crate::later::Stop;
+use crate::store::Store;
 use crate::token::Token;
 use crate::{ConfigError, Issuer, Unauthorized};
 
@@ -28,8 +31,21 @@ impl Trust {
         Ok(Self(issuers))
     }
 
+    /// The issuers that are asked for their keys, by their names.
+    pub(crate) fn stores(&self) -> impl Iterator<Item = (Option<String>, Arc<Store>)> {
+        let store = |issuer: &Issuer| {
+            Some((issuer.name().map(str::to_owned), issuer.keys.store()?.clone()))
+        };
+        self.0.iter().filter_map(store)
+    }
+
     /// Whether the token is by a trusted issuer, and valid `now`, a time since 1970.
-    pub(crate) fn verify(&self, token: &Token<'_>, now: Duration) -> Result<(), Unauthorized> {
+    pub(crate) fn verify(
+        &self,
+        token: &Token<'_>,
+        now: Duration,
+        patience: bool,
+    ) -> Result<(), Stop> {
         let issuer = match self.0.as_slice() {
             [only] => only,
             // What is not verified yet may choose among the trusted, since the keys of the chosen one judge it.
@@ -40,6 +56,6 @@ impl Trust {
                 several.iter().find(named).ok_or(Unauthorized::UnknownIssuer)?
             }
         };
-        issuer.verify(token, now)
+        issuer.verify(token, now, patience)
     }
 }

@@ -520,7 +520,13 @@ fn a_policy_that_makes_no_sense_is_refused() {
 fn public_types_cross_threads() {
     fn check<T: Send + Sync + Unpin>() {}
 
-    check::<(JwtAuthLayer, JwtAuth<()>, ResponseFuture<(), ()>, Unauthorized, ConfigError)>();
+    check::<(
+        JwtAuthLayer,
+        JwtAuth<()>,
+        ResponseFuture<(), (), (), (), ()>,
+        Unauthorized,
+        ConfigError,
+    )>();
     check::<(Policy, TokenSource, ClaimRule, ClaimPath, Scalar, Claims)>();
     check::<(Issuer, Key, Jwks, Algorithm)>();
 }
