@@ -18,5 +18,5 @@ pub use client::{
 };
 pub use gateway::{InProcess, gateway, plan};
 pub use process::Process;
-pub use tokens::{ISSUER, in_an_hour, token};
+pub use tokens::{ISSUER, choose_backend, in_an_hour, token};
 pub use upstream::{Recorded, Upstream, read_request};

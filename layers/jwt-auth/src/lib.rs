@@ -60,6 +60,7 @@ mod key;
 mod jwks;
 mod public_key;
 mod algorithm;
+mod backend;
 mod gate;
 mod trust;
 mod keys;

@@ -3,8 +3,8 @@
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use jsonwebtoken::DecodingKey;
-use jsonwebtoken::crypto::aws_lc::DEFAULT_PROVIDER;
 
+use crate::backend::PROVIDER;
 use crate::{Algorithm, ConfigError};
 
 #[derive(Debug)]
@@ -56,7 +56,7 @@ impl PublicKey {
             return Ok(Self::Ed25519(key.to_vec()));
         }
         let (modulus, exponent) =
-            (DEFAULT_PROVIDER.key_utils.rsa_pub_components_from_public_key)(der)
+            (PROVIDER.key_utils.rsa_pub_components_from_public_key)(der)
                 .map_err(|_| ConfigError::UnsupportedKey)?;
         Self::rsa(&modulus, &exponent)
     }
