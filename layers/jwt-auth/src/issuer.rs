@@ -3,6 +3,7 @@ use std::time::Duration;
 use serde_json::{Map, Value};
 
 use crate::keys::Keys;
+use crate::times::Times;
 use crate::token::Token;
 use crate::{ConfigError, Key, Unauthorized};
 
@@ -81,32 +82,29 @@ impl Issuer {
         }
     }
 
-    /// Whether the token is this issuer's, and valid `now`, a time since 1970.
-    pub(crate) fn verify(&self, token: &Token<'_>, now: Duration) -> Result<(), Unauthorized> {
+    /// The number of its key set.
+    pub(crate) const fn generation(&self) -> u64 {
+        self.keys.generation()
+    }
+
+    /// The token's dates, and the number of the key set, if the token is this issuer's, and valid `now`, a time since
+    /// 1970.
+    pub(crate) fn verify(
+        &self,
+        token: &Token<'_>,
+        now: Duration,
+    ) -> Result<(Times, u64), Unauthorized> {
         let claims = &token.claims;
         if self.name.is_some() && claims.get("iss").and_then(Value::as_str) != self.name() {
             return Err(Unauthorized::UnknownIssuer);
         }
-        self.keys.verify(token)?;
-        self.check_time(claims, now)?;
+        let generation = self.keys.verify(token)?;
+        let times = Times::read(claims, self.leeway)?;
+        times.check(now)?;
         self.check_audience(claims)?;
         let there = |claim: &String| claims.get(claim).is_some_and(|value| !value.is_null());
-        self.required.iter().all(there).then_some(()).ok_or(Unauthorized::MissingClaim)
-    }
-
-    fn check_time(&self, claims: &Map<String, Value>, now: Duration) -> Result<(), Unauthorized> {
-        let latest = now.saturating_add(self.leeway);
-        // "On or after" its expiry a token is not accepted (RFC 7519 §4.1.4).
-        if date(claims, "exp")?.is_some_and(|exp| exp.saturating_add(self.leeway) <= now) {
-            return Err(Unauthorized::Expired);
-        }
-        if date(claims, "nbf")?.is_some_and(|nbf| nbf > latest) {
-            return Err(Unauthorized::NotYetValid);
-        }
-        if date(claims, "iat")?.is_some_and(|iat| iat > latest) {
-            return Err(Unauthorized::IssuedInFuture);
-        }
-        Ok(())
+        let complete = self.required.iter().all(there);
+        complete.then_some((times, generation)).ok_or(Unauthorized::MissingClaim)
     }
 
     fn check_audience(&self, claims: &Map<String, Value>) -> Result<(), Unauthorized> {
@@ -126,14 +124,4 @@ impl Issuer {
         };
         found.then_some(()).ok_or(Unauthorized::WrongAudience)
     }
-}
-
-/// A `NumericDate` (RFC 7519 §2): seconds since 1970, whole or not; neither negative nor beyond all clocks.
-fn date(claims: &Map<String, Value>, name: &str) -> Result<Option<Duration>, Unauthorized> {
-    let Some(date) = claims.get(name) else {
-        return Ok(None);
-    };
-    let whole = date.as_u64().map(Duration::from_secs);
-    let date = || date.as_f64().and_then(|date| Duration::try_from_secs_f64(date).ok());
-    whole.or_else(date).map(Some).ok_or(Unauthorized::MalformedClaim)
 }

@@ -147,6 +147,7 @@ mod tests {
         let mut token = Token {
             algorithm: Algorithm::EdDSA,
             kid: None,
+            typ: None,
             claims: Map::new(),
             message: b"eyJhbGciOiJFZERTQSJ9.RXhhbXBsZSBvZiBFZDI1NTE5IHNpZ25pbmc",
             signature: URL_SAFE_NO_PAD

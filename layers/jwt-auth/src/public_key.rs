@@ -55,9 +55,8 @@ impl PublicKey {
         if let Some(key) = sized(ED25519_INFO, 32) {
             return Ok(Self::Ed25519(key.to_vec()));
         }
-        let (modulus, exponent) =
-            (PROVIDER.key_utils.rsa_pub_components_from_public_key)(der)
-                .map_err(|_| ConfigError::UnsupportedKey)?;
+        let (modulus, exponent) = (PROVIDER.key_utils.rsa_pub_components_from_public_key)(der)
+            .map_err(|_| ConfigError::UnsupportedKey)?;
         Self::rsa(&modulus, &exponent)
     }
 

@@ -43,7 +43,7 @@ where
             Err(unauthorized) => {
                 // What was readied is not called: it goes, with the permit it may hold, and an unready clone stays.
                 self.inner = self.inner.clone();
-                let refusal = unauthorized.refusal(self.gate.policy.realm_name());
+                let refusal = unauthorized.refusal(&self.gate.challenge);
                 let dialect = Dialect::of(request.headers());
                 ResponseFuture::refused(refusal.into_response(dialect, self.empty.empty()))
             }

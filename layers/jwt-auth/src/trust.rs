@@ -3,7 +3,9 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use crate::times::Times;
 use crate::token::Token;
+use crate::valid::Seal;
 use crate::{ConfigError, Issuer, Unauthorized};
 
 /// The issuers whose tokens are believed: at least one, each with a key, and told apart by their names.
@@ -28,18 +30,28 @@ impl Trust {
         Ok(Self(issuers))
     }
 
-    /// Whether the token is by a trusted issuer, and valid `now`, a time since 1970.
-    pub(crate) fn verify(&self, token: &Token<'_>, now: Duration) -> Result<(), Unauthorized> {
-        let issuer = match self.0.as_slice() {
-            [only] => only,
+    /// The token's dates and what it was found valid by, if it is of a trusted issuer, and valid `now`, a time since 1970.
+    pub(crate) fn verify(
+        &self,
+        token: &Token<'_>,
+        now: Duration,
+    ) -> Result<(Times, Seal), Unauthorized> {
+        let (place, issuer) = match self.0.as_slice() {
+            [only] => (0, only),
             // What is not verified yet may choose among the trusted, since the keys of the chosen one judge it.
             several => {
                 let name = token.claims.get("iss").and_then(Value::as_str);
                 let name = name.ok_or(Unauthorized::UnknownIssuer)?;
-                let named = |issuer: &&Issuer| issuer.name() == Some(name);
-                several.iter().find(named).ok_or(Unauthorized::UnknownIssuer)?
+                let named = |(_, issuer): &(_, &Issuer)| issuer.name() == Some(name);
+                several.iter().enumerate().find(named).ok_or(Unauthorized::UnknownIssuer)?
             }
         };
-        issuer.verify(token, now)
+        let (times, generation) = issuer.verify(token, now)?;
+        Ok((times, Seal { issuer: place, generation }))
+    }
+
+    /// Whether the keys that `seal` names are the ones that are trusted now.
+    pub(crate) fn stands_by(&self, seal: Seal) -> bool {
+        self.0.get(seal.issuer).is_some_and(|issuer| issuer.generation() == seal.generation)
     }
 }

@@ -51,7 +51,7 @@ fn encoded(bytes: impl AsRef<[u8]>) -> String {
 /// Lets `jsonwebtoken` sign where both backends are compiled in, between which it does not choose by itself.
 fn choose_backend() {
     #[cfg(all(feature = "aws-lc-rs", feature = "rust-crypto"))]
-    let _ = jsonwebtoken::crypto::aws_lc::DEFAULT_PROVIDER.install_default();
+    let _ = crypto::aws_lc::DEFAULT_PROVIDER.install_default();
 }
 
 /// `header.claims.signature`, whatever the header says.
