@@ -22,6 +22,8 @@ async fn greet(Extension(claims): Extension<Claims>) -> String {
 }
 
 fn token(subject: &str) -> Result<String, Box<dyn std::error::Error>> {
+    // Where another crate brings jsonwebtoken's other backend along, it does not choose by itself.
+    let _ = jsonwebtoken::crypto::aws_lc::DEFAULT_PROVIDER.install_default();
     let expiry = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs() + 3600;
     let claims = json!({ "sub": subject, "aud": "greeter", "exp": expiry });
     Ok(encode(&Header::default(), &claims, &EncodingKey::from_secret(SECRET))?)

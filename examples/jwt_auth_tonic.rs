@@ -28,6 +28,8 @@ mod tests {
     use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
 
     fn check(role: &str) -> Request<HealthCheckRequest> {
+        // Where another crate brings jsonwebtoken's other backend along, it does not choose by itself.
+        let _ = jsonwebtoken::crypto::aws_lc::DEFAULT_PROVIDER.install_default();
         let key = EncodingKey::from_secret(super::SECRET);
         let claims = json!({ "role": role, "exp": 9_999_999_999_u64 });
         let token = encode(&Header::default(), &claims, &key).unwrap();

@@ -5,7 +5,7 @@ use std::fs::write;
 use jsonwebtoken::jwk::Jwk;
 use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
 use portcullis_tests::{
-    ISSUER, InProcess, Recorded, Upstream, ask, gateway, in_an_hour, plan, token,
+    ISSUER, InProcess, Recorded, Upstream, ask, choose_backend, gateway, in_an_hour, plan, token,
 };
 use rcgen::{KeyPair, PKCS_ECDSA_P256_SHA256, PKCS_RSA_SHA256, RsaKeySize};
 use serde_json::{Value, json};
@@ -63,12 +63,14 @@ struct Pair {
 
 impl Pair {
     fn rsa() -> Self {
+        choose_backend();
         let pair = KeyPair::generate_rsa_for(&PKCS_RSA_SHA256, RsaKeySize::_2048).unwrap();
         let private = EncodingKey::from_rsa_pem(pair.serialize_pem().as_bytes()).unwrap();
         Self { algorithm: Algorithm::RS256, name: "RS256", private, public: pair.public_key_pem() }
     }
 
     fn ec() -> Self {
+        choose_backend();
         let pair = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).unwrap();
         let private = EncodingKey::from_ec_pem(pair.serialize_pem().as_bytes()).unwrap();
         Self { algorithm: Algorithm::ES256, name: "ES256", private, public: pair.public_key_pem() }

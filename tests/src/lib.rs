@@ -20,5 +20,5 @@ pub use client::{
 pub use gateway::{InProcess, gateway, plan};
 pub use identity::Identity;
 pub use process::Process;
-pub use tokens::{ISSUER, in_an_hour, token};
+pub use tokens::{ISSUER, choose_backend, in_an_hour, token};
 pub use upstream::{Nowhere, Recorded, Upstream, read_request};

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use crate::ClaimPath;
+use crate::{ClaimPath, weight};
 
 /// The claims of a verified token: found in the extensions of the request.
 ///
@@ -16,6 +16,15 @@ pub struct Claims(Arc<Map<String, Value>>);
 impl Claims {
     pub(crate) fn new(claims: Map<String, Value>) -> Self {
         Self(Arc::new(claims))
+    }
+
+    /// What they take in memory.
+    pub(crate) fn weight(&self) -> usize {
+        weight::members(&self.0)
+    }
+
+    pub(crate) fn all(&self) -> &Map<String, Value> {
+        &self.0
     }
 
     /// The claim of that name, at the top level.

@@ -35,8 +35,12 @@ pub(crate) fn only<'a>(
             (query, cookie) => query.or(cookie).ok_or(Unauthorized::MissingToken)?,
         },
     };
-    let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._~+/=".contains(byte);
-    token.iter().all(plain).then_some(token).ok_or(Unauthorized::MalformedCredential)
+    Ok(token)
+}
+
+/// Whether it could be a token of any kind (RFC 6750 §2.1).
+pub(crate) fn is_plain(token: &[u8]) -> bool {
+    token.iter().all(|byte| byte.is_ascii_alphanumeric() || b"-._~+/=".contains(byte))
 }
 
 /// Takes what `source` reads out of the request, used or not, so that nobody behind the layer can use or log it.

@@ -66,6 +66,15 @@ pub enum ConfigError {
     InsecureUrl(String),
     /// The realm has a character that cannot be quoted in a header.
     InvalidRealm,
+    /// The policy accepts an empty list of types, which no token is of.
+    NoType,
+    /// A rule about scopes names none.
+    NoScope,
+    /// A scope has a character that none can have (RFC 6749 §3.3), or none at all.
+    InvalidScope(String),
+    /// A protected resource, or the address of its metadata, is not an absolute URI of `https` (or of `http`, on the
+    /// machine itself) without a query, a fragment or a user.
+    InvalidResource(String),
 }
 
 impl fmt::Display for ConfigError {
@@ -103,6 +112,10 @@ impl fmt::Display for ConfigError {
             Self::InvalidUrl(url) => write!(f, "no URL that keys could come from: {url:?}"),
             Self::InsecureUrl(url) => write!(f, "keys from {url:?} need https"),
             Self::InvalidRealm => f.write_str("the realm cannot be quoted"),
+            Self::NoType => f.write_str("no type of tokens is accepted"),
+            Self::NoScope => f.write_str("a rule names no scope"),
+            Self::InvalidScope(scope) => write!(f, "not a scope: {scope:?}"),
+            Self::InvalidResource(uri) => write!(f, "not the URI of a protected resource: {uri:?}"),
         }
     }
 }

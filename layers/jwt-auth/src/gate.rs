@@ -2,47 +2,63 @@
 
 use std::future::{Future, ready};
 use std::pin::Pin;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use http::request::Parts;
 use http::{HeaderMap, Request, Response, Uri};
 use portcullis_refusal::Dialect;
 
+use crate::cache::TokenCache;
+use crate::challenge::Challenge;
 use crate::later::{Stop, Wait};
+use crate::preflight::is_preflight;
 use crate::token::Token;
 use crate::token_status::Hook;
 use crate::trust::Trust;
+use crate::valid::Valid;
 use crate::{Claims, Policy, Unauthorized, Verdict, credential};
 
 #[derive(Clone, Debug)]
 pub(crate) struct Gate {
     pub(crate) policy: Policy,
     pub(crate) trust: Trust,
+    pub(crate) challenge: Challenge,
+    pub(crate) cache: Arc<TokenCache>,
     pub(crate) clock: fn() -> SystemTime,
     pub(crate) status: Option<Hook>,
 }
 
 impl Gate {
-    /// Gives the request its claims and takes away its token, or says why not, or not yet. Without `patience` no keys
-    /// are waited for.
+    /// Gives the request its claims, if it has any, and takes away its token, or says why not, or not yet. Without
+    /// `patience` no keys are waited for.
     pub(crate) fn admit<B>(&self, request: &mut Request<B>, patience: bool) -> Result<(), Stop> {
-        let claims = self.judge(request.headers(), request.uri(), (self.clock)(), patience)?;
-        if self.status.is_some() {
-            return Err(Stop::Wait(Wait::Status(claims)));
+        let preflight = is_preflight(request.method(), request.headers());
+        let claims = if preflight && self.policy.lets_preflights_through() {
+            None
+        } else {
+            self.judge(request.headers(), request.uri(), (self.clock)(), patience)?
+        };
+        match claims {
+            Some(claims) if self.status.is_some() => Err(Stop::Wait(Wait::Status(claims))),
+            claims => Ok(self.pass(request, claims)?),
         }
-        Ok(self.pass(request, claims)?)
     }
 
-    /// Gives the request these claims and takes away its token.
+    /// Gives the request these claims, if any, and takes away its token.
     pub(crate) fn pass<B>(
         &self,
         request: &mut Request<B>,
-        claims: Claims,
+        claims: Option<Claims>,
     ) -> Result<(), Unauthorized> {
         for source in self.policy.token_sources() {
             credential::strip(source, request)?;
         }
-        request.extensions_mut().insert(claims);
+        match claims {
+            Some(claims) => request.extensions_mut().insert(claims),
+            // Nobody's claims are nobody's, whatever a layer in front has put there.
+            None => request.extensions_mut().remove(),
+        };
         Ok(())
     }
 
@@ -66,7 +82,7 @@ impl Gate {
         body: B,
     ) -> Response<B> {
         let dialect = headers.map(Dialect::of).unwrap_or_default();
-        reason.refusal(self.policy.realm_name()).into_response(dialect, body)
+        reason.refusal(&self.challenge).into_response(dialect, body)
     }
 
     fn judge(
@@ -75,15 +91,31 @@ impl Gate {
         uri: &Uri,
         now: SystemTime,
         patience: bool,
-    ) -> Result<Claims, Stop> {
+    ) -> Result<Option<Claims>, Stop> {
         // A clock before 1970 is broken. To it every token that expires has expired.
         let now = now.duration_since(UNIX_EPOCH).unwrap_or(Duration::MAX);
-        let token = credential::only(self.policy.token_sources(), headers, uri)?;
-        let token = Token::parse(token, self.policy.token_limit())?;
-        self.trust.verify(&token, now, patience)?;
-        if !self.policy.allows(&token.claims) {
-            return Err(Unauthorized::Forbidden.into());
+        let token = match credential::only(self.policy.token_sources(), headers, uri) {
+            Err(Unauthorized::MissingToken) if self.policy.is_optional() => return Ok(None),
+            found => found?,
+        };
+        let known = self.cache.get(token, now, |seal| self.trust.stands_by(seal));
+        let valid = known.map_or_else(|| self.verify(token, now, patience), Ok)?;
+        valid.times.check(now)?;
+        self.policy.allow(&valid, now)?;
+        Ok(Some(valid.claims))
+    }
+
+    fn verify(&self, text: &[u8], now: Duration, patience: bool) -> Result<Valid, Stop> {
+        if !credential::is_plain(text) {
+            return Err(Unauthorized::MalformedCredential.into());
         }
-        Ok(Claims::new(token.claims))
+        let token = Token::parse(text, self.policy.token_limit())?;
+        let (times, seal) = self.trust.verify(&token, now, patience)?;
+        if !self.policy.token_type().accepts(token.typ.as_deref()) {
+            return Err(Unauthorized::WrongType.into());
+        }
+        let valid = Valid { claims: Claims::new(token.claims), times, seal };
+        self.cache.put(text, &valid, now);
+        Ok(valid)
     }
 }

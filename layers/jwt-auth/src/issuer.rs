@@ -5,6 +5,7 @@ use serde_json::{Map, Value};
 use crate::key_source::KeySource;
 use crate::later::{Stop, Wait};
 use crate::store::Missing;
+use crate::times::Times;
 use crate::token::Token;
 use crate::{ConfigError, Key, Unauthorized};
 
@@ -87,13 +88,19 @@ impl Issuer {
         Ok(self)
     }
 
-    /// Whether the token is this issuer's, and valid `now`, a time since 1970.
+    /// Whether the keys in the set with this number are trusted now.
+    pub(crate) fn stands_by(&self, generation: u64) -> bool {
+        self.keys.stands_by(generation)
+    }
+
+    /// The token's dates, and the number of the key set, if the token is this issuer's, and valid `now`, a time since
+    /// 1970.
     pub(crate) fn verify(
         &self,
         token: &Token<'_>,
         now: Duration,
         patience: bool,
-    ) -> Result<(), Stop> {
+    ) -> Result<(Times, u64), Stop> {
         if self.name.is_some() && token.claims.get("iss").and_then(Value::as_str) != self.name() {
             return Err(Unauthorized::UnknownIssuer.into());
         }
@@ -104,30 +111,21 @@ impl Issuer {
             let landing = self.keys.settle(missing, token, patience)?;
             return Err(Stop::Wait(Wait::Keys(landing)));
         }
-        signed.map_err(Missing::reason)?;
-        Ok(self.check_claims(&token.claims, now)?)
+        let generation = signed.map_err(Missing::reason)?;
+        Ok((self.check_claims(&token.claims, now)?, generation))
     }
 
-    fn check_claims(&self, claims: &Map<String, Value>, now: Duration) -> Result<(), Unauthorized> {
-        self.check_time(claims, now)?;
+    fn check_claims(
+        &self,
+        claims: &Map<String, Value>,
+        now: Duration,
+    ) -> Result<Times, Unauthorized> {
+        let times = Times::read(claims, self.leeway)?;
+        times.check(now)?;
         self.check_audience(claims)?;
         let there = |claim: &String| claims.get(claim).is_some_and(|value| !value.is_null());
-        self.required.iter().all(there).then_some(()).ok_or(Unauthorized::MissingClaim)
-    }
-
-    fn check_time(&self, claims: &Map<String, Value>, now: Duration) -> Result<(), Unauthorized> {
-        let latest = now.saturating_add(self.leeway);
-        // "On or after" its expiry a token is not accepted (RFC 7519 §4.1.4).
-        if date(claims, "exp")?.is_some_and(|exp| exp.saturating_add(self.leeway) <= now) {
-            return Err(Unauthorized::Expired);
-        }
-        if date(claims, "nbf")?.is_some_and(|nbf| nbf > latest) {
-            return Err(Unauthorized::NotYetValid);
-        }
-        if date(claims, "iat")?.is_some_and(|iat| iat > latest) {
-            return Err(Unauthorized::IssuedInFuture);
-        }
-        Ok(())
+        let complete = self.required.iter().all(there);
+        complete.then_some(times).ok_or(Unauthorized::MissingClaim)
     }
 
     fn check_audience(&self, claims: &Map<String, Value>) -> Result<(), Unauthorized> {
@@ -147,14 +145,4 @@ impl Issuer {
         };
         found.then_some(()).ok_or(Unauthorized::WrongAudience)
     }
-}
-
-/// A `NumericDate` (RFC 7519 §2): seconds since 1970, whole or not; neither negative nor beyond all clocks.
-fn date(claims: &Map<String, Value>, name: &str) -> Result<Option<Duration>, Unauthorized> {
-    let Some(date) = claims.get(name) else {
-        return Ok(None);
-    };
-    let whole = date.as_u64().map(Duration::from_secs);
-    let date = || date.as_f64().and_then(|date| Duration::try_from_secs_f64(date).ok());
-    whole.or_else(date).map(Some).ok_or(Unauthorized::MalformedClaim)
 }

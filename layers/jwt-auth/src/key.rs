@@ -1,8 +1,8 @@
 use std::fmt;
 
 use jsonwebtoken::DecodingKey;
-use jsonwebtoken::crypto::aws_lc::DEFAULT_PROVIDER;
 
+use crate::backend::PROVIDER;
 use crate::public_key::PublicKey;
 use crate::token::Token;
 use crate::{Algorithm, ConfigError, Jwks};
@@ -121,7 +121,7 @@ impl Key {
     pub(crate) fn has_signed(&self, token: &Token<'_>) -> bool {
         // The provider is named, not looked up: what else is compiled in, or installed for the process, changes nothing.
         self.algorithms.contains(&token.algorithm)
-            && (DEFAULT_PROVIDER.verifier_factory)(&token.algorithm.jws(), &self.material)
+            && (PROVIDER.verifier_factory)(&token.algorithm.jws(), &self.material)
                 .is_ok_and(|verifier| verifier.verify(token.message, &token.signature).is_ok())
     }
 }
@@ -152,6 +152,7 @@ mod tests {
         let mut token = Token {
             algorithm: Algorithm::EdDSA,
             kid: None,
+            typ: None,
             claims: Map::new(),
             message: b"eyJhbGciOiJFZERTQSJ9.RXhhbXBsZSBvZiBFZDI1NTE5IHNpZ25pbmc",
             signature: URL_SAFE_NO_PAD

@@ -28,12 +28,11 @@ impl KeySource {
         }
     }
 
-    /// A number that changes when the keys do; zero for those that never do.
-    #[expect(dead_code, reason = "what a cache of verified tokens compares")]
-    pub(crate) fn generation(&self) -> u64 {
+    /// Whether the keys in the set with this number may be used now; those that never change are number zero.
+    pub(crate) fn stands_by(&self, generation: u64) -> bool {
         match self {
-            Self::Fixed(_) => 0,
-            Self::Remote(store) => store.snapshot().generation(),
+            Self::Fixed(_) => generation == 0,
+            Self::Remote(store) => store.stands_by(generation),
         }
     }
 
@@ -43,10 +42,10 @@ impl KeySource {
         }
     }
 
-    /// Whether one of the keys has signed the token.
-    pub(crate) fn verify(&self, token: &Token<'_>) -> Result<(), Missing> {
+    /// The number of the set, if one of its keys has signed the token.
+    pub(crate) fn verify(&self, token: &Token<'_>) -> Result<u64, Missing> {
         match self {
-            Self::Fixed(keys) => keys.verify(token).map_err(Missing::Key),
+            Self::Fixed(keys) => keys.verify(token).map(|()| 0).map_err(Missing::Key),
             Self::Remote(store) => store.verify(token),
         }
     }

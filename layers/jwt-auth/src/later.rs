@@ -138,7 +138,7 @@ impl<S, B, R> Later<S, B, R> {
     fn conclude(&mut self, verdict: Verdict, claims: Claims) -> Result<Step, Unauthorized> {
         match (verdict, &mut self.request) {
             (Verdict::Active, Some(request)) => {
-                self.gate.pass(request, claims).map(|()| Step::Call)
+                self.gate.pass(request, Some(claims)).map(|()| Step::Call)
             }
             (Verdict::Active, None) => Ok(Step::Call),
             (Verdict::Revoked, _) => Err(Unauthorized::Revoked),

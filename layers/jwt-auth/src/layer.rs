@@ -4,6 +4,8 @@ use std::time::SystemTime;
 use portcullis_refusal::DefaultBody;
 use tower_layer::Layer;
 
+use crate::cache::TokenCache;
+use crate::challenge::Challenge;
 use crate::gate::Gate;
 use crate::token_status::Hook;
 use crate::trust::Trust;
@@ -11,7 +13,8 @@ use crate::{ConfigError, Issuer, JwtAuth, JwtAuthHandle, Policy, Refresher, Toke
 
 /// Wraps a service in [`JwtAuth`].
 ///
-/// All services that a layer and its clones wrap share its keys. A clone costs one reference.
+/// All services that a layer and its clones wrap share its keys, and the tokens it remembers. A clone costs one
+/// reference.
 #[derive(Clone, Debug)]
 #[must_use = "a layer does nothing until it wraps a service"]
 pub struct JwtAuthLayer<R = DefaultBody> {
@@ -25,14 +28,21 @@ impl JwtAuthLayer {
     /// # Errors
     ///
     /// When no token could be told to be valid: there is no issuer, or one without a key, or there are several and one
-    /// of them has no name or that of another; and when the policy has no source, two alike, or a realm that cannot be
-    /// quoted.
+    /// of them has no name or that of another; and when the policy has no source or two alike, or asks for something that
+    /// cannot be.
     pub fn new(
         policy: Policy,
         issuers: impl IntoIterator<Item = Issuer>,
     ) -> Result<Self, ConfigError> {
-        let (policy, trust) = (policy.usable()?, Trust::new(issuers)?);
-        let gate = Gate { policy, trust, clock: SystemTime::now, status: None };
+        let policy = policy.usable()?;
+        let gate = Gate {
+            trust: Trust::new(issuers)?,
+            challenge: Challenge::of(&policy),
+            cache: Arc::new(TokenCache::new(policy.cache_limits())),
+            policy,
+            clock: SystemTime::now,
+            status: None,
+        };
         Ok(Self { gate: Arc::new(gate), empty: DefaultBody::new() })
     }
 }

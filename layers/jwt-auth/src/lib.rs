@@ -48,8 +48,12 @@ mod rejection;
 mod error;
 mod claims;
 mod policy;
+mod typ;
+mod scope_rule;
+mod cache_limits;
 mod source;
 mod credential;
+mod preflight;
 mod cookie;
 mod query;
 mod rule;
@@ -60,9 +64,15 @@ mod key;
 mod jwks;
 mod public_key;
 mod algorithm;
+mod backend;
 mod gate;
 mod later;
 mod token_status;
+mod challenge;
+mod cache;
+mod weight;
+mod valid;
+mod times;
 mod trust;
 mod key_source;
 mod keys;
@@ -78,10 +88,22 @@ mod handle;
 mod meters;
 mod token;
 mod json;
+#[cfg(test)]
+mod vectors;
+mod resource;
+mod resource_metadata;
+mod metadata_layer;
+mod metadata;
+mod metadata_future;
+mod bytes_body;
 #[cfg(feature = "serde")]
 mod config;
+#[cfg(feature = "serde")]
+mod duration;
 
 pub use algorithm::Algorithm;
+pub use bytes_body::{BytesBody, FromBytes};
+pub use cache_limits::CacheLimits;
 pub use claims::Claims;
 pub use error::ConfigError;
 pub use future::ResponseFuture;
@@ -90,17 +112,23 @@ pub use issuer::Issuer;
 pub use jwks::Jwks;
 pub use key::Key;
 pub use layer::JwtAuthLayer;
+pub use metadata::Metadata;
+pub use metadata_future::MetadataFuture;
+pub use metadata_layer::MetadataLayer;
 pub use path::ClaimPath;
 pub use policy::Policy;
 pub use refresh_error::RefreshError;
 pub use refresh_policy::RefreshPolicy;
 pub use refresher::Refresher;
 pub use rejection::Unauthorized;
+pub use resource_metadata::ResourceMetadata;
 pub use rule::ClaimRule;
 pub use scalar::Scalar;
+pub use scope_rule::ScopeRule;
 pub use service::JwtAuth;
 pub use source::TokenSource;
 pub use token_status::{TokenStatus, Verdict};
+pub use typ::Typ;
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]

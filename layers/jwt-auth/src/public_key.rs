@@ -3,8 +3,8 @@
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use jsonwebtoken::DecodingKey;
-use jsonwebtoken::crypto::aws_lc::DEFAULT_PROVIDER;
 
+use crate::backend::PROVIDER;
 use crate::{Algorithm, ConfigError};
 
 #[derive(Debug)]
@@ -55,9 +55,8 @@ impl PublicKey {
         if let Some(key) = sized(ED25519_INFO, 32) {
             return Ok(Self::Ed25519(key.to_vec()));
         }
-        let (modulus, exponent) =
-            (DEFAULT_PROVIDER.key_utils.rsa_pub_components_from_public_key)(der)
-                .map_err(|_| ConfigError::UnsupportedKey)?;
+        let (modulus, exponent) = (PROVIDER.key_utils.rsa_pub_components_from_public_key)(der)
+            .map_err(|_| ConfigError::UnsupportedKey)?;
         Self::rsa(&modulus, &exponent)
     }
 

@@ -3,8 +3,10 @@ use std::fmt;
 use std::time::Duration;
 
 use http::StatusCode;
-use http::header::{HeaderValue, WWW_AUTHENTICATE};
+use http::header::WWW_AUTHENTICATE;
 use portcullis_refusal::Refusal;
+
+use crate::challenge::Challenge;
 
 /// Why a request was refused: found in the extensions of the response.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
@@ -40,8 +42,14 @@ pub enum Unauthorized {
     NotYetValid,
     /// The token is from the future by its `iat`: `401`.
     IssuedInFuture,
+    /// The token was issued longer ago than the policy allows: `401`.
+    TooOld,
     /// The token is for another audience: `401`.
     WrongAudience,
+    /// The token is of another type (`typ`) than the policy asks for: `401`.
+    WrongType,
+    /// The token is valid, but has not the scopes that the policy asks for: `403`.
+    InsufficientScope,
     /// The token is valid, but a rule of the policy does not hold: `403`.
     Forbidden,
     /// The token is valid, but its [`TokenStatus`](crate::TokenStatus) is not: `401`.
@@ -61,7 +69,7 @@ impl Unauthorized {
     pub const fn status(self) -> StatusCode {
         match self {
             Self::AmbiguousToken | Self::MalformedCredential => StatusCode::BAD_REQUEST,
-            Self::Forbidden => StatusCode::FORBIDDEN,
+            Self::InsufficientScope | Self::Forbidden => StatusCode::FORBIDDEN,
             Self::StatusUnavailable | Self::KeysUnavailable { .. } => {
                 StatusCode::SERVICE_UNAVAILABLE
             }
@@ -88,7 +96,10 @@ impl Unauthorized {
             Self::Expired => "expired",
             Self::NotYetValid => "not_yet_valid",
             Self::IssuedInFuture => "issued_in_future",
+            Self::TooOld => "too_old",
             Self::WrongAudience => "wrong_audience",
+            Self::WrongType => "wrong_type",
+            Self::InsufficientScope => "insufficient_scope",
             Self::Forbidden => "forbidden",
             Self::Revoked => "token_revoked",
             Self::StatusUnavailable => "token_status_unavailable",
@@ -97,7 +108,7 @@ impl Unauthorized {
     }
 
     /// The refusal with its challenge (RFC 6750 §3).
-    pub(crate) fn refusal(self, realm: Option<&str>) -> Refusal {
+    pub(crate) fn refusal(self, challenge: &Challenge) -> Refusal {
         let refusal = Refusal::new(self.status(), self.reason(), self.detail()).extension(self);
         match self {
             // Nothing is said of the token, so there is no challenge.
@@ -105,48 +116,29 @@ impl Unauthorized {
             Self::StatusUnavailable => return refusal.retry_after(Duration::from_secs(1)),
             _ => {}
         }
-        // Both parts were checked for what a header cannot have; a challenge lost is better than a panic.
-        match HeaderValue::try_from(self.challenge(realm)) {
-            Ok(challenge) => refusal.header(WWW_AUTHENTICATE, challenge),
-            Err(_) => refusal,
+        match challenge.header(self) {
+            Some(challenge) => refusal.header(WWW_AUTHENTICATE, challenge),
+            None => refusal,
         }
     }
 
-    fn challenge(self, realm: Option<&str>) -> String {
-        let error = self.error();
-        let description = error.map(|_| self.detail());
-        let parameters = [("realm", realm), ("error", error), ("error_description", description)];
-
-        let mut challenge = "Bearer".to_owned();
-        let mut separator = " ";
-        for (name, value) in parameters {
-            let Some(value) = value else { continue };
-            challenge.extend([separator, name, "=\""]);
-            // A quoted-string (RFC 9110 §5.6.4).
-            for character in value.chars() {
-                if matches!(character, '"' | '\\') {
-                    challenge.push('\\');
-                }
-                challenge.push(character);
-            }
-            challenge.push('"');
-            separator = ", ";
-        }
-        challenge
+    /// Whether another token may do, if it has the scopes that the policy asks for.
+    pub(crate) fn is_cured_by_scope(self) -> bool {
+        self.status() == StatusCode::UNAUTHORIZED || self == Self::InsufficientScope
     }
 
     /// The error code of RFC 6750 §3.1.
-    fn error(self) -> Option<&'static str> {
+    pub(crate) const fn error(self) -> Option<&'static str> {
         match self {
             Self::MissingToken => None,
-            Self::Forbidden => Some("insufficient_scope"),
+            Self::InsufficientScope | Self::Forbidden => Some("insufficient_scope"),
             Self::AmbiguousToken | Self::MalformedCredential => Some("invalid_request"),
             _ => Some("invalid_token"),
         }
     }
 
     /// What the client is told, which is nothing that the request does not have.
-    const fn detail(self) -> &'static str {
+    pub(crate) const fn detail(self) -> &'static str {
         match self {
             Self::MissingToken => "a token is required",
             Self::AmbiguousToken => "more than one token",
@@ -163,7 +155,10 @@ impl Unauthorized {
             Self::Expired => "the token has expired",
             Self::NotYetValid => "the token is not valid yet",
             Self::IssuedInFuture => "the token is from the future",
+            Self::TooOld => "the token is too old",
             Self::WrongAudience => "the token is for another audience",
+            Self::WrongType => "the token is of another type",
+            Self::InsufficientScope => "the token lacks a scope",
             Self::Forbidden => "the token does not allow this",
             Self::Revoked => "the token is revoked",
             Self::StatusUnavailable => "the token cannot be checked now",

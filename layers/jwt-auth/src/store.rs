@@ -105,8 +105,21 @@ impl Store {
         self.meters.start(|| issuer.map_or_else(|| self.location.uri().to_string(), str::to_owned));
     }
 
-    /// Whether the token is signed by a key of the set that is at hand.
-    pub(crate) fn verify(self: &Arc<Self>, token: &Token<'_>) -> Result<(), Missing> {
+    /// Whether the set that is at hand is the one with this number, and may be used. Who remembers it keeps it fresh, too.
+    pub(crate) fn stands_by(self: &Arc<Self>, generation: u64) -> bool {
+        let now = Instant::now();
+        let snapshot = self.snapshot.load();
+        let Some(set) = snapshot.usable(now) else {
+            return false;
+        };
+        if snapshot.is_due(now) {
+            self.start(Need::Due, now);
+        }
+        set.generation == generation
+    }
+
+    /// The number of the set that is at hand, if the token is signed by a key of it.
+    pub(crate) fn verify(self: &Arc<Self>, token: &Token<'_>) -> Result<u64, Missing> {
         let now = Instant::now();
         let snapshot = self.snapshot.load();
         let Some(set) = snapshot.usable(now) else {
@@ -115,7 +128,7 @@ impl Store {
         if snapshot.is_due(now) {
             self.start(Need::Due, now);
         }
-        set.keys.verify(token).map_err(|reason| {
+        set.keys.verify(token).map(|()| set.generation).map_err(|reason| {
             // Of a named key that is known nothing new is to be learned.
             let known = reason == Unauthorized::InvalidSignature && token.kid.is_some();
             if !known {

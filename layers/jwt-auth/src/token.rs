@@ -11,6 +11,7 @@ use crate::{Algorithm, Unauthorized, json};
 pub(crate) struct Token<'a> {
     pub(crate) algorithm: Algorithm,
     pub(crate) kid: Option<String>,
+    pub(crate) typ: Option<String>,
     pub(crate) claims: Map<String, Value>,
     /// What is signed: `header.payload` as it came.
     pub(crate) message: &'a [u8],
@@ -36,11 +37,18 @@ impl<'a> Token<'a> {
             _ => return Err(Unauthorized::MalformedToken),
         }
 
-        let (algorithm, kid) = Self::header(&object(header)?)?;
+        let mut parameters = object(header)?;
+        let (algorithm, kid) = Self::header(&parameters)?;
+        // One that is no text is no type that anybody asks for.
+        let typ = match parameters.remove("typ") {
+            Some(Value::String(typ)) => Some(typ),
+            _ => None,
+        };
         let message = text.get(..header.len() + 1 + payload.len()).unwrap_or_default();
         Ok(Self {
             algorithm,
             kid,
+            typ,
             claims: object(payload)?,
             message,
             signature: decode(signature)?,

@@ -6,7 +6,9 @@ use serde_json::Value;
 
 use crate::later::Stop;
 use crate::store::Store;
+use crate::times::Times;
 use crate::token::Token;
+use crate::valid::Seal;
 use crate::{ConfigError, Issuer, Unauthorized};
 
 /// The issuers whose tokens are believed: at least one, each with a key, and told apart by their names.
@@ -39,23 +41,29 @@ impl Trust {
         self.0.iter().filter_map(store)
     }
 
-    /// Whether the token is by a trusted issuer, and valid `now`, a time since 1970.
+    /// The token's dates and what it was found valid by, if it is of a trusted issuer, and valid `now`, a time since 1970.
     pub(crate) fn verify(
         &self,
         token: &Token<'_>,
         now: Duration,
         patience: bool,
-    ) -> Result<(), Stop> {
-        let issuer = match self.0.as_slice() {
-            [only] => only,
+    ) -> Result<(Times, Seal), Stop> {
+        let (place, issuer) = match self.0.as_slice() {
+            [only] => (0, only),
             // What is not verified yet may choose among the trusted, since the keys of the chosen one judge it.
             several => {
                 let name = token.claims.get("iss").and_then(Value::as_str);
                 let name = name.ok_or(Unauthorized::UnknownIssuer)?;
-                let named = |issuer: &&Issuer| issuer.name() == Some(name);
-                several.iter().find(named).ok_or(Unauthorized::UnknownIssuer)?
+                let named = |(_, issuer): &(_, &Issuer)| issuer.name() == Some(name);
+                several.iter().enumerate().find(named).ok_or(Unauthorized::UnknownIssuer)?
             }
         };
-        issuer.verify(token, now, patience)
+        let (times, generation) = issuer.verify(token, now, patience)?;
+        Ok((times, Seal { issuer: place, generation }))
+    }
+
+    /// Whether the keys that `seal` names are the ones that are trusted now.
+    pub(crate) fn stands_by(&self, seal: Seal) -> bool {
+        self.0.get(seal.issuer).is_some_and(|issuer| issuer.stands_by(seal.generation))
     }
 }

@@ -1,8 +1,12 @@
 //! What a configuration file may say.
 #![cfg(feature = "serde")]
 
+use std::time::Duration;
+
 use http::header::HeaderName;
-use portcullis_jwt_auth::{Algorithm, ClaimRule, Policy, TokenSource};
+use portcullis_jwt_auth::{
+    Algorithm, CacheLimits, ClaimPath, ClaimRule, Policy, ScopeRule, TokenSource, Typ,
+};
 use serde::Deserialize;
 
 fn read(file: &str) -> Result<Policy, String> {
@@ -60,6 +64,74 @@ fn a_whole_section_is_read() {
         ]);
 
     assert_eq!(read(file), Ok(policy));
+}
+
+#[test]
+fn what_is_asked_of_tokens_is_read() {
+    let file = r#"
+        require = ["jti", ["https://example.com/org"]]
+        scopes = ["read", { all = ["list", "write"] }, { any = ["ops", "admin"] }]
+        typ = "access_token"
+        max_age = "1h 30m"
+        optional = true
+        allow_preflight = true
+        resource_metadata = "https://api.example/.well-known/oauth-protected-resource"
+        [cache]
+        max_entries = 5
+        max_bytes = 2048
+        max_ttl = "30s"
+    "#;
+    let policy = Policy::new()
+        .require(
+            [vec!["jti".to_owned()], vec!["https://example.com/org".to_owned()]]
+                .map(ClaimPath::from_iter),
+        )
+        .scopes([
+            ScopeRule::from("read"),
+            ScopeRule::all(["list", "write"]),
+            ScopeRule::any(["ops", "admin"]),
+        ])
+        .typ(Typ::AccessToken)
+        .max_age(Duration::from_secs(90 * 60))
+        .optional()
+        .allow_preflight()
+        .resource_metadata("https://api.example/.well-known/oauth-protected-resource")
+        .cache(CacheLimits::new().max_entries(5).max_bytes(2048).max_ttl(Duration::from_secs(30)));
+
+    assert_eq!(read(file), Ok(policy));
+    assert_eq!(read("typ = 'any'\nscopes = []\noptional = false\ncache = {}"), Ok(Policy::new()));
+    assert_eq!(read("typ = ['JWT']"), Ok(Policy::new().typ(Typ::one_of(["JWT"]))));
+    assert_eq!(read("cache.max_entries = 0"), Ok(Policy::new().cache(CacheLimits::off())));
+}
+
+#[test]
+fn what_cannot_be_asked_of_tokens_is_refused() {
+    for wrong in [
+        "typ = 'at+jwt'",
+        "typ = 'OneOf'",
+        "typ = 7",
+        "max_age = 60",
+        "max_age = 'long'",
+        "max_age = '-1s'",
+        "scopes = 'read'",
+        "scopes = ['a b']",
+        "scopes = ['']",
+        "scopes = [{ all = [] }]",
+        "scopes = [{ any = 'read' }]",
+        "scopes = [{ none = ['read'] }]",
+        "scopes = [{ all = ['a'], any = ['b'] }]",
+        "require = ['']",
+        "require = 'jti'",
+        "optional = 'yes'",
+        "cache = false",
+        "cache = { max_ttl = 5 }",
+        "cache = { ttl = '5m' }",
+        "resource_metadata = 7",
+    ] {
+        assert!(read(wrong).is_err(), "{wrong}");
+    }
+    let error = read("typ = 'at+jwt'").unwrap_err();
+    assert!(error.contains("\"any\", \"access_token\", or a list of types"), "{error}");
 }
 
 #[test]

@@ -159,13 +159,21 @@ fn private(name: &str) -> EncodingKey {
 }
 
 fn jwk(name: &str) -> Value {
+    choose_backend();
     let mut jwk = Jwk::from_encoding_key(&private(name), Algorithm::EdDSA).unwrap();
     jwk.common.key_id = Some(name.to_owned());
     serde_json::to_value(jwk).unwrap()
 }
 
+/// Lets `jsonwebtoken` sign where both backends are compiled in, between which it does not choose by itself.
+fn choose_backend() {
+    #[cfg(all(feature = "aws-lc-rs", feature = "rust-crypto"))]
+    let _ = jsonwebtoken::crypto::aws_lc::DEFAULT_PROVIDER.install_default();
+}
+
 fn token_of(name: &str, kid: Option<&str>, claims: &Value) -> String {
     let header = Header { kid: kid.map(str::to_owned), ..Header::new(Algorithm::EdDSA) };
+    choose_backend();
     encode(&header, claims, &private(name)).unwrap()
 }
 

@@ -48,9 +48,16 @@ fn encoded(bytes: impl AsRef<[u8]>) -> String {
     URL_SAFE_NO_PAD.encode(bytes)
 }
 
+/// Lets `jsonwebtoken` sign where both backends are compiled in, between which it does not choose by itself.
+fn choose_backend() {
+    #[cfg(all(feature = "aws-lc-rs", feature = "rust-crypto"))]
+    let _ = crypto::aws_lc::DEFAULT_PROVIDER.install_default();
+}
+
 /// `header.claims.signature`, whatever the header says.
 fn signed(header: &str, claims: &str, key: &EncodingKey, algorithm: Jws) -> String {
     let message = format!("{}.{}", encoded(header), encoded(claims));
+    choose_backend();
     let signature = crypto::sign(message.as_bytes(), key, algorithm).unwrap();
     format!("{message}.{signature}")
 }

@@ -11,6 +11,8 @@ impl Issuer {
     /// Signs with `secret`.
     #[must_use]
     pub fn new(secret: &str) -> Self {
+        // Where another crate brings jsonwebtoken's other backend along, it does not choose by itself.
+        let _ = jsonwebtoken::crypto::aws_lc::DEFAULT_PROVIDER.install_default();
         Self(secret.to_owned())
     }
 
