@@ -1,5 +1,10 @@
-//! What a token costs, beside `jsonwebtoken::decode` with the same key, which checks `exp` and no more.
+//! What a token costs: one that has to be verified, beside `jsonwebtoken::decode` with the same key, which checks `exp` and
+//! no more, and one that is remembered, on one thread and on two.
 #![expect(clippy::unwrap_used, reason = "a bench fails by panicking")]
+
+use std::hint::black_box;
+use std::thread;
+use std::time::Duration;
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use http::{Request, StatusCode};
@@ -7,8 +12,9 @@ use jsonwebtoken::{
     Algorithm as Jws, DecodingKey, EncodingKey, Header, Validation, decode, encode,
 };
 use portcullis_benches::{NoOp, call, measure};
-use portcullis_jwt_auth::{Algorithm, Issuer, JwtAuthLayer, Key, Policy};
+use portcullis_jwt_auth::{Algorithm, CacheLimits, Issuer, JwtAuth, JwtAuthLayer, Key, Policy};
 use serde_json::{Value, json};
+use tokio::time::Instant;
 use tower_layer::Layer;
 
 const SECRET: &[u8] = &[7; 32];
@@ -66,8 +72,8 @@ fn valid(criterion: &mut Criterion) {
         let token = encode(&Header::new(jws), &claims, &signs).unwrap();
         let bearer = format!("Bearer {token}");
         let issuer = Issuer::new([key]).issuer("https://id.example");
-        let mut service =
-            JwtAuthLayer::new(Policy::new(), [issuer]).unwrap().layer(NoOp::<()>::new());
+        let policy = Policy::new().cache(CacheLimits::off());
+        let mut service = JwtAuthLayer::new(policy, [issuer]).unwrap().layer(NoOp::<()>::new());
         let request = || Request::builder().header("authorization", &bearer).body(()).unwrap();
         assert_eq!(call(&mut service, request()).unwrap().status(), StatusCode::OK);
         measure(criterion, &format!("jwt_auth/{name}"), ours, request, |request| {
@@ -83,6 +89,82 @@ fn valid(criterion: &mut Criterion) {
             |()| decode::<Value>(&token, &rival, &validation).unwrap(),
         );
     }
+}
+
+fn service(limits: CacheLimits) -> JwtAuth<NoOp<()>> {
+    let issuer = Issuer::new([Key::secret(SECRET, [Algorithm::HS256]).unwrap()]);
+    JwtAuthLayer::new(Policy::new().cache(limits), [issuer]).unwrap().layer(NoOp::<()>::new())
+}
+
+fn token(subject: &str) -> String {
+    let claims = json!({ "iss": "https://id.example", "sub": subject, "exp": 9_999_999_999_u64, "role": "ops" });
+    encode(&Header::default(), &claims, &EncodingKey::from_secret(SECRET)).unwrap()
+}
+
+/// A request as a server makes it, which has extensions.
+fn request(bearer: &str) -> Request<()> {
+    let request = Request::builder().header("authorization", bearer).extension("a server's");
+    request.body(()).unwrap()
+}
+
+/// Each token comes once in a thousand requests, and fifty are remembered: all are verified, and one is forgotten for it.
+fn missed(criterion: &mut Criterion) {
+    let tokens: Vec<_> = (0..1000).map(|n| token(&format!("user-{n}"))).collect();
+    let bearers: Vec<_> = tokens.iter().map(|token| format!("Bearer {token}")).collect();
+    let mut service = service(CacheLimits::new().max_entries(50));
+    let mut next = bearers.iter().cycle();
+    criterion.bench_function("jwt_auth/miss", |bencher| {
+        bencher.iter_batched(
+            || request(next.next().unwrap()),
+            |request| call(&mut service, black_box(request)).unwrap(),
+            criterion::BatchSize::SmallInput,
+        );
+    });
+
+    let (key, validation) = (DecodingKey::from_secret(SECRET), Validation::new(Jws::HS256));
+    let mut next = tokens.iter().cycle();
+    criterion.bench_function("jwt_auth/miss_jsonwebtoken", |bencher| {
+        bencher.iter(|| decode::<Value>(next.next().unwrap(), &key, &validation).unwrap());
+    });
+}
+
+fn hit(criterion: &mut Criterion) {
+    let bearers = ["alice", "bob"].map(|subject| format!("Bearer {}", token(subject)));
+    let [alice, bob] = &bearers;
+    let mut known = service(CacheLimits::new());
+    measure(
+        criterion,
+        "jwt_auth/hit",
+        1,
+        || request(alice),
+        |request| call(&mut known, request).unwrap(),
+    );
+
+    // The time of one request on each thread, with that of making it.
+    let mut side_by_side = |name: &str, bearers: &[&String]| {
+        criterion.bench_function(&format!("jwt_auth/hit_{name}"), |bencher| {
+            bencher.iter_custom(|requests| threads(&known, bearers, requests));
+        });
+    };
+    side_by_side("one_thread", &[alice]);
+    side_by_side("two_threads_two_tokens", &[alice, bob]);
+    side_by_side("two_threads_one_token", &[alice, alice]);
+}
+
+/// How long it takes threads, one for each token, to have that many requests answered each.
+fn threads(service: &JwtAuth<NoOp<()>>, bearers: &[&String], requests: u64) -> Duration {
+    let start = Instant::now();
+    thread::scope(|scope| {
+        for bearer in bearers {
+            let mut service = service.clone();
+            scope.spawn(move || {
+                for _ in 0..requests {
+                    black_box(call(&mut service, request(bearer)).unwrap());
+                }
+            });
+        }
+    });
+    start.elapsed()
 }
 
 fn refused(criterion: &mut Criterion) {
@@ -104,5 +186,5 @@ fn refused(criterion: &mut Criterion) {
     });
 }
 
-criterion_group!(benches, valid, refused);
+criterion_group!(benches, valid, missed, hit, refused);
 criterion_main!(benches);

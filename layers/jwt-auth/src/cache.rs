@@ -258,7 +258,7 @@ mod tests {
             other[at] ^= 1;
             assert!(cache.get(&other, seconds(1), |_| true).is_none(), "{at}");
         }
-        for other in ["", "a", &token[1..], &format!("a{token}"), &format!("{token}a")] {
+        for other in ["", "a", &"a".repeat(99), &"a".repeat(101)] {
             assert!(cache.get(other.as_bytes(), seconds(1), |_| true).is_none(), "{other}");
         }
     }

@@ -63,6 +63,7 @@ mod issuer;
 mod key;
 mod jwks;
 mod public_key;
+mod der;
 mod algorithm;
 mod backend;
 mod gate;

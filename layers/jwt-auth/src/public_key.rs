@@ -4,8 +4,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use jsonwebtoken::DecodingKey;
 
-use crate::backend::PROVIDER;
-use crate::{Algorithm, ConfigError};
+use crate::{Algorithm, ConfigError, der};
 
 #[derive(Debug)]
 pub(crate) enum PublicKey {
@@ -55,9 +54,8 @@ impl PublicKey {
         if let Some(key) = sized(ED25519_INFO, 32) {
             return Ok(Self::Ed25519(key.to_vec()));
         }
-        let (modulus, exponent) = (PROVIDER.key_utils.rsa_pub_components_from_public_key)(der)
-            .map_err(|_| ConfigError::UnsupportedKey)?;
-        Self::rsa(&modulus, &exponent)
+        let (modulus, exponent) = der::rsa_numbers(der).ok_or(ConfigError::UnsupportedKey)?;
+        Self::rsa(modulus, exponent)
     }
 
     /// All that a key of this kind can be used with.

@@ -81,7 +81,8 @@ const SIGNATURES: [(&str, &str, [bool; 2]); 5] = [
 fn the_signatures_of_rfc_7520_are_by_their_keys_and_by_no_other() {
     for (header, signature, expected) in SIGNATURES {
         assert_eq!(signers(header, FRODO, signature), expected, "{header}");
-        assert_eq!(signers(header, &FRODO[1..], signature), [false; 2], "{header}");
+        let other = FRODO.replacen('S', "T", 1);
+        assert_eq!(signers(header, &other, signature), [false; 2], "{header}");
     }
 }
 
