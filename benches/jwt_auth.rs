@@ -2,12 +2,17 @@
 //! no more, and one that is remembered, on one thread and on two.
 #![expect(clippy::unwrap_used, reason = "a bench fails by panicking")]
 
+use std::convert::Infallible;
+use std::future::ready;
 use std::hint::black_box;
 use std::thread;
 use std::time::Duration;
 
+use bytes::Bytes;
 use criterion::{Criterion, criterion_group, criterion_main};
-use http::{Request, StatusCode};
+use http::{Request, Response, StatusCode};
+use http_body_util::Full;
+use jsonwebtoken::jwk::Jwk;
 use jsonwebtoken::{
     Algorithm as Jws, DecodingKey, EncodingKey, Header, Validation, decode, encode,
 };
@@ -15,6 +20,7 @@ use portcullis_benches::{NoOp, call, measure};
 use portcullis_jwt_auth::{Algorithm, CacheLimits, Issuer, JwtAuth, JwtAuthLayer, Key, Policy};
 use serde_json::{Value, json};
 use tokio::time::Instant;
+use tower::service_fn;
 use tower_layer::Layer;
 
 const SECRET: &[u8] = &[7; 32];
@@ -186,5 +192,28 @@ fn refused(criterion: &mut Criterion) {
     });
 }
 
-criterion_group!(benches, valid, missed, hit, refused);
+/// Keys that were asked for cost what given ones do, and a look at the clock.
+fn remote(criterion: &mut Criterion) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+    let key = EncodingKey::from_rsa_der(include_bytes!("../layers/jwt-auth/tests/keys/rsa.der"));
+    let jwk = Jwk::from_encoding_key(&key, Jws::RS256).unwrap();
+    let set = json!({ "keys": [jwk] }).to_string();
+    let client = service_fn(move |_: Request<Full<Bytes>>| {
+        ready(Ok::<_, Infallible>(Response::new(Full::<Bytes>::from(set.clone()))))
+    });
+    let issuer = Issuer::jwks_url("https://id.example/keys", client).unwrap();
+    let layer = JwtAuthLayer::new(Policy::new().cache(CacheLimits::off()), [issuer]).unwrap();
+    runtime.block_on(layer.handle().refresh_now());
+
+    let claims = json!({ "iss": "https://id.example", "sub": "alice", "exp": 9_999_999_999_u64, "role": "ops" });
+    let bearer = format!("Bearer {}", encode(&Header::new(Jws::RS256), &claims, &key).unwrap());
+    let mut service = layer.layer(NoOp::<()>::new());
+    let request = || Request::builder().header("authorization", &bearer).body(()).unwrap();
+    assert_eq!(call(&mut service, request()).unwrap().status(), StatusCode::OK);
+    measure(criterion, "jwt_auth/rs256_remote", 23, request, |request| {
+        call(&mut service, request).unwrap()
+    });
+}
+
+criterion_group!(benches, valid, missed, hit, refused, remote);
 criterion_main!(benches);

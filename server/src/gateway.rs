@@ -6,6 +6,7 @@ use std::thread::{self, JoinHandle};
 
 use portcullis_drain::{DrainHandle, Phase, Report};
 use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout_at};
 
 use crate::admin;
@@ -124,6 +125,11 @@ impl Life {
             tracing::info!(address = %admin.address, "admin listening");
         }
         let admin = tokio::spawn(admin::serve(self.plan.clone(), admin));
+        // Keys are kept fresh here, so that workers only read them; it ends when the set is dropped.
+        let mut refreshers = JoinSet::new();
+        for auth in self.plan.routes.iter().filter_map(|route| route.auth.as_ref()) {
+            refreshers.spawn(auth.refresher());
+        }
 
         let mut state = State::Initializing;
         let mut event = Event::Bound;

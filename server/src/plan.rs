@@ -225,6 +225,7 @@ fn routes(
 ) -> (Option<Arc<Table>>, Vec<RoutePlan>) {
     let mut plans = Vec::new();
     let mut rules = Vec::new();
+    let mut issuers = auth::Issuers::default();
     for (index, section) in config.routes.iter().enumerate() {
         let route = section.get_ref();
         let key = format!("route[{index}]");
@@ -243,10 +244,10 @@ fn routes(
             path: route.path.get_ref().clone(),
             methods: route.methods.clone(),
         });
-        let auth = route
-            .jwt_auth
-            .as_ref()
-            .and_then(|section| auth::layer(config, section, &format!("{key}.jwt_auth"), problems));
+        let auth = route.jwt_auth.as_ref().and_then(|section| {
+            let key = format!("{key}.jwt_auth");
+            auth::layer(config, section, &key, &mut issuers, recorder, problems)
+        });
         let name = named(
             &route.upstream,
             "upstream",

@@ -7,9 +7,11 @@ mod progress;
 mod response;
 mod error;
 mod tls;
+mod issuer_client;
 
 pub use connect::Connect;
 pub use error::{Error, Phase};
+pub use issuer_client::IssuerClient;
 pub use pool::Pool;
 pub use response::ResponseBody;
 pub use target::{Target, TargetLayer, Targeted};

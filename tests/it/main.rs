@@ -13,6 +13,7 @@ mod config;
 mod demo;
 mod drain;
 mod house;
+mod issuer;
 mod limits;
 mod logs;
 mod memory;

@@ -128,14 +128,7 @@ impl Store {
         if snapshot.is_due(now) {
             self.start(Need::Due, now);
         }
-        set.keys.verify(token).map(|()| set.generation).map_err(|reason| {
-            // Of a named key that is known nothing new is to be learned.
-            let known = reason == Unauthorized::InvalidSignature && token.kid.is_some();
-            if !known {
-                self.meters.unknown_key();
-            }
-            Missing::Key(reason)
-        })
+        set.keys.verify(token).map(|()| set.generation).map_err(Missing::Key)
     }
 
     /// What to do about a token that could not be verified: wait, or refuse it. Who has no `patience` is refused.
@@ -165,7 +158,10 @@ impl Store {
                 let _ = landings.changed().await;
             })),
             Advice::Unavailable(retry_after) => Err(Unauthorized::KeysUnavailable { retry_after }),
-            Advice::Settled => Err(missing.reason()),
+            Advice::Settled => {
+                self.meters.unknown_key();
+                Err(missing.reason())
+            }
         }
     }
 
@@ -174,6 +170,7 @@ impl Store {
         let mut asking = self.lock();
         match missing {
             Missing::Key(reason) if !asking.refresh.failing() => {
+                self.meters.unknown_key();
                 if let Some(name) = name {
                     asking.refresh.absent(name, now);
                 }
@@ -319,7 +316,7 @@ impl Store {
         self.snapshot.load_full()
     }
 
-    /// Waits until it is time to ask, or until somebody has asked. An error says that the store is gone.
+    /// Changes when somebody has asked. An error says that the store is gone.
     pub(crate) fn watch(&self) -> watch::Receiver<u64> {
         self.landings.subscribe()
     }

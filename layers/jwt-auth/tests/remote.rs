@@ -846,3 +846,32 @@ async fn rotations_under_load_refuse_nobody() {
     assert!(counts.iter().all(|count| *count > 0));
     assert_eq!(issuer.0.lock().unwrap().most_asking, 1, "one at a time");
 }
+
+#[cfg(feature = "metrics")]
+#[tokio::test(start_paused = true)]
+async fn refreshes_keys_and_unknown_keys_are_counted() {
+    let recorder = metrics_exporter_prometheus::PrometheusBuilder::new().build_recorder();
+    let issuer = Scripted::new();
+    issuer.serve_text(json!({ "keys": [{ "kty": "AKP" }, jwk("a")] }).to_string());
+    let layer = metrics::with_local_recorder(&recorder, || layer(&issuer));
+    assert_eq!(verdict(&layer, &token("a")).await, Ok(()));
+    assert_eq!(verdict(&layer, &token("b")).await, Err(Unauthorized::UnknownKey));
+    issuer.answer(Answer::Status(500));
+    layer.handle().refresh_now().await;
+
+    let scrape = recorder.handle().render();
+    for (series, value) in [
+        ("jwt_auth_key_set_refreshes_total", "outcome=\"ok\"", 2),
+        ("jwt_auth_key_set_refreshes_total", "outcome=\"status\"", 1),
+        ("jwt_auth_key_set_refreshes_total", "outcome=\"timed_out\"", 0),
+        ("jwt_auth_keys", "state=\"usable\"", 1),
+        ("jwt_auth_keys", "state=\"skipped\"", 1),
+    ]
+    .map(|(name, label, value)| (format!("{name}{{issuer=\"{KEYS}\",{label}}}"), value))
+    {
+        assert!(scrape.contains(&format!("\n{series} {value}\n")), "{series} in\n{scrape}");
+    }
+    let unknown = format!("\njwt_auth_unknown_keys_total{{issuer=\"{KEYS}\"}} 1\n");
+    assert!(scrape.contains(&unknown), "{scrape}");
+    assert!(scrape.contains("jwt_auth_key_set_timestamp_seconds{"), "{scrape}");
+}

@@ -17,8 +17,15 @@ pub struct Issuer {
     /// Who the tokens must be for: any of these. `aud` is not looked at when left out.
     #[serde(default)]
     pub audience: Vec<String>,
-    /// What the tokens are signed with.
-    pub keys: Spanned<Vec<Key>>,
+    /// What the tokens are signed with. An issuer has these, or `jwks_url`, or `discovery`.
+    pub keys: Option<Spanned<Vec<Key>>>,
+    /// Where its JSON Web Key Set is, over https, or http within this machine.
+    pub jwks_url: Option<Spanned<String>>,
+    /// Whether its document says where the set is (`OpenID` Connect Discovery); `issuer` is then its URL.
+    #[serde(default)]
+    pub discovery: bool,
+    /// Certificates to trust besides the public ones when it is asked, in a PEM file.
+    pub ca_file: Option<Spanned<PathBuf>>,
     /// How far clocks may differ. 60 s.
     #[serde(default, deserialize_with = "text::some_duration")]
     pub leeway: Option<Duration>,

@@ -1,15 +1,35 @@
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use metrics::with_local_recorder;
+use metrics_exporter_prometheus::PrometheusRecorder;
 use portcullis_jwt_auth::{Issuer, JwtAuthLayer, Key, Policy};
 use toml::Spanned;
 
 use crate::config::{self, Config, JwtAuth, Problem};
+use crate::upstream::{IssuerClient, client_config};
 
 use super::{named, problem, read_file};
+
+/// The issuers that routes have named so far: each is built once, so that all its routes share the keys that it is asked
+/// for. One that cannot be built has said why.
+#[derive(Default)]
+pub(super) struct Issuers(BTreeMap<String, Option<Issuer>>);
+
+impl Issuers {
+    fn get(&mut self, config: &Config, name: &str, problems: &mut Vec<Problem>) -> Option<Issuer> {
+        let known = self.0.entry(name.to_owned());
+        known.or_insert_with(|| issuer(config, name, problems)).clone()
+    }
+}
 
 /// What a route asks of tokens.
 pub(super) fn layer(
     config: &Config,
     section: &Spanned<JwtAuth>,
     key: &str,
+    known: &mut Issuers,
+    recorder: &Arc<PrometheusRecorder>,
     problems: &mut Vec<Problem>,
 ) -> Option<JwtAuthLayer> {
     let auth = section.get_ref();
@@ -17,7 +37,7 @@ pub(super) fn layer(
     for (index, name) in auth.issuers.iter().enumerate() {
         let key = format!("{key}.issuers[{index}]");
         let issuer = named(name, "issuer", config.issuer.keys(), &key, problems)
-            .and_then(|name| issuer(config, name, problems));
+            .and_then(|name| known.get(config, name, problems));
         issuers = issuers.zip(issuer).map(|(mut issuers, issuer)| {
             issuers.push(issuer);
             issuers
@@ -32,25 +52,44 @@ pub(super) fn layer(
         policy = policy.realm(realm);
     }
     // Without a usable key nothing is built, and so nothing starts.
-    let layer = JwtAuthLayer::new(policy, issuers?);
+    let issuers = issuers?;
+    let layer = with_local_recorder(&**recorder, || JwtAuthLayer::new(policy, issuers));
     layer.map_err(|error| problems.push(problem(key, section, error.to_string()))).ok()
 }
 
 fn issuer(config: &Config, name: &str, problems: &mut Vec<Problem>) -> Option<Issuer> {
     let section = config.issuer.get(name)?;
-    let mut keys = Some(Vec::new());
-    for (index, key) in section.keys.get_ref().iter().enumerate() {
-        let made = self::keys(config, key).map_err(|message| {
-            let key = format!("issuer.{name}.keys[{index}]");
-            problems.push(problem(&key, &section.keys, message));
-        });
-        keys = keys.zip(made.ok()).map(|(mut keys, made)| {
-            keys.extend(made);
-            keys
-        });
-    }
-
-    let mut issuer = Issuer::new(keys?);
+    let mut issuer = match (&section.keys, &section.jwks_url, section.discovery) {
+        (Some(keys), None, false) if section.ca_file.is_none() => {
+            Issuer::new(given(config, name, keys, problems)?)
+        }
+        (None, Some(url), false) => {
+            let client = client(config, name, section, problems)?;
+            let issuer = Issuer::jwks_url(url.get_ref(), client);
+            let key = format!("issuer.{name}.jwks_url");
+            issuer.map_err(|error| problems.push(problem(&key, url, error.to_string()))).ok()?
+        }
+        (None, None, true) => {
+            let Some(own) = &section.issuer else {
+                let message = "`discovery` needs `issuer`, the URL that its tokens have as `iss`";
+                let key = format!("issuer.{name}.discovery");
+                problems.push(Problem::new(key, None, message));
+                return None;
+            };
+            let client = client(config, name, section, problems)?;
+            let key = format!("issuer.{name}.issuer");
+            let failed = |error: portcullis_jwt_auth::ConfigError| {
+                problems.push(Problem::new(key, None, error.to_string()));
+            };
+            Issuer::discovery(own, client).map_err(failed).ok()?
+        }
+        _ => {
+            let message = "exactly one of `keys`, `jwks_url` and `discovery = true` is needed, and `ca_file` \
+                           is for the last two";
+            problems.push(Problem::new(format!("issuer.{name}"), None, message));
+            return None;
+        }
+    };
     if let Some(name) = &section.issuer {
         issuer = issuer.issuer(name);
     }
@@ -61,6 +100,42 @@ fn issuer(config: &Config, name: &str, problems: &mut Vec<Problem>) -> Option<Is
         issuer = issuer.leeway(leeway);
     }
     Some(issuer)
+}
+
+/// What asks an issuer for its keys.
+fn client(
+    config: &Config,
+    name: &str,
+    section: &config::Issuer,
+    problems: &mut Vec<Problem>,
+) -> Option<IssuerClient> {
+    let ca_file = section.ca_file.as_ref().map(|path| config.folder.join(path.get_ref()));
+    let tls = client_config(ca_file.as_deref()).map_err(|message| {
+        let span = section.ca_file.as_ref().map(Spanned::span);
+        problems.push(Problem::new(format!("issuer.{name}.ca_file"), span, message));
+    });
+    tls.ok().map(IssuerClient::new)
+}
+
+/// The keys that stand in the section, and in the files that it names.
+fn given(
+    config: &Config,
+    name: &str,
+    section: &Spanned<Vec<config::Key>>,
+    problems: &mut Vec<Problem>,
+) -> Option<Vec<Key>> {
+    let mut keys = Some(Vec::new());
+    for (index, key) in section.get_ref().iter().enumerate() {
+        let made = self::keys(config, key).map_err(|message| {
+            let key = format!("issuer.{name}.keys[{index}]");
+            problems.push(problem(&key, section, message));
+        });
+        keys = keys.zip(made.ok()).map(|(mut keys, made)| {
+            keys.extend(made);
+            keys
+        });
+    }
+    keys
 }
 
 fn keys(config: &Config, key: &config::Key) -> Result<Vec<Key>, String> {

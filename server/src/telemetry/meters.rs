@@ -102,6 +102,20 @@ fn describe() {
         "portcullis_replica_up",
         "Whether a replica takes connections, as last probed."
     );
+    describe_counter!(
+        "jwt_auth_key_set_refreshes_total",
+        "How often an issuer was asked for its keys, by what came of it."
+    );
+    describe_counter!(
+        "jwt_auth_unknown_keys_total",
+        "Tokens that no key of their issuer's set is for."
+    );
+    describe_gauge!("jwt_auth_keys", "Keys of an issuer's set, usable and skipped.");
+    describe_gauge!(
+        "jwt_auth_key_set_timestamp_seconds",
+        Unit::Seconds,
+        "When an issuer last sent or confirmed its set, since 1970."
+    );
     describe_gauge!(
         "portcullis_drain_phase",
         "0 ready, 1 lingering, 2 draining, 3 forced, 4 done."
@@ -130,6 +144,16 @@ impl ReplicaMeters {
             }),
             up: gauge!("portcullis_replica_up", &labels),
         })
+    }
+
+    /// Counts nothing, for what is no replica.
+    #[must_use]
+    pub fn uncounted() -> Self {
+        Self {
+            opened: Counter::noop(),
+            failed: std::array::from_fn(|_| Counter::noop()),
+            up: Gauge::noop(),
+        }
     }
 
     /// Counts a connection.
