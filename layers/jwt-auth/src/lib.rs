@@ -22,23 +22,24 @@
 //!
 //! The token comes from the one [`TokenSource`] that has it, is at most 16 KiB of three segments, and says nothing twice.
 //! Its `iss` picks the [`Issuer`] among several, its `kid` and `alg` pick keys, one of them must have signed it, and then
-//! time, audience and each [`ClaimRule`] are checked. The inner service finds [`Claims`] in the request's extensions,
-//! and no token anywhere: what the sources read is taken out, used or not.
+//! time, audience, [`Typ`], each [`ScopeRule`] and each [`ClaimRule`] are checked. The inner service finds [`Claims`] in the
+//! request's extensions, and no token anywhere: what the sources read is taken out, used or not.
 //!
 //! No token: `401` and `Bearer`. An invalid one: `401` and `invalid_token`. A valid one that is not allowed: `403` and
 //! `insufficient_scope`. Two tokens, or a malformed header: `400` and `invalid_request` (RFC 6750 §3.1). gRPC clients get
-//! the same in gRPC. [`Unauthorized`] in the response's extensions says why.
+//! the same in gRPC. [`Unauthorized`] in the response's extensions says why. [`MetadataLayer`] tells clients where to get a
+//! token (RFC 9728).
 //!
-//! Unless told otherwise `exp` must be there, clocks may differ by 60 seconds, and `aud` is ignored.
-//! Its public API has types of `serde` and `serde_json`, for the claims.
+//! A verified token is remembered within [`CacheLimits`], while its key is trusted; all else is checked again.
+//!
+//! Unless told otherwise `exp` must be there, clocks may differ by 60 seconds, and `aud` and `typ` are ignored.
+//! Its public API has types of `bytes`, `serde` and `serde_json`, for documents and claims.
 //!
 //! # What it leaves to others
 //!
 //! - Fetching keys. They are arguments; a new set is a new layer.
 //! - Revocation. A token is valid until it expires.
-//! - Kinds of tokens. `typ` is not looked at; where an issuer's ID tokens have the same audience, ask for a claim that only
-//!   its access tokens have.
-//! - Cross-site requests, for tokens in cookies; logs outside of it, for tokens in URLs; CORS preflights, which have none.
+//! - Cross-site requests, for tokens in cookies; logs outside of it, for tokens in URLs; answers to CORS preflights.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod layer;
