@@ -374,6 +374,23 @@ mod tests {
         }
     }
 
+    #[test]
+    fn tables_take_no_more_than_is_set_aside_for_them() {
+        for entries in [1, 2, 3, 4, 5, 7, 8, 14, 15, 28, 29, 56, 57, 100, 1000, 1793, 10_000] {
+            let taken = allocation_counter::measure(|| {
+                let mut table = HashMap::<u64, usize, BuildHasherDefault<AsIs>>::default();
+                let mut queue = VecDeque::new();
+                for key in 0..entries {
+                    table.insert(key, 0);
+                    queue.push_back(key);
+                }
+            })
+            .bytes_max;
+            let allowed = entries * u64::try_from(TABLE).unwrap();
+            assert!(taken <= allowed, "{taken} of {allowed} for {entries}");
+        }
+    }
+
     /// The same, as a list: the oldest first.
     struct Slow(Vec<(u64, Vec<u8>, usize, bool)>, usize, usize);
 

@@ -22,9 +22,10 @@ fn only(tag: u8, der: &[u8]) -> Option<&[u8]> {
 /// The contents of the first element, and what follows it.
 fn element(tag: u8, der: &[u8]) -> Option<(&[u8], &[u8])> {
     let (length, rest) = match der.strip_prefix(&[tag])? {
-        [length @ 0..0x80, rest @ ..] => (usize::from(*length), rest),
-        // The shortest form is the only one.
-        [0x81, length @ 0x80..=0xff, rest @ ..] => (usize::from(*length), rest),
+        // The shortest form of a length is the only one.
+        [length @ 0..=0x7f, rest @ ..] | [0x81, length @ 0x80..=0xff, rest @ ..] => {
+            (usize::from(*length), rest)
+        }
         [0x82, high @ 1..=0xff, low, rest @ ..] => {
             (usize::from(u16::from_be_bytes([*high, *low])), rest)
         }
@@ -81,8 +82,8 @@ mod tests {
             key(&[1], &[0xff]),
             key(&[], &[3]),
             [good.clone(), vec![0]].concat(),
-            info(&[good.clone(), vec![0]].concat()),
             info(&[]),
+            info(&[good, vec![0]].concat()),
         ] {
             assert_eq!(rsa_numbers(&bad), None, "{bad:?}");
         }

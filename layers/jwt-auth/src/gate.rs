@@ -100,6 +100,7 @@ impl Gate {
         };
         let known = self.cache.get(token, now, |seal| self.trust.stands_by(seal));
         let valid = known.map_or_else(|| self.verify(token, now, patience), Ok)?;
+        // Also when it was remembered: no verdict rests on what the cache forgets.
         valid.times.check(now)?;
         self.policy.allow(&valid, now)?;
         Ok(Some(valid.claims))

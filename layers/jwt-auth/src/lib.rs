@@ -22,19 +22,23 @@
 //!
 //! The token comes from the one [`TokenSource`] that has it, is at most 16 KiB of three segments, and says nothing twice.
 //! Its `iss` picks the [`Issuer`] among several, its `kid` and `alg` pick keys, one of them must have signed it, and then
-//! time, audience and each [`ClaimRule`] are checked, and a [`TokenStatus`] is asked if there is one. The inner service finds [`Claims`] in the request's extensions,
-//! and no token anywhere: what the sources read is taken out, used or not.
+//! time, audience, [`Typ`], each [`ScopeRule`] and each [`ClaimRule`] are checked, and a [`TokenStatus`] is asked if there
+//! is one. The inner service finds [`Claims`] in the request's extensions, and no token anywhere: what the sources read is
+//! taken out, used or not.
 //!
 //! No token: `401` and `Bearer`. An invalid one: `401` and `invalid_token`. A valid one that is not allowed: `403` and
 //! `insufficient_scope`. Two tokens, or a malformed header: `400` and `invalid_request` (RFC 6750 §3.1). gRPC clients get
-//! the same in gRPC. [`Unauthorized`] in the response's extensions says why.
+//! the same in gRPC. [`Unauthorized`] in the response's extensions says why. [`MetadataLayer`] tells clients where to get a
+//! token (RFC 9728).
+//!
+//! A verified token is remembered within [`CacheLimits`], while its key is trusted; all else is checked again.
 //!
 //! [`Issuer::jwks_url`] and [`Issuer::discovery`] ask for keys as a [`RefreshPolicy`] says; requests read them without a
 //! lock. A token with a new `kid`, or before there are keys, waits for the one fetch under way, a task that ends with the
 //! layer. Old keys serve while the issuer is away. Where nobody can tell, the answer is `503` with `Retry-After`.
 //!
-//! Unless told otherwise `exp` must be there, clocks may differ by 60 seconds, and `aud` is ignored.
-//! Its public API has types of `serde`, `serde_json`, `http-body` and `tower-service`.
+//! Unless told otherwise `exp` must be there, clocks may differ by 60 seconds, and `aud` and `typ` are ignored.
+//! Its public API has types of `bytes`, `serde`, `serde_json`, `http-body` and `tower-service`.
 //!
 //! The feature `metrics` counts by `issuer` (its name, else the URL): `jwt_auth_key_set_refreshes_total` by `outcome` (`ok`, or
 //! [`RefreshError::reason`]), `jwt_auth_unknown_keys_total`, `jwt_auth_keys` by `state` (`usable`, `skipped`), and
@@ -44,9 +48,7 @@
 //!
 //! - HTTP: the service that fetches keys connects, and checks certificates.
 //! - Revocation: without a [`TokenStatus`] a token is valid until it expires.
-//! - Kinds of tokens. `typ` is not looked at; where an issuer's ID tokens have the same audience, ask for a claim that only
-//!   its access tokens have.
-//! - Cross-site requests, for tokens in cookies; logs outside of it, for tokens in URLs; CORS preflights, which have none.
+//! - Cross-site requests, for tokens in cookies; logs outside of it, for tokens in URLs; answers to CORS preflights.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod layer;

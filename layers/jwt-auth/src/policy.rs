@@ -70,7 +70,9 @@ impl Policy {
 
     /// Looks for tokens here, instead of in `Authorization` alone.
     ///
-    /// One request has one token: two are refused, but that a header outranks a cookie.
+    /// One request has one token: two are refused, but that a header outranks a cookie. Challenges name the scheme of the
+    /// first source that has one: `Bearer` of bearers and queries, another of a header `Authorization` that has it for a
+    /// prefix. Where none has, it is `Bearer`.
     pub fn sources(mut self, sources: impl IntoIterator<Item = TokenSource>) -> Self {
         self.sources = sources.into_iter().collect();
         self
