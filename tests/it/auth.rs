@@ -358,3 +358,63 @@ fn auth_without_a_key_does_not_start() {
         assert!(plan(&config(&issuer)).is_err(), "{issuer}");
     }
 }
+
+#[tokio::test]
+async fn a_token_without_the_scope_is_told_which_one_it_lacks() {
+    let upstream = Upstream::answering(OK).await;
+    let auth = "{ issuers = ['test'], scopes = ['photos:read'] }";
+    let gateway = guarded(&upstream, ISSUER, auth);
+    let scoped = |scope: &str| token(&json!({ "scope": scope, "exp": in_an_hour() }));
+
+    let allowed = with_bearer(&gateway, &scoped("openid photos:read")).await;
+    let refused = with_bearer(&gateway, &scoped("openid photos:readonly")).await;
+
+    assert_eq!(allowed.status, 200);
+    assert_eq!(refused.status, 403);
+    let challenge = refused.header("www-authenticate").concat();
+    assert!(challenge.contains("insufficient_scope"), "{challenge}");
+    assert!(challenge.contains("scope=\"photos:read\""), "{challenge}");
+}
+
+#[tokio::test]
+async fn where_a_token_is_optional_nobody_passes_and_a_bad_one_does_not() {
+    let upstream = Upstream::answering(OK).await;
+    let gateway = guarded(&upstream, ISSUER, "{ issuers = ['test'], optional = true }");
+
+    assert_eq!(ask(gateway.address(), "GET /", &[]).await.status, 200);
+    assert_eq!(verdict(&gateway, &token(&alice())).await, let_through());
+    assert_eq!(verdict(&gateway, &token(&json!({ "exp": 1 }))).await, invalid());
+}
+
+#[tokio::test]
+async fn a_preflight_passes_without_a_token_where_it_may_and_nowhere_else() {
+    let upstream = Upstream::answering(OK).await;
+    let preflight = ["origin: https://a.test", "access-control-request-method: PUT"];
+    for (auth, status) in
+        [("{ issuers = ['test'], allow_preflight = true }", 200), ("{ issuers = ['test'] }", 401)]
+    {
+        let gateway = guarded(&upstream, ISSUER, auth);
+
+        assert_eq!(ask(gateway.address(), "OPTIONS /", &preflight).await.status, status, "{auth}");
+        assert_eq!(ask(gateway.address(), "OPTIONS /", &[]).await.status, 401, "{auth}");
+    }
+}
+
+#[tokio::test]
+async fn a_token_may_be_too_old_or_of_the_wrong_kind_before_it_expires() {
+    let upstream = Upstream::answering(OK).await;
+    let auth = "{ issuers = ['test'], max_age = '10m', typ = 'access_token', cache = { max_entries = 0 } }";
+    let gateway = guarded(&upstream, ISSUER, auth);
+    let now = in_an_hour() - 3600;
+
+    for (typ, iat, status) in [("at+jwt", now, 200), ("at+jwt", now - 3000, 401), ("JWT", now, 401)]
+    {
+        let header = Header { typ: Some(typ.to_owned()), ..Header::default() };
+        let claims = json!({ "iat": iat, "exp": in_an_hour() });
+        choose_backend();
+        let key = EncodingKey::from_secret(b"a secret of the tests, 32 bytes!");
+        let token = encode(&header, &claims, &key).unwrap();
+
+        assert_eq!(with_bearer(&gateway, &token).await.status, status, "{typ} {iat}");
+    }
+}

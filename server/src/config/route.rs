@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use portcullis_header_inject::HeaderInject;
-use portcullis_jwt_auth::{ClaimRule, TokenSource};
+use portcullis_jwt_auth::{CacheLimits, ClaimPath, ClaimRule, ScopeRule, TokenSource, Typ};
 use serde::Deserialize;
 use toml::Spanned;
 
@@ -49,6 +49,27 @@ pub struct JwtAuth {
     /// What a token must say: all of these.
     #[serde(default)]
     pub claims: Vec<ClaimRule>,
+    /// Claims that must be there, whatever they say.
+    #[serde(default)]
+    pub require: Vec<ClaimPath>,
+    /// What a token must be allowed: all of these.
+    #[serde(default)]
+    pub scopes: Vec<ScopeRule>,
+    /// The kinds of tokens, by their `typ`; any when left out.
+    #[serde(default)]
+    pub typ: Typ,
+    /// The most since a token was issued. No limit when left out.
+    #[serde(default, deserialize_with = "text::some_duration")]
+    pub max_age: Option<Duration>,
+    /// Lets requests without a token through; a bad token is still refused.
+    #[serde(default)]
+    pub optional: bool,
+    /// Lets CORS preflights through, which carry no token.
+    #[serde(default)]
+    pub allow_preflight: bool,
+    /// How many verified tokens are remembered, and for how long.
+    #[serde(default)]
+    pub cache: CacheLimits,
     /// The realm of challenges.
     pub realm: Option<String>,
 }

@@ -44,7 +44,21 @@ pub(super) fn layer(
         });
     }
 
-    let mut policy = Policy::new().claims(auth.claims.iter().cloned());
+    let mut policy = Policy::new()
+        .claims(auth.claims.iter().cloned())
+        .require(auth.require.iter().cloned())
+        .scopes(auth.scopes.iter().cloned())
+        .typ(auth.typ.clone())
+        .cache(auth.cache);
+    if let Some(age) = auth.max_age {
+        policy = policy.max_age(age);
+    }
+    if auth.optional {
+        policy = policy.optional();
+    }
+    if auth.allow_preflight {
+        policy = policy.allow_preflight();
+    }
     if let Some(sources) = &auth.sources {
         policy = policy.sources(sources.iter().cloned());
     }
