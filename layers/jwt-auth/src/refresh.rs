@@ -322,6 +322,18 @@ mod tests {
     }
 
     #[test]
+    fn only_so_many_names_are_remembered() {
+        let now = Instant::now();
+        let mut refresh = fresh(now);
+        for name in 0..10_000 {
+            refresh.absent(name, now);
+        }
+
+        assert_eq!(refresh.absent.len(), Refresh::ABSENT);
+        assert!(refresh.is_absent(9_999, now), "the newest are kept");
+    }
+
+    #[test]
     fn a_new_set_makes_every_name_possible_again() {
         let now = Instant::now();
         let mut refresh = fresh(now);

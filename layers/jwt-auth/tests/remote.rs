@@ -284,6 +284,22 @@ async fn who_joins_a_fetch_that_began_before_its_key_was_there_asks_again() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn who_waited_for_an_issuer_that_fell_silent_is_not_accused() {
+    let issuer = Scripted::with(&["a"]);
+    let layer = layer(&issuer);
+    let first = tokio::spawn({
+        let layer = layer.clone();
+        async move { verdict(&layer, &token("a")).await }
+    });
+    sleep(Duration::from_millis(10)).await;
+
+    issuer.answer(Answer::Silence);
+    assert_eq!(status(&layer, &token("b")).await, 503);
+    assert_eq!(first.await.unwrap(), Ok(()));
+    assert_eq!(issuer.asked(), 2);
+}
+
+#[tokio::test(start_paused = true)]
 async fn random_kids_cause_one_fetch_in_an_interval_and_wait_for_no_more() {
     let issuer = Scripted::with(&["a"]);
     let layer = layer(&issuer);
