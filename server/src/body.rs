@@ -5,13 +5,13 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use http_body_util::{BodyExt, Full};
+use http_body_util::BodyExt;
 use hyper::body::{Body as HttpBody, Frame, SizeHint};
 use portcullis_request_guard::GuardedBodyError;
 
 /// A body of any type, as it crosses the seams of the stack.
 ///
-/// An empty body and one that is already in memory cost no allocation.
+/// An empty body costs no allocation.
 #[derive(Debug, Default)]
 pub struct Body(Kind);
 
@@ -19,7 +19,6 @@ pub struct Body(Kind);
 enum Kind {
     #[default]
     Empty,
-    Full(Full<Bytes>),
     Boxed(Pin<Box<dyn Stream>>),
 }
 
@@ -39,12 +38,6 @@ impl Body {
     #[must_use]
     pub const fn empty() -> Self {
         Self(Kind::Empty)
-    }
-
-    /// Bytes in memory.
-    #[must_use]
-    pub fn full(bytes: impl Into<Bytes>) -> Self {
-        Self(Kind::Full(Full::new(bytes.into())))
     }
 
     /// Forgets the type of a body.
@@ -69,7 +62,6 @@ impl HttpBody for Body {
     ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
         match &mut self.0 {
             Kind::Empty => Poll::Ready(None),
-            Kind::Full(body) => Pin::new(body).poll_frame(cx).map_err(|never| match never {}),
             Kind::Boxed(body) => body.as_mut().poll_frame(cx),
         }
     }
@@ -77,7 +69,6 @@ impl HttpBody for Body {
     fn is_end_stream(&self) -> bool {
         match &self.0 {
             Kind::Empty => true,
-            Kind::Full(body) => body.is_end_stream(),
             Kind::Boxed(body) => body.is_end_stream(),
         }
     }
@@ -85,7 +76,6 @@ impl HttpBody for Body {
     fn size_hint(&self) -> SizeHint {
         match &self.0 {
             Kind::Empty => SizeHint::with_exact(0),
-            Kind::Full(body) => body.size_hint(),
             Kind::Boxed(body) => body.size_hint(),
         }
     }

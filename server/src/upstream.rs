@@ -158,10 +158,6 @@ impl Service<Request<Body>> for Upstream {
 }
 
 /// How an exchange over one connection ended, short of a response.
-#[expect(
-    clippy::large_enum_variant,
-    reason = "never stored, and boxing would cost the common case"
-)]
 enum Attempt {
     /// Not a byte was sent; here is the request.
     Unsent(Request<Body>),

@@ -1,5 +1,7 @@
-use http::header::{HeaderMap, HeaderName, HeaderValue};
+use http::header::{HeaderMap, HeaderValue};
 use uuid::Uuid;
+
+use crate::respond::X_REQUEST_ID;
 
 /// Names one request in logs, responses and at the upstream: the client's own `x-request-id` if it
 /// is harmless, else a UUID of version 7.
@@ -8,9 +10,6 @@ use uuid::Uuid;
 /// the time of the request.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct RequestId(HeaderValue);
-
-/// The header that carries it, both ways.
-pub(super) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 impl RequestId {
     /// The id of a request with these headers.
