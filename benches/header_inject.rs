@@ -3,8 +3,11 @@
 use criterion::{Criterion, criterion_group, criterion_main};
 use http::Request;
 use http::header::{HeaderMap, HeaderName, HeaderValue};
+use http::request::Parts;
 use portcullis_benches::{NoOp, call, measure};
-use portcullis_header_inject::{HeaderInject, HeaderInjectLayer, HeaderRules, InvalidRule, Rule};
+use portcullis_header_inject::{
+    HeaderInject, HeaderInjectLayer, HeaderRules, InvalidRule, Rule, Value,
+};
 use tower_http::set_header::request::SetMultipleRequestHeadersLayer;
 use tower_layer::Layer;
 
@@ -59,6 +62,20 @@ fn header_inject(criterion: &mut Criterion) -> Result<(), InvalidRule> {
         request,
         |request| call(&mut service, request),
     );
+
+    // A value that the source makes costs the source's allocation and no other.
+    let said = |request: &Parts| HeaderValue::from_str(request.method.as_str()).ok();
+    let said = Rule::set(HeaderName::from_static("x-method"), Value::from_request(said));
+    let mut service = layer([said])?.layer(inner);
+    measure(criterion, "header_inject: one said by the request", 1, request, |request| {
+        call(&mut service, request)
+    });
+    let none = Value::from_request(|_: &Parts| None);
+    let none = Rule::set(HeaderName::from_static("x-internal"), none);
+    let mut service = layer([none])?.layer(inner);
+    measure(criterion, "header_inject: one not said, and removed", 0, request, |request| {
+        call(&mut service, request)
+    });
 
     // As axum does it: a clone of the stack for each request.
     measure(criterion, "header_inject: four set, service cloned", 0, request, |request| {
