@@ -192,6 +192,16 @@ async fn a_header_value_that_is_none_is_refused_and_not_printed() {
 }
 
 #[tokio::test]
+async fn a_header_value_that_comes_from_nowhere_does_not_start() {
+    let complaint =
+        complaint(&with("value = \"the-secret-of-the-header\"", "from = \"nobody\"")).await;
+
+    let expected = "route[0].header_inject: `x-feature` comes from \"nobody\", and nothing here has \
+        this name";
+    assert!(complaint.ends_with(expected), "{complaint}");
+}
+
+#[tokio::test]
 async fn auth_without_a_usable_key_does_not_start() {
     let folder = folder(RIGHT);
     std::fs::write(folder.path().join("none.json"), r#"{"keys":[]}"#).unwrap();
