@@ -73,6 +73,7 @@ mod issuer;
 mod key;
 mod jwks;
 mod public_key;
+mod curve;
 mod der;
 mod algorithm;
 mod backend;
