@@ -78,6 +78,10 @@ impl Key {
         self
     }
 
+    pub(crate) fn name(&self) -> Option<&str> {
+        self.kid.as_deref()
+    }
+
     /// Whether those who check with it could also sign with it.
     pub(crate) fn is_secret(&self) -> bool {
         self.algorithms.iter().any(|algorithm| algorithm.shortest_secret().is_some())

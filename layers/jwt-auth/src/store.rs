@@ -19,6 +19,7 @@ use crate::location::{Location, discovered};
 use crate::meters::Meters;
 use crate::refresh::{Advice, Good, Need, Refresh};
 use crate::token::Token;
+use crate::valid::Signer;
 use crate::{ConfigError, Key, RefreshError, RefreshPolicy, Unauthorized};
 
 /// The keys of an issuer that is asked for them, and the asking.
@@ -118,8 +119,8 @@ impl Store {
         set.generation == generation
     }
 
-    /// The number of the set that is at hand, if the token is signed by a key of it.
-    pub(crate) fn verify(self: &Arc<Self>, token: &Token<'_>) -> Result<u64, Missing> {
+    /// The key of the set at hand that has signed the token.
+    pub(crate) fn verify(self: &Arc<Self>, token: &Token<'_>) -> Result<Signer, Missing> {
         let now = Instant::now();
         let snapshot = self.snapshot.load();
         let Some(set) = snapshot.usable(now) else {
@@ -128,7 +129,17 @@ impl Store {
         if snapshot.is_due(now) {
             self.start(Need::Due, now);
         }
-        set.keys.verify(token).map(|()| set.generation).map_err(Missing::Key)
+        let key = set.keys.verify(token).map_err(Missing::Key)?;
+        Ok(Signer { generation: set.generation, key })
+    }
+
+    /// Calls `tell` with the name of the key, if it has one and its set is still at hand.
+    pub(crate) fn tell_kid(&self, signer: Signer, tell: impl FnOnce(&str)) {
+        let snapshot = self.snapshot.load();
+        let set = snapshot.set.as_ref().filter(|set| set.generation == signer.generation);
+        if let Some(kid) = set.and_then(|set| set.keys.kid(signer.key)) {
+            tell(kid);
+        }
     }
 
     /// What to do about a token that could not be verified: wait, or refuse it. Who has no `patience` is refused.
