@@ -7,7 +7,8 @@ use tokio::time::Instant;
 use crate::cache::TokenCache;
 use crate::refresh::Need;
 use crate::refresher::all;
-use crate::store::{Snapshot, Store};
+use crate::snapshot::Snapshot;
+use crate::store::Store;
 use crate::{CacheStatus, RefreshError};
 
 /// Looks at the key sets of a layer, and has them refreshed; looks at the tokens it remembers, and has them forgotten.
@@ -109,7 +110,7 @@ impl KeySetStatus {
     /// Why the last attempt failed; none if it did not, or if there was none.
     #[must_use]
     pub fn last_error(&self) -> Option<&RefreshError> {
-        self.snapshot.failure()
+        self.snapshot.failure.as_ref()
     }
 
     /// Which set it is: 1 for the first, and one more for each that differs; 0 if there is none.

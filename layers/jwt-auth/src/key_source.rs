@@ -48,7 +48,7 @@ impl KeySource {
         match self {
             Self::Fixed(keys) => match keys.verify(token) {
                 Ok(key) => Ok(Signer { generation: 0, key }),
-                Err(reason) => Err(Missing::Key(reason)),
+                Err(reason) => Err(Missing::for_ever(reason)),
             },
             Self::Remote(store) => store.verify(token),
         }

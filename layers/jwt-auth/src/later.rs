@@ -127,7 +127,7 @@ impl<S, B, R> Later<S, B, R> {
     }
 
     fn judge_again(&mut self) -> Result<Step, Unauthorized> {
-        self.keys_waited_for += 1;
+        self.keys_waited_for = self.keys_waited_for.saturating_add(1);
         let Some(request) = &mut self.request else { return Ok(Step::Call) };
         match self.gate.admit(request, self.keys_waited_for < WAITS) {
             Ok(()) => Ok(Step::Call),
