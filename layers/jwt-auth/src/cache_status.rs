@@ -31,7 +31,7 @@ impl CacheStatus {
         self.hits
     }
 
-    /// How many tokens came that were not, valid or not.
+    /// How many tokens came that were not, valid or not; one that waits for keys comes again after it.
     #[must_use]
     pub const fn misses(&self) -> u64 {
         self.misses

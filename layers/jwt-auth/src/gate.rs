@@ -115,7 +115,7 @@ impl Gate {
             Some(valid) => valid,
             None => self.meters.time(|| self.verify(token, now, patience))?,
         };
-        let subject = valid.claims.subject().filter(|_| self.policy.traces_subjects());
+        let subject = self.policy.traces_subjects().then(|| valid.claims.subject()).flatten();
         trace::verified(self.trust.issuer(valid.seal.issuer), valid.seal.signer, subject);
         // Also when it was remembered: no verdict rests on what the cache forgets.
         valid.times.check(now)?;
