@@ -1,17 +1,27 @@
 //! A tonic server that answers health checks to monitors alone: who has a token whose `role` is `monitor`.
 
-use portcullis_jwt_auth::{Algorithm, ClaimRule, ConfigError, Issuer, JwtAuthLayer, Key, Policy};
+use portcullis_jwt_auth::{Algorithm, Claims, ConfigError, Issuer, JwtAuthLayer, Key, Policy};
+use tonic::service::interceptor::InterceptedService;
 use tonic::transport::{Server, server::Router};
+use tonic::{Request, Status};
 use tower::layer::util::{Identity, Stack};
 
 const SECRET: &[u8] = b"thirty-two bytes, or it is refused";
 
 fn app() -> Result<Router<Stack<JwtAuthLayer, Identity>>, ConfigError> {
     let issuer = Issuer::new([Key::secret(SECRET, [Algorithm::HS256])?]);
-    let policy = Policy::new().claims([ClaimRule::equals("role", "monitor")]);
-    let auth = JwtAuthLayer::new(policy, [issuer])?;
+    let auth = JwtAuthLayer::new(Policy::new(), [issuer])?;
     let (_, health) = tonic_health::server::health_reporter();
-    Ok(Server::builder().layer(auth).add_service(health))
+    Ok(Server::builder().layer(auth).add_service(InterceptedService::new(health, monitors)))
+}
+
+/// What a service finds in the extensions of a request. A rule of the policy could decide this, too.
+fn monitors(request: Request<()>) -> Result<Request<()>, Status> {
+    let role = request.extensions().get::<Claims>().and_then(|claims| claims.get("role"));
+    if role.is_some_and(|role| role == "monitor") {
+        return Ok(request);
+    }
+    Err(Status::permission_denied("for monitors"))
 }
 
 #[tokio::main]
@@ -30,8 +40,8 @@ mod tests {
     fn check(role: &str) -> Request<HealthCheckRequest> {
         // Where another crate brings jsonwebtoken's other backend along, it does not choose by itself.
         let _ = jsonwebtoken::crypto::aws_lc::DEFAULT_PROVIDER.install_default();
+        let claims = json!({ "role": role, "exp": u32::MAX });
         let key = EncodingKey::from_secret(super::SECRET);
-        let claims = json!({ "role": role, "exp": 9_999_999_999_u64 });
         let token = encode(&Header::default(), &claims, &key).unwrap();
         let mut request = Request::new(HealthCheckRequest::default());
         request.metadata_mut().insert("authorization", format!("Bearer {token}").parse().unwrap());
@@ -43,16 +53,12 @@ mod tests {
         let incoming = TcpIncoming::bind("127.0.0.1:0".parse().unwrap()).unwrap();
         let address = incoming.local_addr().unwrap();
         tokio::spawn(super::app().unwrap().serve_with_incoming(incoming));
-        let mut client =
-            HealthClient::new(Endpoint::new(format!("http://{address}")).unwrap().connect_lazy());
-
+        let endpoint = Endpoint::new(format!("http://{address}")).unwrap();
+        let mut client = HealthClient::new(endpoint.connect_lazy());
         assert!(client.check(check("monitor")).await.is_ok());
         let refused = client.check(check("visitor")).await.unwrap_err();
         assert_eq!(refused.code(), Code::PermissionDenied);
         let refused = client.check(HealthCheckRequest::default()).await.unwrap_err();
-        assert_eq!(
-            (refused.code(), refused.message()),
-            (Code::Unauthenticated, "a token is required")
-        );
+        assert_eq!(refused.code(), Code::Unauthenticated);
     }
 }
