@@ -4,9 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use portcullis::gateway::Gateway;
-use portcullis_tests::{
-    InProcess, Nowhere, Process, Response, Upstream, ask, gateway, get, plan,
-};
+use portcullis_tests::{InProcess, Nowhere, Process, Response, Upstream, ask, gateway, get, plan};
 use tokio::time::timeout;
 
 const OK: &str = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";

@@ -199,6 +199,18 @@ fn an_issuer_that_could_not_be_asked_is_a_mistake_in_the_file() {
     for (issuer, expected) in [
         ("", "issuer.a: exactly one of `keys`, `jwks_url` and `discovery = true` is needed"),
         ("keys = [], discovery = true", "issuer.a: exactly one of"),
+        (
+            "jwks_url = 'https://id.example/', refresh = { lifetime = '0s' }",
+            "2:71: issuer.a.refresh.lifetime: a duration above zero",
+        ),
+        (
+            "jwks_url = 'https://id.example/', refresh = { liftime = '1h' }",
+            "issuer.a.refresh.liftime: unknown field `liftime`, expected",
+        ),
+        (
+            "keys = [{ secret = 'a secret of the tests, 32 bytes!', algorithms = ['HS256'] }], refresh = {}",
+            "2:106: issuer.a.refresh: keys that are given are not asked for",
+        ),
         ("keys = [], ca_file = 'ca.pem'", "issuer.a: exactly one of"),
         ("discovery = true", "issuer.a.discovery: `discovery` needs `issuer`"),
         ("discovery = true, issuer = 'id'", "issuer.a.issuer: no URL that keys could come from"),

@@ -72,9 +72,14 @@ pub(super) fn layer(
 }
 
 fn issuer(config: &Config, name: &str, problems: &mut Vec<Problem>) -> Option<Issuer> {
-    let section = config.issuer.get(name)?;
+    let place = config.issuer.get(name)?;
+    let section = place.get_ref();
     let mut issuer = match (&section.keys, &section.jwks_url, section.discovery) {
         (Some(keys), None, false) if section.ca_file.is_none() => {
+            if let Some(refresh) = &section.refresh {
+                let message = "keys that are given are not asked for: `refresh` goes with `jwks_url` or `discovery`";
+                problems.push(problem(&format!("issuer.{name}.refresh"), refresh, message));
+            }
             Issuer::new(given(config, name, keys, problems)?)
         }
         (None, Some(url), false) => {
@@ -86,24 +91,26 @@ fn issuer(config: &Config, name: &str, problems: &mut Vec<Problem>) -> Option<Is
         (None, None, true) => {
             let Some(own) = &section.issuer else {
                 let message = "`discovery` needs `issuer`, the URL that its tokens have as `iss`";
-                let key = format!("issuer.{name}.discovery");
-                problems.push(Problem::new(key, None, message));
+                problems.push(problem(&format!("issuer.{name}.discovery"), place, message));
                 return None;
             };
             let client = client(config, name, section, problems)?;
             let key = format!("issuer.{name}.issuer");
             let failed = |error: portcullis_jwt_auth::ConfigError| {
-                problems.push(Problem::new(key, None, error.to_string()));
+                problems.push(problem(&key, place, error.to_string()));
             };
             Issuer::discovery(own, client).map_err(failed).ok()?
         }
         _ => {
             let message = "exactly one of `keys`, `jwks_url` and `discovery = true` is needed, and `ca_file` \
                            is for the last two";
-            problems.push(Problem::new(format!("issuer.{name}"), None, message));
+            problems.push(problem(&format!("issuer.{name}"), place, message));
             return None;
         }
     };
+    if let Some(policy) = &section.refresh {
+        issuer = issuer.refresh(policy.get_ref().clone());
+    }
     if let Some(name) = &section.issuer {
         issuer = issuer.issuer(name);
     }
