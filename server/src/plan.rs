@@ -3,6 +3,7 @@
 //! To check a file is to make its plan: `check`, start and reload cannot disagree.
 
 mod auth;
+mod documents;
 mod signing;
 mod tls;
 
@@ -13,7 +14,7 @@ use metrics_exporter_prometheus::PrometheusRecorder;
 use portcullis_drain::DrainLayer;
 use portcullis_header_inject::HeaderInjectLayer;
 use portcullis_host_strip::{HopByHopLayer, HostPolicy, HostStripLayer, Upgrade};
-use portcullis_jwt_auth::JwtAuthLayer;
+use portcullis_jwt_auth::{JwtAuthLayer, MetadataLayer};
 use portcullis_request_guard::RequestGuardLayer;
 use portcullis_sigv4_sign::SigV4SignLayer;
 use toml::Spanned;
@@ -25,6 +26,8 @@ use crate::limit::DeadlineLayer;
 use crate::route::{Conflict, Rule, Table};
 use crate::telemetry::{Meters, ReplicaMeters, RouteMeters, recorder};
 use crate::upstream::{Connect, Target, client_config};
+
+use self::documents::Documents;
 
 /// All that a configuration asks for, built once and shared by the workers.
 #[derive(Debug)]
@@ -42,6 +45,8 @@ pub struct Plan {
     pub table: Arc<Table>,
     /// The routes, in the order of the table's rules.
     pub routes: Vec<RoutePlan>,
+    /// What the gateway serves itself, in the order of the rules that follow those of the routes.
+    pub documents: Vec<DocumentPlan>,
     /// Where everything is counted.
     pub recorder: Arc<PrometheusRecorder>,
     /// The gateway's own counts.
@@ -108,6 +113,16 @@ pub struct RoutePlan {
     pub header_inject: HeaderInjectLayer,
 }
 
+/// The metadata of a protected resource.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct DocumentPlan {
+    /// Its path, and what is counted of it.
+    pub meters: Arc<RouteMeters>,
+    /// Serves it.
+    pub metadata: MetadataLayer,
+}
+
 impl Plan {
     /// Builds everything that a configuration asks for, short of binding a socket.
     ///
@@ -122,11 +137,11 @@ impl Plan {
         check_rest(&config, &mut problems);
         let tls = tls::listeners(&config, &mut problems);
         let upstreams = upstreams(&config, &recorder, &mut problems);
-        let (table, routes) = routes(&config, &upstreams, &recorder, &mut problems);
+        let (table, routes, documents) = routes(&config, &upstreams, &recorder, &mut problems);
         let (edge, Some(table), true) = (edge(&config), table, problems.is_empty()) else {
             return Err(problems);
         };
-        Ok(Self { tls, edge, upstreams, table, routes, recorder, meters, config })
+        Ok(Self { tls, edge, upstreams, table, routes, documents, recorder, meters, config })
     }
 }
 
@@ -222,10 +237,11 @@ fn routes(
     upstreams: &BTreeMap<String, UpstreamPlan>,
     recorder: &Arc<PrometheusRecorder>,
     problems: &mut Vec<Problem>,
-) -> (Option<Arc<Table>>, Vec<RoutePlan>) {
+) -> (Option<Arc<Table>>, Vec<RoutePlan>, Vec<DocumentPlan>) {
     let mut plans = Vec::new();
     let mut rules = Vec::new();
     let mut issuers = auth::Issuers::default();
+    let mut documents = Documents::default();
     for (index, section) in config.routes.iter().enumerate() {
         let route = section.get_ref();
         let key = format!("route[{index}]");
@@ -244,6 +260,7 @@ fn routes(
             path: route.path.get_ref().clone(),
             methods: route.methods.clone(),
         });
+        documents.note(route, &key, problems);
         let auth = route.jwt_auth.as_ref().and_then(|section| {
             let key = format!("{key}.jwt_auth");
             auth::layer(config, section, &key, &mut issuers, recorder, problems)
@@ -271,12 +288,21 @@ fn routes(
             });
         }
     }
+    let rows = documents.rows(recorder);
+    rules.extend(rows.iter().map(|row| row.rule.clone()));
     let table = Table::new(&rules).map_err(|Conflict { first, second }| {
-        let span = config.routes.get(second).map(Spanned::span);
-        let message = format!("matches the same requests as route[{first}]");
-        problems.push(Problem::new(format!("route[{second}]"), span, message));
+        let document = |index: usize| rows.get(index.checked_sub(config.routes.len())?);
+        let key = |index| {
+            document(index).map_or_else(|| format!("route[{index}]"), |row| row.key.clone())
+        };
+        let span = match document(second) {
+            Some(row) => Some(row.metadata.span()),
+            None => config.routes.get(second).map(Spanned::span),
+        };
+        let message = format!("matches the same requests as {}", key(first));
+        problems.push(Problem::new(key(second), span, message));
     });
-    (table.ok().map(Arc::new), plans)
+    (table.ok().map(Arc::new), plans, rows.into_iter().map(|row| row.plan).collect())
 }
 
 /// The name of a section, if there is one of this name.

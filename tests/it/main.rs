@@ -17,6 +17,7 @@ mod issuer;
 mod limits;
 mod logs;
 mod memory;
+mod metadata;
 mod order;
 mod refusals;
 mod sse;

@@ -1,7 +1,9 @@
 use std::time::Duration;
 
 use portcullis_header_inject::HeaderInject;
-use portcullis_jwt_auth::{CacheLimits, ClaimPath, ClaimRule, ScopeRule, TokenSource, Typ};
+use portcullis_jwt_auth::{
+    CacheLimits, ClaimPath, ClaimRule, ResourceMetadata, ScopeRule, TokenSource, Typ,
+};
 use serde::Deserialize;
 use toml::Spanned;
 
@@ -72,4 +74,6 @@ pub struct JwtAuth {
     pub cache: CacheLimits,
     /// The realm of challenges.
     pub realm: Option<String>,
+    /// Tells clients whom to ask for a token: served at the well-known path of the resource, named in challenges.
+    pub resource_metadata: Option<Spanned<ResourceMetadata>>,
 }

@@ -65,6 +65,9 @@ pub(super) fn layer(
     if let Some(realm) = &auth.realm {
         policy = policy.realm(realm);
     }
+    if let Some(metadata) = &auth.resource_metadata {
+        policy = policy.resource_metadata(metadata.get_ref().url());
+    }
     // Without a usable key nothing is built, and so nothing starts.
     let issuers = issuers?;
     let layer = with_local_recorder(&**recorder, || JwtAuthLayer::new(policy, issuers));
