@@ -25,7 +25,7 @@ fn set() -> impl Iterator<Item = (HeaderName, HeaderValue)> {
 }
 
 fn layer(rules: impl IntoIterator<Item = Rule>) -> Result<HeaderInjectLayer, InvalidRule> {
-    Ok(HeaderInjectLayer::new(HeaderInject::new().request(HeaderRules::new(rules)?)))
+    HeaderInjectLayer::new(HeaderInject::new().request(HeaderRules::new(rules)?))
 }
 
 fn header_inject(criterion: &mut Criterion) -> Result<(), InvalidRule> {

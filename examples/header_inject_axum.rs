@@ -11,7 +11,7 @@ fn app() -> Result<Router, InvalidRule> {
     let policy = HeaderInject::new()
         .request(HeaderRules::new([Rule::set(TENANT, HeaderValue::from_static("acme"))])?)
         .response(HeaderRules::new([Rule::set(SERVER, HeaderValue::from_static("example"))])?);
-    Ok(Router::new().route("/", get(tenant)).layer(HeaderInjectLayer::new(policy)))
+    Ok(Router::new().route("/", get(tenant)).layer(HeaderInjectLayer::new(policy)?))
 }
 
 async fn tenant(headers: HeaderMap) -> String {

@@ -10,7 +10,7 @@ const INSTANCE: HeaderName = HeaderName::from_static("x-instance");
 async fn serve(incoming: TcpIncoming, instance: HeaderValue) -> Result<(), Error> {
     let (_, health) = tonic_health::server::health_reporter();
     let rules = HeaderRules::new([Rule::set(INSTANCE, instance)])?;
-    let layer = HeaderInjectLayer::new(HeaderInject::new().response(rules));
+    let layer = HeaderInjectLayer::new(HeaderInject::new().response(rules))?;
     let server = Server::builder().layer(layer).add_service(health);
     Ok(server.serve_with_incoming(incoming).await?)
 }

@@ -273,7 +273,11 @@ fn routes(
             problems,
         );
         let upstream = name.and_then(|name| Some((name, upstreams.get(name)?)));
-        if let Some((name, upstream)) = upstream {
+        let inject = HeaderInjectLayer::new(route.header_inject.clone()).map_err(|invalid| {
+            let key = format!("{key}.header_inject");
+            problems.push(problem(&key, section, invalid.to_string()));
+        });
+        if let (Some((name, upstream)), Ok(header_inject)) = (upstream, inject) {
             plans.push(RoutePlan {
                 meters: Arc::new(RouteMeters::new(
                     route.name.as_ref().unwrap_or_else(|| route.path.get_ref()),
@@ -284,7 +288,7 @@ fn routes(
                 strip_prefix: route.strip_prefix,
                 deadline: DeadlineLayer::new(route.timeout),
                 auth,
-                header_inject: HeaderInjectLayer::new(route.header_inject.clone()),
+                header_inject,
             });
         }
     }

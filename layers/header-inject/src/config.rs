@@ -6,7 +6,7 @@ use http::header::{HeaderName, HeaderValue};
 use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
 use serde::de::{Deserialize, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
-use crate::{HeaderRules, Rule};
+use crate::{HeaderRules, Rule, Value};
 
 #[derive(serde::Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -17,6 +17,7 @@ struct Entry {
     remove: Option<Scalar>,
     rename: Option<Scalar>,
     value: Option<Scalar>,
+    from: Option<Scalar>,
     to: Option<Scalar>,
     secret: Option<Scalar>,
     allow_protected: Option<Scalar>,
@@ -33,8 +34,18 @@ enum Scalar {
 
 impl Entry {
     fn into_rule(self) -> Result<Rule, String> {
-        let Self { set, append, set_if_absent, remove, rename, value, to, secret, allow_protected } =
-            self;
+        let Self {
+            set,
+            append,
+            set_if_absent,
+            remove,
+            rename,
+            value,
+            from,
+            to,
+            secret,
+            allow_protected,
+        } = self;
         let mut verbs = [
             ("set", set),
             ("append", append),
@@ -51,7 +62,15 @@ impl Entry {
 
         let name = header_name(verb, name)?;
         let secret = flag("secret", secret.as_ref())?;
-        let value = value.map(|value| header_value(&name, value, secret)).transpose()?;
+        let value = match (value, from) {
+            (Some(value), None) => Some(header_value(&name, value)?),
+            (None, Some(source)) => Some(source_name(source)?),
+            (None, None) => None,
+            (Some(_), Some(_)) => {
+                return Err(format!("`{verb}` needs a `value` or `from`, not both"));
+            }
+        };
+        let value = if secret { value.map(Value::secret) } else { value };
         let to = to.map(|to| header_name("to", to)).transpose()?;
         let rule = match (verb, value, to) {
             ("set", Some(value), None) => Rule::set(name, value),
@@ -61,7 +80,7 @@ impl Entry {
             ("rename", None, Some(to)) if !secret => Rule::rename(name, to),
             ("remove", ..) => return Err("`remove` stands alone: it has no value".to_owned()),
             ("rename", ..) => return Err("`rename` needs `to`, and has no value".to_owned()),
-            _ => return Err(format!("`{verb}` needs a `value`, and no `to`")),
+            _ => return Err(format!("`{verb}` needs a `value` or `from`, and no `to`")),
         };
         let allowed = flag("allow_protected", allow_protected.as_ref())?;
         let rule = if allowed { rule.allow_protected() } else { rule };
@@ -78,15 +97,21 @@ fn header_name(key: &str, name: Scalar) -> Result<HeaderName, String> {
     })
 }
 
-fn header_value(name: &HeaderName, value: Scalar, secret: bool) -> Result<HeaderValue, String> {
+fn header_value(name: &HeaderName, value: Scalar) -> Result<Value, String> {
     let Scalar::Text(value) = value else {
         return Err(format!("the value of `{name}` must be text, in quotes"));
     };
-    let mut value = HeaderValue::try_from(value).map_err(|_| {
+    let value = HeaderValue::try_from(value).map_err(|_| {
         format!("the value of `{name}` may hold visible ASCII, spaces and tabs only")
     })?;
-    value.set_sensitive(secret);
-    Ok(value)
+    Ok(value.into())
+}
+
+fn source_name(name: Scalar) -> Result<Value, String> {
+    match name {
+        Scalar::Text(name) if !name.is_empty() => Ok(Value::named(name)),
+        _ => Err("`from` must be a name, in quotes, of what the value comes from".to_owned()),
+    }
 }
 
 fn flag(key: &str, flag: Option<&Scalar>) -> Result<bool, String> {

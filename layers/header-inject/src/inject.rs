@@ -1,14 +1,15 @@
 use http::HeaderMap;
+use http::request::Parts;
 
-use crate::HeaderRules;
+use crate::{HeaderRules, InvalidRule, Value};
 
 /// Which headers of requests and of responses change, and how; by default, none.
 ///
 /// # Configuration
 ///
 /// With the `serde` feature it is read from a configuration file. Either list may be left out. A rule has one verb;
-/// `set`, `append` and `set_if_absent` need a `value`, `rename` needs `to`. An unknown key, an invalid name or value
-/// and a rule that [`HeaderRules::new`] refuses are errors.
+/// `set`, `append` and `set_if_absent` need a `value`, or a name that it comes `from`; `rename` needs `to`. An unknown
+/// key, an invalid name or value and a rule that [`HeaderRules::new`] refuses are errors.
 ///
 /// ```toml
 /// [header_inject]
@@ -18,10 +19,14 @@ use crate::HeaderRules;
 ///     { set = "x-feature", value = "on" },
 ///     { append = "via", value = "1.1 gateway" },
 ///     { set_if_absent = "accept", value = "*/*" },
+///     { set = "x-user", from = "claim:sub" },
 ///     { set = "authorization", value = "Bearer abc", secret = true, allow_protected = true },
 /// ]
 /// response = [{ remove = "server" }]
 /// ```
+///
+/// What `from` names is for the application to say, when it makes the layer by
+/// [`resolving`](crate::HeaderInjectLayer::resolving); the policy holds the name.
 ///
 /// `secret` marks the value [sensitive](http::HeaderValue::set_sensitive): it is not printed by `Debug`, and not
 /// stored by header compression. No error prints a value, secret or not; a reader that quotes lines of the file in its
@@ -49,18 +54,28 @@ impl HeaderInject {
 
     /// Applies `rules` to responses, in place of those given before.
     ///
-    /// They cover whatever the inner service answers, refusals too, but not its errors.
+    /// They cover whatever the inner service answers, refusals too, but not its errors. The request is gone by then: no
+    /// value may come [from it](Value::from_request).
     pub fn response(mut self, rules: HeaderRules) -> Self {
         self.response = rules;
         self
     }
 
-    pub(crate) fn change_request(&self, headers: &mut HeaderMap) {
-        self.request.drop_twins(headers);
-        self.request.apply(headers);
+    pub(crate) fn resolve(
+        self,
+        mut resolver: impl FnMut(&str) -> Option<Value>,
+    ) -> Result<Self, InvalidRule> {
+        let request = self.request.resolve(&mut resolver)?;
+        let response = self.response.resolve(&mut resolver)?;
+        response.check_response()?;
+        Ok(Self { request, response })
+    }
+
+    pub(crate) fn change_request(&self, request: &mut Parts) {
+        self.request.change_request(request);
     }
 
     pub(crate) fn change_response(&self, headers: &mut HeaderMap) {
-        self.response.apply(headers);
+        self.response.change_response(headers);
     }
 }

@@ -3,7 +3,7 @@ use std::fmt;
 
 use http::header::HeaderName;
 
-/// Why a rule is refused. It names headers, and never prints a value.
+/// Why a rule is refused. It names headers and sources, and never prints a value.
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum InvalidRule {
@@ -19,6 +19,15 @@ pub enum InvalidRule {
     NotAscii(HeaderName),
     /// The header is renamed to itself.
     SameName(HeaderName),
+    /// The value has a [name](crate::Value::named) that stands for nothing where the layer is made.
+    UnknownSource {
+        /// The header that the rule changes.
+        header: HeaderName,
+        /// The name of what its value comes from.
+        source: Box<str>,
+    },
+    /// The value comes [from the request](crate::Value::from_request), and the rule is one for responses.
+    NoRequest(HeaderName),
 }
 
 impl fmt::Display for InvalidRule {
@@ -40,6 +49,12 @@ impl fmt::Display for InvalidRule {
                 write!(f, "the value of `{name}` may hold visible ASCII, spaces and tabs only")
             }
             Self::SameName(name) => write!(f, "`{name}` is renamed to itself: give another name"),
+            Self::UnknownSource { header, source } => {
+                write!(f, "`{header}` comes from {source:?}, and nothing here has this name")
+            }
+            Self::NoRequest(name) => {
+                write!(f, "`{name}` is a response's, and its value can only come from a request")
+            }
         }
     }
 }

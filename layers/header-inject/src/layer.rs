@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use tower_layer::Layer;
 
-use crate::{HeaderInject, InjectHeaders};
+use crate::{HeaderInject, InjectHeaders, InvalidRule, Value};
 
 /// Wraps a service in [`InjectHeaders`].
 ///
@@ -14,9 +14,46 @@ pub struct HeaderInjectLayer {
 }
 
 impl HeaderInjectLayer {
-    /// A layer that follows `policy`.
-    pub fn new(policy: HeaderInject) -> Self {
-        Self { policy: Arc::new(policy) }
+    /// A layer that follows `policy`, in which no value has a [name](Value::named).
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidRule::UnknownSource`] for the first value that has a name, and [`InvalidRule::NoRequest`] for the first
+    /// that a response rule wants [from the request](Value::from_request).
+    pub fn new(policy: HeaderInject) -> Result<Self, InvalidRule> {
+        Self::resolving(policy, |_| None)
+    }
+
+    /// A layer that follows `policy`, where `resolver` says what the [names](Value::named) of values stand for.
+    ///
+    /// It is asked once for each rule with a name, and never again. With the `serde` feature, a file says such a name as
+    /// `from`.
+    ///
+    /// ```
+    /// # use http::header::{HeaderName, HeaderValue};
+    /// # use http::request::Parts;
+    /// # use portcullis_header_inject::{HeaderInject, HeaderInjectLayer, HeaderRules, Rule, Value};
+    /// let rule = Rule::set(HeaderName::from_static("x-method"), Value::named("method"));
+    /// let policy = HeaderInject::new().request(HeaderRules::new([rule])?);
+    ///
+    /// let method = |request: &Parts| HeaderValue::from_str(request.method.as_str()).ok();
+    /// let layer = HeaderInjectLayer::resolving(policy, |name| match name {
+    ///     "method" => Some(Value::from_request(method)),
+    ///     _ => None,
+    /// })?;
+    /// # Ok::<_, portcullis_header_inject::InvalidRule>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidRule::UnknownSource`] for the first name for which `resolver` has no value, or another name;
+    /// [`InvalidRule::NotAscii`] for the first value that cannot be sent; [`InvalidRule::NoRequest`] for the first that a
+    /// response rule wants [from the request](Value::from_request).
+    pub fn resolving(
+        policy: HeaderInject,
+        resolver: impl FnMut(&str) -> Option<Value>,
+    ) -> Result<Self, InvalidRule> {
+        Ok(Self { policy: Arc::new(policy.resolve(resolver)?) })
     }
 }
 

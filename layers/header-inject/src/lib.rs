@@ -14,14 +14,18 @@
 //! let policy = HeaderInject::new()
 //!     .request(HeaderRules::new([Rule::set(feature, HeaderValue::from_static("on"))])?)
 //!     .response(HeaderRules::new([Rule::remove(SERVER)])?);
-//! let service = HeaderInjectLayer::new(policy).layer(upstream);
+//! let service = HeaderInjectLayer::new(policy)?.layer(upstream);
 //! # Ok::<_, portcullis_header_inject::InvalidRule>(())
 //! ```
 //!
 //! Rules act in the order of their list, each on what the ones before it left. A name that decides how a message is
 //! framed or belongs to one connection (`content-length`, `transfer-encoding`, `connection`, ...) is refused when the
 //! list is made; `authorization` and `host` must be allowed rule by rule, and a header that may stand only once is
-//! never appended. A static value allocates nothing for a request, unless the header map is full and grows.
+//! never appended. Setting a value allocates nothing, unless the header map is full and grows.
+//!
+//! A [`Value`] of a request rule may also be what each request says ([`Value::from_request`]), or have a name that the
+//! application resolves once ([`HeaderInjectLayer::resolving`]; `from` in a file). Where a request says nothing, `set`
+//! still removes what the client sent.
 //!
 //! On requests, a header that differs from one that a rule decides in `-` and `_` alone is dropped: an upstream that
 //! speaks CGI cannot tell `x_user` from `x-user`.
@@ -40,6 +44,7 @@ mod inject;
 mod rules;
 mod rule;
 mod value;
+mod source;
 mod names;
 mod invalid;
 #[cfg(feature = "serde")]
@@ -52,6 +57,8 @@ pub use layer::HeaderInjectLayer;
 pub use rule::Rule;
 pub use rules::HeaderRules;
 pub use service::InjectHeaders;
+pub use source::Source;
+pub use value::Value;
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]

@@ -1,11 +1,12 @@
-use http::header::{HeaderMap, HeaderName, HeaderValue};
+use http::header::{Entry, HeaderMap, HeaderName, HeaderValue};
+use http::request::Parts;
 
-use crate::value::Value;
-use crate::{InvalidRule, names};
+use crate::{InvalidRule, Value, names};
 
 /// One change to the headers of a message: a part of [`HeaderRules`](crate::HeaderRules).
 ///
-/// A value that is [sensitive](HeaderValue::set_sensitive) is not printed by `Debug`.
+/// A value is a [`HeaderValue`], or a [`Value`] that each request says. One that is
+/// [sensitive](HeaderValue::set_sensitive) is not printed by `Debug`.
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[must_use = "a rule does nothing until it is in a list"]
 pub struct Rule {
@@ -24,22 +25,25 @@ enum Action {
 
 impl Rule {
     /// Puts `value` in place of all values under `name`, or adds it where there is none.
-    pub const fn set(name: HeaderName, value: HeaderValue) -> Self {
-        Self::new(Action::Set(name, Value::Static(value)))
+    ///
+    /// For a request that has no `value`, what stood under `name` is removed: a client never speaks for the source.
+    pub fn set(name: HeaderName, value: impl Into<Value>) -> Self {
+        Self::new(Action::Set(name, value.into()))
     }
 
     /// Adds `value` as a line of its own beside those under `name`; nothing is joined by commas.
     ///
-    /// What a client sent under `name` stays: not for what the upstream trusts.
-    pub const fn append(name: HeaderName, value: HeaderValue) -> Self {
-        Self::new(Action::Append(name, Value::Static(value)))
+    /// What a client sent under `name` stays, and stands alone where a request has no `value`: not for what the
+    /// upstream trusts.
+    pub fn append(name: HeaderName, value: impl Into<Value>) -> Self {
+        Self::new(Action::Append(name, value.into()))
     }
 
     /// Adds `value` where there is nothing under `name`, not even an empty value.
     ///
-    /// What a client sent under `name` stays: not for what the upstream trusts.
-    pub const fn set_if_absent(name: HeaderName, value: HeaderValue) -> Self {
-        Self::new(Action::SetIfAbsent(name, Value::Static(value)))
+    /// What a client sent under `name` stays, and a source is not asked then: not for what the upstream trusts.
+    pub fn set_if_absent(name: HeaderName, value: impl Into<Value>) -> Self {
+        Self::new(Action::SetIfAbsent(name, value.into()))
     }
 
     /// Removes all values under `name`.
@@ -93,6 +97,41 @@ impl Rule {
         }
     }
 
+    /// Asks `resolver` what the name stands for that the value has, if it has one.
+    pub(crate) fn resolve(
+        mut self,
+        resolver: &mut impl FnMut(&str) -> Option<Value>,
+    ) -> Result<Self, InvalidRule> {
+        if let Action::Set(header, value)
+        | Action::Append(header, value)
+        | Action::SetIfAbsent(header, value) = &mut self.action
+        {
+            if let Some(source) = value.name() {
+                // A name that stands for a name would never end.
+                let found = resolver(source).filter(|found| found.name().is_none());
+                value.stand_for(found.ok_or_else(|| InvalidRule::UnknownSource {
+                    header: header.clone(),
+                    source: source.into(),
+                })?);
+            }
+        }
+        self.check()
+    }
+
+    /// Refuses a rule whose value only a request can say.
+    pub(crate) fn check_response(&self) -> Result<(), InvalidRule> {
+        match &self.action {
+            Action::Set(name, value)
+            | Action::Append(name, value)
+            | Action::SetIfAbsent(name, value)
+                if value.needs_request() =>
+            {
+                Err(InvalidRule::NoRequest(name.clone()))
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// The names that the rule speaks of.
     pub(crate) fn names(&self) -> impl Iterator<Item = &HeaderName> {
         let (one, other) = match &self.action {
@@ -111,14 +150,32 @@ impl Rule {
         self.names().filter(move |_| !open)
     }
 
-    pub(crate) fn apply(&self, headers: &mut HeaderMap) {
+    pub(crate) fn change_request(&self, request: &mut Parts) {
+        let value = self.value(&request.headers).and_then(|value| value.ask(request));
+        self.apply(&mut request.headers, value);
+    }
+
+    pub(crate) fn change_response(&self, headers: &mut HeaderMap) {
+        let value = self.value(headers).and_then(Value::fixed);
+        self.apply(headers, value);
+    }
+
+    /// The value that the rule wants to add to these headers.
+    fn value(&self, headers: &HeaderMap) -> Option<&Value> {
         match &self.action {
-            Action::Set(name, value) => set(headers, name, value),
-            // A map that is full stays as it is: see `HeaderRules`.
-            Action::Append(name, value) => drop(headers.try_append(name, value.get())),
-            Action::SetIfAbsent(name, value) => {
-                if !headers.contains_key(name) {
-                    let _ = headers.try_insert(name, value.get());
+            Action::Set(_, value) | Action::Append(_, value) => Some(value),
+            Action::SetIfAbsent(name, value) => (!headers.contains_key(name)).then_some(value),
+            Action::Remove(_) | Action::Rename { .. } => None,
+        }
+    }
+
+    fn apply(&self, headers: &mut HeaderMap, value: Option<HeaderValue>) {
+        match &self.action {
+            Action::Set(name, _) => set(headers, name, value),
+            Action::Append(name, _) | Action::SetIfAbsent(name, _) => {
+                if let Some(value) = value {
+                    // A map that is full stays as it is: see `HeaderRules`.
+                    let _ = headers.try_append(name, value);
                 }
             }
             Action::Remove(name) => drop(headers.remove(name)),
@@ -127,11 +184,19 @@ impl Rule {
     }
 }
 
-fn set(headers: &mut HeaderMap, name: &HeaderName, value: &Value) {
-    if headers.try_insert(name, value.get()).is_err() {
-        // A full map refuses even to replace. What stood there goes all the same, and makes room.
+fn set(headers: &mut HeaderMap, name: &HeaderName, value: Option<HeaderValue>) {
+    let Some(value) = value else {
         headers.remove(name);
-        let _ = headers.try_insert(name, value.get());
+        return;
+    };
+    match headers.try_entry(name) {
+        Ok(Entry::Occupied(mut entry)) => drop(entry.insert(value)),
+        Ok(Entry::Vacant(entry)) => drop(entry.try_insert(value)),
+        Err(_) => {
+            // A full map refuses even to replace. What stood there goes all the same, and makes room.
+            headers.remove(name);
+            let _ = headers.try_insert(name, value);
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 use http::header::{HeaderMap, HeaderName};
+use http::request::Parts;
 
-use crate::{InvalidRule, Rule, names};
+use crate::{InvalidRule, Rule, Value, names};
 
 /// A list of rules that act in its order; by default, none.
 ///
@@ -23,14 +24,32 @@ impl HeaderRules {
         Self(Vec::new())
     }
 
-    pub(crate) fn apply(&self, headers: &mut HeaderMap) {
+    pub(crate) fn resolve(
+        self,
+        resolver: &mut impl FnMut(&str) -> Option<Value>,
+    ) -> Result<Self, InvalidRule> {
+        self.0.into_iter().map(|rule| rule.resolve(resolver)).collect::<Result<_, _>>().map(Self)
+    }
+
+    pub(crate) fn check_response(&self) -> Result<(), InvalidRule> {
+        self.0.iter().try_for_each(Rule::check_response)
+    }
+
+    pub(crate) fn change_request(&self, request: &mut Parts) {
+        self.drop_twins(&mut request.headers);
         for rule in &self.0 {
-            rule.apply(headers);
+            rule.change_request(request);
+        }
+    }
+
+    pub(crate) fn change_response(&self, headers: &mut HeaderMap) {
+        for rule in &self.0 {
+            rule.change_response(headers);
         }
     }
 
     /// Drops what a CGI-like upstream would take for a header that a rule decides.
-    pub(crate) fn drop_twins(&self, headers: &mut HeaderMap) {
+    fn drop_twins(&self, headers: &mut HeaderMap) {
         let twins: Vec<_> = headers.keys().filter(|name| self.has_twin(name)).cloned().collect();
         for twin in twins {
             headers.remove(twin);

@@ -32,8 +32,10 @@ where
         self.inner.poll_ready(cx)
     }
 
-    fn call(&mut self, mut request: Request<ReqBody>) -> Self::Future {
-        self.policy.change_request(request.headers_mut());
+    fn call(&mut self, request: Request<ReqBody>) -> Self::Future {
+        let (mut parts, body) = request.into_parts();
+        self.policy.change_request(&mut parts);
+        let request = Request::from_parts(parts, body);
         ResponseFuture::new(self.inner.call(request), Arc::clone(&self.policy))
     }
 }

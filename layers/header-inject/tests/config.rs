@@ -2,7 +2,7 @@
 #![cfg(feature = "serde")]
 
 use http::header::{ACCEPT, AUTHORIZATION, HeaderName, HeaderValue, SERVER, VIA};
-use portcullis_header_inject::{HeaderInject, HeaderRules, Rule};
+use portcullis_header_inject::{HeaderInject, HeaderRules, Rule, Value};
 use proptest::prelude::*;
 
 fn read(file: &str) -> Result<HeaderInject, String> {
@@ -38,6 +38,8 @@ fn every_verb_is_read_in_its_place() {
             { append = "via", value = "1.1 gateway" },
             { set_if_absent = "accept", value = "*/*" },
             { set = "authorization", value = "Bearer abc", secret = true, allow_protected = true },
+            { set = "x-user", from = "claim:sub" },
+            { append = "x-role", from = "claim:role", secret = true },
         ]
     "#;
     let mut token = text("Bearer abc");
@@ -52,6 +54,8 @@ fn every_verb_is_read_in_its_place() {
         Rule::append(VIA, text("1.1 gateway")),
         Rule::set_if_absent(ACCEPT, text("*/*")),
         Rule::set(AUTHORIZATION, token).allow_protected(),
+        Rule::set(HeaderName::from_static("x-user"), Value::named("claim:sub")),
+        Rule::append(HeaderName::from_static("x-role"), Value::named("claim:role").secret()),
     ]);
 
     assert_eq!(read(file), Ok(HeaderInject::new().request(rules.unwrap())));
@@ -64,7 +68,16 @@ fn a_rule_that_is_not_clear_is_refused_with_what_would_be_right() {
         ("{ value = 'a' }", "needs a verb"),
         ("{ set = 'x-a', remove = 'x-a', value = 'a' }", "not both `set` and `remove`"),
         ("{ set = 'x-a' }", "`set` needs a `value`"),
-        ("{ append = 'x-a', to = 'x-b', value = 'a' }", "`append` needs a `value`, and no `to`"),
+        (
+            "{ append = 'x-a', to = 'x-b', value = 'a' }",
+            "`append` needs a `value` or `from`, and no `to`",
+        ),
+        ("{ set = 'x-a', value = 'a', from = 'b' }", "`value` or `from`, not both"),
+        ("{ remove = 'x-a', from = 'b' }", "`remove` stands alone"),
+        ("{ rename = 'x-a', from = 'b' }", "`rename` needs `to`, and has no value"),
+        ("{ set = 'x-a', from = '' }", "`from` must be a name"),
+        ("{ set = 'x-a', from = ['b'] }", "`from` must be a name"),
+        ("{ append = 'content-type', from = 'b' }", "not `append`"),
         ("{ remove = 'x-a', value = 'a' }", "`remove` stands alone"),
         ("{ remove = 'x-a', secret = true }", "`remove` stands alone"),
         ("{ rename = 'x-a' }", "`rename` needs `to`"),
@@ -108,6 +121,9 @@ proptest! {
             "{ set = 'x-a', value = 'SECRET', to = 'x-b' }",
             "{ set = 'x-a', value = \"SECRET\\n\" }",
             "{ set = 'x-a', value = ['SECRET'] }",
+            "{ set = 'x-a', value = 'SECRET', from = 'SECRET' }",
+            "{ set = 'x-a', from = ['SECRET'] }",
+            "{ set = 'te', from = 'SECRET' }",
             "{ set = 'x-a', value = { secret = 'SECRET' } }",
             "{ set = 'x-a', secret = 'SECRET' }",
             "{ set = 'x-a', value = 'SECRET', secret = 'SECRET' }",

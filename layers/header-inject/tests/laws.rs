@@ -114,7 +114,7 @@ proptest! {
         let mut request = Request::new(());
         *request.headers_mut() = sent;
 
-        let service = HeaderInjectLayer::new(policy).layer(upstream);
+        let service = HeaderInjectLayer::new(policy).unwrap().layer(upstream);
         let response = tokio_test::block_on(service.oneshot(request)).unwrap();
 
         let mut expected = lines;

@@ -32,7 +32,7 @@ async fn forward<const N: usize>(
     own: [Rule; N],
     headers: &[(&'static str, &'static str)],
 ) -> HeaderMap {
-    let layer = HeaderInjectLayer::new(HeaderInject::new().request(rules(own)));
+    let layer = HeaderInjectLayer::new(HeaderInject::new().request(rules(own))).unwrap();
     let (mut service, mut upstream) = mock::spawn_layer::<Request<()>, Response<()>, _>(layer);
     let mut request = Request::builder();
     for (name, value) in headers {
@@ -121,7 +121,8 @@ async fn bytes_beyond_ascii_are_renamed_as_they_are() {
         *response.headers_mut() = request.headers().clone();
         Ok::<_, ()>(response)
     });
-    let response = HeaderInjectLayer::new(policy).layer(echo).oneshot(request).await.unwrap();
+    let response =
+        HeaderInjectLayer::new(policy).unwrap().layer(echo).oneshot(request).await.unwrap();
 
     assert_eq!(response.headers()[USER], opaque);
 }
@@ -171,7 +172,7 @@ async fn a_full_header_map_neither_panics_nor_keeps_a_forged_value() {
         Rule::set(USER, text("me")),
     ]));
     let (mut service, mut upstream) =
-        mock::spawn_layer::<Request<()>, Response<()>, _>(HeaderInjectLayer::new(policy));
+        mock::spawn_layer::<Request<()>, Response<()>, _>(HeaderInjectLayer::new(policy).unwrap());
 
     assert_ready_ok!(service.poll_ready());
     drop(service.call(request));
@@ -193,7 +194,7 @@ async fn response_rules_cover_refusals_but_no_errors() {
             Err("gone")
         }
     });
-    let service = HeaderInjectLayer::new(policy).layer(inner);
+    let service = HeaderInjectLayer::new(policy).unwrap().layer(inner);
 
     let refusal = service.clone().oneshot(Request::new(true)).await.unwrap();
     assert_eq!(refusal.status(), StatusCode::FORBIDDEN);
@@ -209,7 +210,7 @@ async fn cookies_are_never_joined_nor_lost() {
         Ok::<_, ()>(response.body(()).unwrap())
     });
 
-    let service = HeaderInjectLayer::new(policy).layer(inner);
+    let service = HeaderInjectLayer::new(policy).unwrap().layer(inner);
     let response = service.oneshot(Request::new(())).await.unwrap();
 
     assert_eq!(values(response.headers(), "set-cookie"), ["a=1", "b=2", "c=3"]);
@@ -217,7 +218,7 @@ async fn cookies_are_never_joined_nor_lost() {
 
 #[test]
 fn readiness_is_that_of_the_inner_service() {
-    let layer = HeaderInjectLayer::new(HeaderInject::new());
+    let layer = HeaderInjectLayer::new(HeaderInject::new()).unwrap();
     let (mut service, mut upstream) = mock::spawn_layer::<Request<()>, Response<()>, _>(layer);
 
     upstream.allow(0);
@@ -232,7 +233,7 @@ fn readiness_is_that_of_the_inner_service() {
 async fn the_only_permit_serves_one_request_after_the_other() {
     let inner = service_fn(async |_: Request<()>| Ok::<_, ()>(Response::new(())));
     let inner = ConcurrencyLimitLayer::new(1).layer(inner);
-    let mut service = HeaderInjectLayer::new(HeaderInject::new()).layer(inner);
+    let mut service = HeaderInjectLayer::new(HeaderInject::new()).unwrap().layer(inner);
 
     for _ in 0..3 {
         service.ready().await.unwrap().call(Request::new(())).await.unwrap();
@@ -250,7 +251,7 @@ async fn dropping_the_future_drops_the_inner_one() {
             Ok::<_, ()>(Response::new(()))
         }
     });
-    let mut service = HeaderInjectLayer::new(HeaderInject::new()).layer(inner);
+    let mut service = HeaderInjectLayer::new(HeaderInject::new()).unwrap().layer(inner);
 
     let future = service.call(Request::new(()));
     assert_eq!(Arc::strong_count(&held), 2);
@@ -326,7 +327,7 @@ fn a_sensitive_value_is_not_printed_and_tells_policies_apart() {
     secret.set_sensitive(true);
     let policy = |value| HeaderInject::new().request(rules([Rule::set(USER, value)]));
 
-    let layer = HeaderInjectLayer::new(policy(secret.clone()));
+    let layer = HeaderInjectLayer::new(policy(secret.clone())).unwrap();
     assert!(!format!("{:?} {:?}", layer, layer.layer(())).contains("hunter2"));
     assert_eq!(policy(secret.clone()), policy(secret.clone()));
     assert_ne!(policy(secret), policy(text("hunter2")));
