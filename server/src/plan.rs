@@ -4,6 +4,7 @@
 
 mod auth;
 mod documents;
+mod routes;
 mod signing;
 mod tls;
 
@@ -23,11 +24,11 @@ use tracing_subscriber::EnvFilter;
 use crate::config::{self, Config, Pool, Problem, UpstreamTimeouts};
 use crate::facts::Voice;
 use crate::limit::DeadlineLayer;
-use crate::route::{Conflict, Rule, Table};
+use crate::route::Table;
 use crate::telemetry::{Meters, ReplicaMeters, RouteMeters, recorder};
 use crate::upstream::{Connect, Target, client_config};
 
-use self::documents::Documents;
+use self::routes::Routed;
 
 /// All that a configuration asks for, built once and shared by the workers.
 #[derive(Debug)]
@@ -137,7 +138,8 @@ impl Plan {
         check_rest(&config, &mut problems);
         let tls = tls::listeners(&config, &mut problems);
         let upstreams = upstreams(&config, &recorder, &mut problems);
-        let (table, routes, documents) = routes(&config, &upstreams, &recorder, &mut problems);
+        let Routed { table, routes, documents } =
+            routes::plan(&config, &upstreams, &recorder, &mut problems);
         let (edge, Some(table), true) = (edge(&config), table, problems.is_empty()) else {
             return Err(problems);
         };
@@ -232,83 +234,6 @@ fn upstreams(
     plans
 }
 
-fn routes(
-    config: &Config,
-    upstreams: &BTreeMap<String, UpstreamPlan>,
-    recorder: &Arc<PrometheusRecorder>,
-    problems: &mut Vec<Problem>,
-) -> (Option<Arc<Table>>, Vec<RoutePlan>, Vec<DocumentPlan>) {
-    let mut plans = Vec::new();
-    let mut rules = Vec::new();
-    let mut issuers = auth::Issuers::default();
-    let mut documents = Documents::default();
-    for (index, section) in config.routes.iter().enumerate() {
-        let route = section.get_ref();
-        let key = format!("route[{index}]");
-        if let Some(message) = bad_path(route.path.get_ref()) {
-            problems.push(problem(&format!("{key}.path"), &route.path, message));
-        }
-        for (index, host) in route.hosts.iter().enumerate() {
-            if !is_host(host.get_ref()) {
-                let key = format!("{key}.hosts[{index}]");
-                let message = "a host like \"example.com\" or \"*.example.com\" is needed here";
-                problems.push(problem(&key, host, message));
-            }
-        }
-        rules.push(Rule {
-            hosts: route.hosts.iter().map(|host| host.get_ref().clone()).collect(),
-            path: route.path.get_ref().clone(),
-            methods: route.methods.clone(),
-        });
-        documents.note(route, &key, problems);
-        let auth = route.jwt_auth.as_ref().and_then(|section| {
-            let key = format!("{key}.jwt_auth");
-            auth::layer(config, section, &key, &mut issuers, recorder, problems)
-        });
-        let name = named(
-            &route.upstream,
-            "upstream",
-            upstreams.keys(),
-            &format!("{key}.upstream"),
-            problems,
-        );
-        let upstream = name.and_then(|name| Some((name, upstreams.get(name)?)));
-        let inject = HeaderInjectLayer::new(route.header_inject.clone()).map_err(|invalid| {
-            let key = format!("{key}.header_inject");
-            problems.push(problem(&key, section, invalid.to_string()));
-        });
-        if let (Some((name, upstream)), Ok(header_inject)) = (upstream, inject) {
-            plans.push(RoutePlan {
-                meters: Arc::new(RouteMeters::new(
-                    route.name.as_ref().unwrap_or_else(|| route.path.get_ref()),
-                    recorder,
-                )),
-                upstream: name.to_owned(),
-                voice: upstream.voice,
-                strip_prefix: route.strip_prefix,
-                deadline: DeadlineLayer::new(route.timeout),
-                auth,
-                header_inject,
-            });
-        }
-    }
-    let rows = documents.rows(recorder);
-    rules.extend(rows.iter().map(|row| row.rule.clone()));
-    let table = Table::new(&rules).map_err(|Conflict { first, second }| {
-        let document = |index: usize| rows.get(index.checked_sub(config.routes.len())?);
-        let key = |index| {
-            document(index).map_or_else(|| format!("route[{index}]"), |row| row.key.clone())
-        };
-        let span = match document(second) {
-            Some(row) => Some(row.metadata.span()),
-            None => config.routes.get(second).map(Spanned::span),
-        };
-        let message = format!("matches the same requests as {}", key(first));
-        problems.push(Problem::new(key(second), span, message));
-    });
-    (table.ok().map(Arc::new), plans, rows.into_iter().map(|row| row.plan).collect())
-}
-
 /// The name of a section, if there is one of this name.
 fn named<'n>(
     name: &'n Spanned<String>,
@@ -327,24 +252,6 @@ fn named<'n>(
     let message = format!("there is no section `[{kind}.{wanted}]`{hint}");
     problems.push(Problem::new(key, name.span(), message));
     None
-}
-
-fn bad_path(path: &str) -> Option<&'static str> {
-    let odd = path.contains("//") || path.split('/').any(|segment| matches!(segment, "." | ".."));
-    match () {
-        () if !path.starts_with('/') => Some("a path begins with `/`"),
-        () if path.contains(['%', '\\', '?', '#', '\0']) => {
-            Some("a path is written as it reads, decoded, without `%`, `\\`, `?` and `#`")
-        }
-        () if odd => Some("a path has no empty segment, no `.` and no `..`"),
-        () => None,
-    }
-}
-
-fn is_host(host: &str) -> bool {
-    let name = host.strip_prefix("*.").unwrap_or(host);
-    let known = |char: char| char.is_ascii_alphanumeric() || matches!(char, '-' | '.' | '_' | ':');
-    !name.is_empty() && name.chars().all(known)
 }
 
 /// The problem of one key of one section.
