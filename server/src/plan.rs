@@ -4,6 +4,7 @@
 
 mod auth;
 mod documents;
+mod headers;
 mod routes;
 mod signing;
 mod tls;

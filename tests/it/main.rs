@@ -9,6 +9,7 @@
 
 mod admin;
 mod auth;
+mod claims;
 mod config;
 mod demo;
 mod drain;

@@ -31,9 +31,8 @@ pub struct Route {
     pub upstream: Spanned<String>,
     /// Lets only requests with a valid token through.
     pub jwt_auth: Option<Spanned<JwtAuth>>,
-    /// Sets and removes headers.
-    #[serde(default)]
-    pub header_inject: HeaderInject,
+    /// Sets and removes headers. Values may come from claims, as `claim:sub` does.
+    pub header_inject: Option<Spanned<HeaderInject>>,
     /// The most that a request may take in all, its bodies included. No limit when left out.
     #[serde(default, deserialize_with = "text::some_duration")]
     pub timeout: Option<Duration>,

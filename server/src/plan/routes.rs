@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use metrics_exporter_prometheus::PrometheusRecorder;
-use portcullis_header_inject::HeaderInjectLayer;
 use toml::Spanned;
 
 use crate::config::{Config, Problem, Route};
@@ -14,7 +13,7 @@ use crate::telemetry::RouteMeters;
 
 use super::auth::{self, Issuers};
 use super::documents::{Documents, Row};
-use super::{DocumentPlan, RoutePlan, UpstreamPlan, named, problem};
+use super::{DocumentPlan, RoutePlan, UpstreamPlan, headers, named, problem};
 
 /// The table of routes, and what its rows lead to, as far as nothing is wrong.
 pub(super) struct Routed {
@@ -35,8 +34,9 @@ pub(super) fn plan(
     let mut documents = Documents::default();
     for (index, section) in config.routes.iter().enumerate() {
         let key = format!("route[{index}]");
-        rules.push(rule(section.get_ref(), &key, problems));
-        documents.note(section.get_ref(), &key, problems);
+        let section = section.get_ref();
+        rules.push(rule(section, &key, problems));
+        documents.note(section, &key, problems);
         routes.extend(route(config, section, &key, upstreams, &mut issuers, recorder, problems));
     }
     let rows = documents.rows(recorder);
@@ -67,25 +67,21 @@ fn rule(route: &Route, key: &str, problems: &mut Vec<Problem>) -> Rule {
 /// The layers of a route.
 fn route(
     config: &Config,
-    section: &Spanned<Route>,
+    route: &Route,
     key: &str,
     upstreams: &BTreeMap<String, UpstreamPlan>,
     issuers: &mut Issuers,
     recorder: &Arc<PrometheusRecorder>,
     problems: &mut Vec<Problem>,
 ) -> Option<RoutePlan> {
-    let route = section.get_ref();
     let auth = route.jwt_auth.as_ref().and_then(|section| {
         let key = format!("{key}.jwt_auth");
         auth::layer(config, section, &key, issuers, recorder, problems)
     });
     let key_of_upstream = format!("{key}.upstream");
     let name = named(&route.upstream, "upstream", upstreams.keys(), &key_of_upstream, problems);
-    let inject = HeaderInjectLayer::new(route.header_inject.clone()).map_err(|invalid| {
-        let key = format!("{key}.header_inject");
-        problems.push(problem(&key, section, invalid.to_string()));
-    });
-    let (name, header_inject) = (name?, inject.ok()?);
+    let header_inject = headers::layer(route, key, problems);
+    let name = name?;
     Some(RoutePlan {
         meters: Arc::new(RouteMeters::new(
             route.name.as_ref().unwrap_or_else(|| route.path.get_ref()),
@@ -96,7 +92,7 @@ fn route(
         strip_prefix: route.strip_prefix,
         deadline: DeadlineLayer::new(route.timeout),
         auth,
-        header_inject,
+        header_inject: header_inject?,
     })
 }
 
