@@ -336,7 +336,7 @@ impl Drop for Store {
 
 impl Snapshot {
     /// The set, while it may be used: fresh, or the last that could be had.
-    fn usable(&self, now: Instant) -> Option<&Set> {
+    pub(crate) fn usable(&self, now: Instant) -> Option<&Set> {
         let good = self.good?;
         let usable = if self.failure.is_some() { now < good.dies } else { now < good.lapses };
         self.set.as_deref().filter(|_| usable)
