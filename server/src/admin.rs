@@ -1,6 +1,8 @@
 mod probe;
 mod readiness;
+mod key_sets;
 
+pub use key_sets::{KeySet, KeySetState};
 pub use probe::Probed;
 pub use readiness::{Readiness, Status};
 
@@ -88,7 +90,7 @@ async fn livez() -> impl IntoResponse {
 
 /// Whether new requests should come here. What is told was found out before: asking costs nothing.
 async fn readyz(State(known): State<Known>) -> impl IntoResponse {
-    let readiness = Readiness::new(known.plan.edge.drain.handle().phase(), &known.probed);
+    let readiness = Readiness::new(&known.plan, &known.probed);
     let status = match readiness.status() {
         Status::Ready | Status::Degraded => StatusCode::OK,
         Status::Unready | Status::Draining => StatusCode::SERVICE_UNAVAILABLE,

@@ -49,6 +49,9 @@ pub struct Plan {
     pub routes: Vec<RoutePlan>,
     /// What the gateway serves itself, in the order of the rules that follow those of the routes.
     pub documents: Vec<DocumentPlan>,
+    /// The issuers that are asked for their keys, by name. No request passes these layers: they share the keys with those
+    /// of the routes, to show them and to keep them fresh.
+    pub issuers: BTreeMap<String, JwtAuthLayer>,
     /// Where everything is counted.
     pub recorder: Arc<PrometheusRecorder>,
     /// The gateway's own counts.
@@ -139,12 +142,23 @@ impl Plan {
         check_rest(&config, &mut problems);
         let tls = tls::listeners(&config, &mut problems);
         let upstreams = upstreams(&config, &recorder, &mut problems);
-        let Routed { table, routes, documents } =
+        let Routed { table, routes, documents, issuers } =
             routes::plan(&config, &upstreams, &recorder, &mut problems);
         let (edge, Some(table), true) = (edge(&config), table, problems.is_empty()) else {
             return Err(problems);
         };
-        Ok(Self { tls, edge, upstreams, table, routes, documents, recorder, meters, config })
+        Ok(Self {
+            tls,
+            edge,
+            upstreams,
+            table,
+            routes,
+            documents,
+            issuers,
+            recorder,
+            meters,
+            config,
+        })
     }
 }
 

@@ -3,7 +3,7 @@ use std::sync::Arc;
 
 use metrics::with_local_recorder;
 use metrics_exporter_prometheus::PrometheusRecorder;
-use portcullis_jwt_auth::{Issuer, JwtAuthLayer, Key, Policy};
+use portcullis_jwt_auth::{CacheLimits, Issuer, JwtAuthLayer, Key, Policy};
 use toml::Spanned;
 
 use crate::config::{self, Config, JwtAuth, Problem};
@@ -20,6 +20,17 @@ impl Issuers {
     fn get(&mut self, config: &Config, name: &str, problems: &mut Vec<Problem>) -> Option<Issuer> {
         let known = self.0.entry(name.to_owned());
         known.or_insert_with(|| issuer(config, name, problems)).clone()
+    }
+
+    /// Those that are asked for their keys, by name. A layer that lets nobody through is all it takes to see to that.
+    pub(super) fn asked(self, recorder: &PrometheusRecorder) -> BTreeMap<String, JwtAuthLayer> {
+        let policy = Policy::new().cache(CacheLimits::off());
+        let alone = |issuer| {
+            let layer =
+                with_local_recorder(recorder, || JwtAuthLayer::new(policy.clone(), [issuer]));
+            layer.ok().filter(|layer| !layer.handle().key_sets().is_empty())
+        };
+        self.0.into_iter().filter_map(|(name, issuer)| Some((name, alone(issuer?)?))).collect()
     }
 }
 

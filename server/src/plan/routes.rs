@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use metrics_exporter_prometheus::PrometheusRecorder;
+use portcullis_jwt_auth::JwtAuthLayer;
 use toml::Spanned;
 
 use crate::config::{Config, Problem, Route};
@@ -20,6 +21,7 @@ pub(super) struct Routed {
     pub(super) table: Option<Arc<Table>>,
     pub(super) routes: Vec<RoutePlan>,
     pub(super) documents: Vec<DocumentPlan>,
+    pub(super) issuers: BTreeMap<String, JwtAuthLayer>,
 }
 
 pub(super) fn plan(
@@ -42,7 +44,8 @@ pub(super) fn plan(
     let rows = documents.rows(recorder);
     rules.extend(rows.iter().map(|row| row.rule.clone()));
     let table = table(config, &rules, &rows, problems);
-    Routed { table, routes, documents: rows.into_iter().map(|row| row.plan).collect() }
+    let documents = rows.into_iter().map(|row| row.plan).collect();
+    Routed { table, routes, documents, issuers: issuers.asked(recorder) }
 }
 
 /// What the table is told of a route.
