@@ -14,8 +14,8 @@ use std::hint::black_box;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use crate::CacheLimits;
 use crate::valid::{Seal, Valid};
+use crate::{CacheLimits, CacheStatus};
 
 pub(crate) struct TokenCache {
     /// None, when it is off.
@@ -40,6 +40,10 @@ impl TokenCache {
         }
     }
 
+    pub(crate) fn is_on(&self) -> bool {
+        !self.shards.is_empty()
+    }
+
     /// What is known of the token, unless it has expired, or its keys are `current` no more.
     pub(crate) fn get(
         &self,
@@ -55,10 +59,10 @@ impl TokenCache {
         })
     }
 
-    /// Remembers a token that was found valid just now; another goes, where there is no room.
-    pub(crate) fn put(&self, token: &[u8], valid: &Valid, now: Duration) {
+    /// Remembers a token that was found valid just now. Says how many others go, where there is no room.
+    pub(crate) fn put(&self, token: &[u8], valid: &Valid, now: Duration) -> usize {
         let key = self.key(token);
-        let Some(shard) = self.shards.get(self.place(key)) else { return };
+        let Some(shard) = self.shards.get(self.place(key)) else { return 0 };
         let entry = Entry {
             token: token.into(),
             weight: weight(token, valid),
@@ -66,14 +70,30 @@ impl TokenCache {
             since: now,
             used: false,
         };
-        let evicted = lock(shard).put(key, Box::new(entry));
-        drop(evicted); // after the lock, since claims may be large
+        let mut shard = lock(shard);
+        let evicted = shard.put(key, Box::new(entry));
+        drop(shard); // what goes, goes without the lock, since claims may be large
+        evicted.len()
+    }
+
+    /// Forgets all tokens, and counts on.
+    pub(crate) fn flush(&self) {
+        for shard in &self.shards {
+            let forgotten = lock(shard).flush();
+            drop(forgotten);
+        }
+    }
+
+    pub(crate) fn status(&self) -> CacheStatus {
+        self.shards.iter().map(|shard| lock(shard).status()).sum()
     }
 
     /// The end of a token is part of its signature. Two valid tokens hardly share it, and nothing but a full comparison
     /// tells whether one is the other, so the rest need not be hashed.
     fn key(&self, token: &[u8]) -> u64 {
-        self.keys.hash_one(token.get(token.len().saturating_sub(64)..).unwrap_or_default())
+        let mut hasher = self.keys.build_hasher();
+        hasher.write(token.last_chunk::<32>().map_or(token, <[u8; 32]>::as_slice));
+        hasher.finish()
     }
 
     fn shard(&self, key: u64) -> Option<MutexGuard<'_, Shard>> {
@@ -89,24 +109,24 @@ impl TokenCache {
 /// Shows how much there is, and nothing of it.
 impl fmt::Debug for TokenCache {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let sum =
-            |of: fn(&Shard) -> usize| self.shards.iter().map(|it| of(&lock(it))).sum::<usize>();
-        f.debug_struct("TokenCache")
-            .field("entries", &sum(|shard| shard.entries.len()))
-            .field("bytes", &sum(|shard| shard.bytes))
-            .finish_non_exhaustive()
+        f.debug_tuple("TokenCache").field(&self.status()).finish()
     }
 }
 
 /// A share of the tokens: evicted in the order they came, but that one which was used since gets a second chance.
 struct Shard {
-    entries: HashMap<u64, Box<Entry>, BuildHasherDefault<AsIs>>,
+    entries: Entries,
     /// The keys of all entries.
     queue: VecDeque<u64>,
     bytes: usize,
+    hits: u64,
+    misses: u64,
+    evictions: u64,
     max_entries: usize,
     max_bytes: usize,
 }
+
+type Entries = HashMap<u64, Box<Entry>, BuildHasherDefault<AsIs>>;
 
 struct Entry {
     token: Box<[u8]>,
@@ -118,22 +138,30 @@ struct Entry {
 
 impl Shard {
     fn new(max_entries: usize, max_bytes: usize) -> Self {
-        let (entries, queue) = (HashMap::default(), VecDeque::new());
-        Self { entries, queue, bytes: 0, max_entries, max_bytes }
+        let (entries, queue) = (Entries::default(), VecDeque::new());
+        let (bytes, hits, misses, evictions) = (0, 0, 0, 0);
+        Self { entries, queue, bytes, hits, misses, evictions, max_entries, max_bytes }
     }
 
     fn get(&mut self, key: u64, token: &[u8], fresh: impl Fn(&Entry) -> bool) -> Option<Valid> {
-        let entry = self.entries.get_mut(&key).filter(|entry| same(&entry.token, token))?;
-        if !fresh(entry) {
-            self.remove(key);
-            return None;
+        let known = self.entries.get_mut(&key).filter(|entry| same(&entry.token, token));
+        match known {
+            Some(entry) if fresh(entry) => {
+                entry.used = true;
+                self.hits += 1;
+                return Some(entry.valid.clone());
+            }
+            Some(_) => drop(self.remove(key)),
+            None => {}
         }
-        entry.used = true;
-        Some(entry.valid.clone())
+        self.misses += 1;
+        None
     }
 
+    /// Returns what had to go for it.
     fn put(&mut self, key: u64, entry: Box<Entry>) -> Vec<Entry> {
-        let mut evicted: Vec<_> = self.remove(key).map(|same| *same).into_iter().collect();
+        let mut evicted = Vec::new();
+        self.remove(key);
         if entry.weight > self.max_bytes {
             return evicted;
         }
@@ -144,13 +172,32 @@ impl Shard {
                     spared.used = false;
                     self.queue.rotate_left(1);
                 }
-                _ => evicted.extend(self.remove(oldest).map(|entry| *entry)),
+                _ => {
+                    self.evictions += 1;
+                    evicted.extend(self.remove(oldest).map(|entry| *entry));
+                }
             }
         }
         self.bytes += entry.weight;
         self.queue.push_back(key);
         self.entries.insert(key, entry);
         evicted
+    }
+
+    fn flush(&mut self) -> Entries {
+        self.queue = VecDeque::new();
+        self.bytes = 0;
+        std::mem::take(&mut self.entries)
+    }
+
+    fn status(&self) -> CacheStatus {
+        CacheStatus {
+            entries: self.entries.len(),
+            bytes: self.bytes,
+            hits: self.hits,
+            misses: self.misses,
+            evictions: self.evictions,
+        }
     }
 
     fn remove(&mut self, key: u64) -> Option<Box<Entry>> {
@@ -214,8 +261,9 @@ mod tests {
     use super::*;
     use crate::Claims;
     use crate::times::Times;
+    use crate::valid::Signer;
 
-    const SEAL: Seal = Seal { issuer: 0, generation: 0 };
+    const SEAL: Seal = Seal { issuer: 0, signer: Signer { generation: 0, key: 0 } };
 
     fn seconds(seconds: u64) -> Duration {
         Duration::from_secs(seconds)
@@ -299,17 +347,17 @@ mod tests {
     #[test]
     fn a_token_is_known_for_as_long_as_its_keys_are_trusted() {
         let cache = cache(CacheLimits::new());
-        let of_second = |generation| valid(json!({}), Seal { issuer: 1, generation });
-        cache.put(b"token", &of_second(3), seconds(0));
+        let seal = Seal { issuer: 1, signer: Signer { generation: 3, key: 2 } };
+        cache.put(b"token", &valid(json!({}), seal), seconds(0));
         let asked = Cell::new(None);
         let known = cache.get(b"token", seconds(1), |seal| {
             asked.set(Some(seal));
             true
         });
         assert!(known.is_some());
-        assert_eq!(asked.get(), Some(Seal { issuer: 1, generation: 3 }));
+        assert_eq!(asked.get(), Some(seal));
 
-        assert!(cache.get(b"token", seconds(1), |seal| seal.generation == 4).is_none());
+        assert!(cache.get(b"token", seconds(1), |seal| seal.signer.generation == 4).is_none());
         // Once refused it is gone.
         assert!(cache.get(b"token", seconds(1), |_| true).is_none());
     }
@@ -339,8 +387,46 @@ mod tests {
         let weight = weight(b"token", &alice());
         assert_eq!(
             format!("{cache:?}"),
-            format!("TokenCache {{ entries: 1, bytes: {weight}, .. }}")
+            format!(
+                "TokenCache(CacheStatus {{ entries: 1, bytes: {weight}, hits: 0, misses: 0, evictions: 0 }})"
+            )
         );
+    }
+
+    #[test]
+    fn what_becomes_of_tokens_is_counted() {
+        let cache = cache(CacheLimits::new().max_entries(2));
+        let known = |token: &[u8], now| cache.get(token, seconds(now), |_| true).is_some();
+        assert!(!known(b"one", 0));
+        assert_eq!(cache.put(b"one", &alice(), seconds(0)), 0);
+        assert!(known(b"one", 1));
+        assert_eq!(cache.put(b"one", &alice(), seconds(1)), 0); // the same again is no eviction
+        assert_eq!(cache.put(b"two", &alice(), seconds(1)), 0);
+        assert_eq!(cache.put(b"three", &alice(), seconds(1)), 1);
+        assert!(!known(b"two", 2000)); // it has expired, which is none either
+
+        let status = cache.status();
+        assert_eq!((status.hits(), status.misses(), status.evictions()), (1, 2, 1));
+        assert_eq!((status.entries(), status.bytes()), (1, weight(b"three", &alice())));
+    }
+
+    #[test]
+    fn a_flush_forgets_tokens_and_no_numbers() {
+        let cache = cache(CacheLimits::new());
+        let before = allocation_counter::measure(|| {
+            for n in 0..1000 {
+                cache.put(format!("token {n}").as_bytes(), &alice(), seconds(0));
+            }
+            assert!(cache.get(b"token 7", seconds(0), |_| true).is_some());
+            cache.flush();
+        });
+        assert_eq!(before.bytes_current, 0);
+
+        let status = cache.status();
+        assert_eq!((status.entries(), status.bytes(), status.hits()), (0, 0, 1));
+        assert!(cache.get(b"token 7", seconds(0), |_| true).is_none());
+        cache.put(b"token 7", &alice(), seconds(0));
+        assert!(cache.get(b"token 7", seconds(0), |_| true).is_some());
     }
 
     #[test]

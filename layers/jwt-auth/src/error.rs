@@ -43,6 +43,8 @@ pub enum ConfigError {
     NotAPublicKey,
     /// A public key is not RSA, not Ed25519, and not an uncompressed point of P-256 or P-384.
     UnsupportedKey,
+    /// A public key of P-256 or P-384 is not a point of that curve.
+    NotOnCurve,
     /// A document is not a JSON Web Key Set (RFC 7517 §5).
     NotAKeySet,
     /// A JSON Web Key lacks a member or has one that is malformed.
@@ -100,6 +102,7 @@ impl fmt::Display for ConfigError {
             Self::RsaExponent => f.write_str("an RSA key has an unusable exponent"),
             Self::NotAPublicKey => f.write_str("not a PEM document with one public key"),
             Self::UnsupportedKey => f.write_str("a public key is of an unsupported kind"),
+            Self::NotOnCurve => f.write_str("a public key is not a point of its curve"),
             Self::NotAKeySet => f.write_str("not a JSON Web Key Set"),
             Self::MalformedKey => f.write_str("a JSON Web Key is malformed"),
             Self::NotForSignatures => f.write_str("a JSON Web Key is not for signatures"),

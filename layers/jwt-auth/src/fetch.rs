@@ -10,11 +10,10 @@ use std::time::Duration;
 
 use bytes::Buf;
 use http::header::{ACCEPT, AGE, CACHE_CONTROL, HeaderMap, HeaderValue};
-use http::{Request, Response, StatusCode, Uri};
+use http::{Request, StatusCode, Uri};
 use http_body::Body;
-use tower_service::Service;
 
-use crate::RefreshError;
+use crate::{KeyFetcher, RefreshError};
 
 /// What an issuer answered.
 #[derive(Debug)]
@@ -43,34 +42,18 @@ impl<F, B> Client<F, B> {
     }
 }
 
-impl<F, B, RB> Fetch for Client<F, B>
-where
-    F: Service<Request<B>, Response = Response<RB>> + Clone + Send + 'static,
-    F::Future: Send,
-    F::Error: Into<Box<dyn Error + Send + Sync>>,
-    B: Default + Send + 'static,
-    RB: Body + Send + 'static,
-    RB::Data: Send,
-    RB::Error: Into<Box<dyn Error + Send + Sync>>,
-{
+impl<F: KeyFetcher<B>, B: Default + Send + 'static> Fetch for Client<F, B> {
     fn fetch(&self, uri: Uri, max_bytes: usize) -> Fetching {
         let service = self.service.lock().unwrap_or_else(PoisonError::into_inner).clone();
         Box::pin(fetch(service, uri, max_bytes))
     }
 }
 
-async fn fetch<F, B, RB>(
-    mut service: F,
+async fn fetch<B: Default>(
+    mut service: impl KeyFetcher<B>,
     uri: Uri,
     max_bytes: usize,
-) -> Result<Document, RefreshError>
-where
-    F: Service<Request<B>, Response = Response<RB>>,
-    F::Error: Into<Box<dyn Error + Send + Sync>>,
-    B: Default,
-    RB: Body,
-    RB::Error: Into<Box<dyn Error + Send + Sync>>,
-{
+) -> Result<Document, RefreshError> {
     poll_fn(|cx| service.poll_ready(cx)).await.map_err(failed)?;
     let mut request = Request::new(B::default());
     *request.uri_mut() = uri;

@@ -11,13 +11,15 @@ use portcullis_refusal::Dialect;
 
 use crate::cache::TokenCache;
 use crate::challenge::Challenge;
+use crate::grant::Grant;
 use crate::later::{Stop, Wait};
 use crate::preflight::is_preflight;
+use crate::request_meters::RequestMeters;
 use crate::token::Token;
 use crate::token_status::Hook;
 use crate::trust::Trust;
 use crate::valid::Valid;
-use crate::{Claims, Policy, Unauthorized, Verdict, credential};
+use crate::{Claims, Policy, Unauthorized, Verdict, credential, trace};
 
 #[derive(Clone, Debug)]
 pub(crate) struct Gate {
@@ -27,6 +29,7 @@ pub(crate) struct Gate {
     pub(crate) cache: Arc<TokenCache>,
     pub(crate) clock: fn() -> SystemTime,
     pub(crate) status: Option<Hook>,
+    pub(crate) meters: RequestMeters,
 }
 
 impl Gate {
@@ -34,30 +37,32 @@ impl Gate {
     /// `patience` no keys are waited for.
     pub(crate) fn admit<B>(&self, request: &mut Request<B>, patience: bool) -> Result<(), Stop> {
         let preflight = is_preflight(request.method(), request.headers());
-        let claims = if preflight && self.policy.lets_preflights_through() {
-            None
+        let grant = if preflight && self.policy.lets_preflights_through() {
+            Grant::Preflight
         } else {
             self.judge(request.headers(), request.uri(), (self.clock)(), patience)?
         };
-        match claims {
-            Some(claims) if self.status.is_some() => Err(Stop::Wait(Wait::Status(claims))),
-            claims => Ok(self.pass(request, claims)?),
+        match grant {
+            Grant::Token(claims) if self.status.is_some() => Err(Stop::Wait(Wait::Status(claims))),
+            grant => Ok(self.pass(request, grant)?),
         }
     }
 
-    /// Gives the request these claims, if any, and takes away its token.
+    /// Gives the request the claims it is granted, if any, and takes away its token.
     pub(crate) fn pass<B>(
         &self,
         request: &mut Request<B>,
-        claims: Option<Claims>,
+        grant: Grant,
     ) -> Result<(), Unauthorized> {
         for source in self.policy.token_sources() {
             credential::strip(source, request)?;
         }
-        match claims {
-            Some(claims) => request.extensions_mut().insert(claims),
+        self.meters.allowed(&grant);
+        trace::allowed();
+        match grant {
+            Grant::Token(claims) => request.extensions_mut().insert(claims),
             // Nobody's claims are nobody's, whatever a layer in front has put there.
-            None => request.extensions_mut().remove(),
+            Grant::NoToken | Grant::Preflight => request.extensions_mut().remove(),
         };
         Ok(())
     }
@@ -81,6 +86,8 @@ impl Gate {
         headers: Option<&HeaderMap>,
         body: B,
     ) -> Response<B> {
+        self.meters.refused(reason);
+        trace::refused(reason);
         let dialect = headers.map(Dialect::of).unwrap_or_default();
         reason.refusal(&self.challenge).into_response(dialect, body)
     }
@@ -91,19 +98,29 @@ impl Gate {
         uri: &Uri,
         now: SystemTime,
         patience: bool,
-    ) -> Result<Option<Claims>, Stop> {
+    ) -> Result<Grant, Stop> {
         // A clock before 1970 is broken. To it every token that expires has expired.
         let now = now.duration_since(UNIX_EPOCH).unwrap_or(Duration::MAX);
         let token = match credential::only(self.policy.token_sources(), headers, uri) {
-            Err(Unauthorized::MissingToken) if self.policy.is_optional() => return Ok(None),
+            Err(Unauthorized::MissingToken) if self.policy.is_optional() => {
+                return Ok(Grant::NoToken);
+            }
             found => found?,
         };
         let known = self.cache.get(token, now, |seal| self.trust.stands_by(seal));
-        let valid = known.map_or_else(|| self.verify(token, now, patience), Ok)?;
+        if self.cache.is_on() {
+            self.meters.found(known.is_some());
+        }
+        let valid = match known {
+            Some(valid) => valid,
+            None => self.meters.time(|| self.verify(token, now, patience))?,
+        };
+        let subject = valid.claims.subject().filter(|_| self.policy.traces_subjects());
+        trace::verified(self.trust.issuer(valid.seal.issuer), valid.seal.signer, subject);
         // Also when it was remembered: no verdict rests on what the cache forgets.
         valid.times.check(now)?;
         self.policy.allow(&valid, now)?;
-        Ok(Some(valid.claims))
+        Ok(Grant::Token(valid.claims))
     }
 
     fn verify(&self, text: &[u8], now: Duration, patience: bool) -> Result<Valid, Stop> {
@@ -116,7 +133,8 @@ impl Gate {
             return Err(Unauthorized::WrongType.into());
         }
         let valid = Valid { claims: Claims::new(token.claims), times, seal };
-        self.cache.put(text, &valid, now);
+        let evicted = self.cache.put(text, &valid, now);
+        self.meters.evicted(evicted);
         Ok(valid)
     }
 }

@@ -4,23 +4,29 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::RefreshError;
+use crate::cache::TokenCache;
 use crate::refresh::Need;
 use crate::refresher::all;
-use crate::store::{Snapshot, Store};
+use crate::snapshot::Snapshot;
+use crate::store::Store;
+use crate::{CacheStatus, RefreshError};
 
-/// Looks at the key sets of a layer, and has them refreshed.
+/// Looks at the key sets of a layer, and has them refreshed; looks at the tokens it remembers, and has them forgotten.
 ///
-/// A clone costs one reference. While there is one, the sets are kept.
+/// A clone costs two references. While there is one, the sets and the tokens are kept.
 #[derive(Clone)]
 #[must_use = "a handle does nothing by itself"]
 pub struct JwtAuthHandle {
     stores: Arc<[(Option<String>, Arc<Store>)]>,
+    tokens: Arc<TokenCache>,
 }
 
 impl JwtAuthHandle {
-    pub(crate) fn new(stores: impl Iterator<Item = (Option<String>, Arc<Store>)>) -> Self {
-        Self { stores: stores.collect() }
+    pub(crate) fn new(
+        stores: impl Iterator<Item = (Option<String>, Arc<Store>)>,
+        tokens: Arc<TokenCache>,
+    ) -> Self {
+        Self { stores: stores.collect(), tokens }
     }
 
     /// The key sets that issuers were asked for, as they are now, in the order of the issuers.
@@ -42,11 +48,29 @@ impl JwtAuthHandle {
     pub async fn refresh_now(&self) {
         all(self.stores.iter(), |(_, store)| store.refresh(Need::Now)).await;
     }
+
+    /// The tokens that are remembered, and what has come of remembering, as of now.
+    ///
+    /// It locks each shard for a moment.
+    #[must_use]
+    pub fn cache(&self) -> CacheStatus {
+        self.tokens.status()
+    }
+
+    /// Forgets all tokens: each is verified again when it comes. What was counted stays.
+    ///
+    /// One that is being verified meanwhile may be remembered.
+    pub fn flush(&self) {
+        self.tokens.flush();
+    }
 }
 
 impl fmt::Debug for JwtAuthHandle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("JwtAuthHandle").field(&self.key_sets()).finish()
+        f.debug_struct("JwtAuthHandle")
+            .field("key_sets", &self.key_sets())
+            .field("cache", &self.cache())
+            .finish()
     }
 }
 
@@ -94,7 +118,7 @@ impl KeySetStatus {
     /// Why the last attempt failed; none if it did not, or if there was none.
     #[must_use]
     pub fn last_error(&self) -> Option<&RefreshError> {
-        self.snapshot.failure()
+        self.snapshot.failure.as_ref()
     }
 
     /// Which set it is: 1 for the first, and one more for each that differs; 0 if there is none.

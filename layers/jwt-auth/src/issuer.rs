@@ -7,6 +7,7 @@ use crate::later::{Stop, Wait};
 use crate::store::Missing;
 use crate::times::Times;
 use crate::token::Token;
+use crate::valid::Signer;
 use crate::{ConfigError, Key, Unauthorized};
 
 /// One who issues tokens: its keys, and what its tokens must say.
@@ -88,19 +89,23 @@ impl Issuer {
         Ok(self)
     }
 
+    /// Calls `tell` with the name of the key, if it has one and its set is still at hand.
+    pub(crate) fn tell_kid(&self, signer: Signer, tell: impl FnOnce(&str)) {
+        self.keys.tell_kid(signer, tell);
+    }
+
     /// Whether the keys in the set with this number are trusted now.
     pub(crate) fn stands_by(&self, generation: u64) -> bool {
         self.keys.stands_by(generation)
     }
 
-    /// The token's dates, and the number of the key set, if the token is this issuer's, and valid `now`, a time since
-    /// 1970.
+    /// The token's dates, and the key that signed it, if the token is this issuer's, and valid `now`, a time since 1970.
     pub(crate) fn verify(
         &self,
         token: &Token<'_>,
         now: Duration,
         patience: bool,
-    ) -> Result<(Times, u64), Stop> {
+    ) -> Result<(Times, Signer), Stop> {
         if self.name.is_some() && token.claims.get("iss").and_then(Value::as_str) != self.name() {
             return Err(Unauthorized::UnknownIssuer.into());
         }
@@ -111,8 +116,8 @@ impl Issuer {
             let landing = self.keys.settle(missing, token, patience)?;
             return Err(Stop::Wait(Wait::Keys(landing)));
         }
-        let generation = signed.map_err(Missing::reason)?;
-        Ok((self.check_claims(&token.claims, now)?, generation))
+        let signer = signed.map_err(Missing::reason)?;
+        Ok((self.check_claims(&token.claims, now)?, signer))
     }
 
     fn check_claims(

@@ -66,8 +66,8 @@ fn key(entry: &Value) -> Result<Key, ConfigError> {
     let key = match (text(jwk, "kty")?, text(jwk, "crv")?) {
         (Some("oct"), _) => return named(jwk, secret(&bytes(jwk, "k")?, algorithm)?),
         (Some("RSA"), _) => PublicKey::rsa(&bytes(jwk, "n")?, &bytes(jwk, "e")?)?,
-        (Some("EC"), Some("P-256")) => PublicKey::P256(point(jwk, 32)?),
-        (Some("EC"), Some("P-384")) => PublicKey::P384(point(jwk, 48)?),
+        (Some("EC"), Some("P-256")) => PublicKey::p256(point(jwk, 32)?)?,
+        (Some("EC"), Some("P-384")) => PublicKey::p384(point(jwk, 48)?)?,
         (Some("OKP"), Some("Ed25519")) => PublicKey::Ed25519(exactly(jwk, "x", 32)?),
         (Some(_), _) => return Err(ConfigError::UnsupportedKey),
         (None, _) => return Err(ConfigError::MalformedKey),

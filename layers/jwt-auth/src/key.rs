@@ -46,13 +46,12 @@ impl Key {
 
     /// A public key as a PEM document: `PUBLIC KEY` (RSA, P-256, P-384, Ed25519) or `RSA PUBLIC KEY`.
     ///
-    /// Text around the one block is ignored. That a point lies on its curve shows when a token is checked: one that
-    /// does not verifies nothing.
+    /// Text around the one block is ignored.
     ///
     /// # Errors
     ///
     /// When it is anything else (a private key, a certificate, two keys), when an RSA key has less than 2048 or more
-    /// than 8192 bits, or when an algorithm is not one of the key's kind, or there is none.
+    /// than 8192 bits, when a point is not one of its curve, or when an algorithm is not one of the key's kind, or there is none.
     pub fn pem(
         pem: impl AsRef<[u8]>,
         algorithms: impl IntoIterator<Item = Algorithm>,
@@ -77,6 +76,10 @@ impl Key {
     pub fn kid(mut self, kid: impl Into<String>) -> Self {
         self.kid = Some(kid.into());
         self
+    }
+
+    pub(crate) fn name(&self) -> Option<&str> {
+        self.kid.as_deref()
     }
 
     /// Whether those who check with it could also sign with it.

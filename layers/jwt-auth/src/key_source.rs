@@ -3,6 +3,7 @@ use std::sync::Arc;
 use crate::keys::Keys;
 use crate::store::{Landing, Missing, Store};
 use crate::token::Token;
+use crate::valid::Signer;
 use crate::{ConfigError, RefreshPolicy, Unauthorized};
 
 /// Where the keys of an issuer come from.
@@ -42,11 +43,26 @@ impl KeySource {
         }
     }
 
-    /// The number of the set, if one of its keys has signed the token.
-    pub(crate) fn verify(&self, token: &Token<'_>) -> Result<u64, Missing> {
+    /// The key that has signed the token.
+    pub(crate) fn verify(&self, token: &Token<'_>) -> Result<Signer, Missing> {
         match self {
-            Self::Fixed(keys) => keys.verify(token).map(|()| 0).map_err(Missing::Key),
+            Self::Fixed(keys) => match keys.verify(token) {
+                Ok(key) => Ok(Signer { generation: 0, key }),
+                Err(reason) => Err(Missing::for_ever(reason)),
+            },
             Self::Remote(store) => store.verify(token),
+        }
+    }
+
+    /// Calls `tell` with the name of the key, if it has one and its set is still at hand.
+    pub(crate) fn tell_kid(&self, signer: Signer, tell: impl FnOnce(&str)) {
+        match self {
+            Self::Fixed(keys) => {
+                if let Some(kid) = keys.kid(signer.key) {
+                    tell(kid);
+                }
+            }
+            Self::Remote(store) => store.tell_kid(signer, tell),
         }
     }
 

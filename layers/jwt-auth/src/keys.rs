@@ -13,12 +13,17 @@ impl Keys {
         self.0.len()
     }
 
-    /// Whether one of the keys that the token may be signed with has signed it.
-    pub(crate) fn verify(&self, token: &Token<'_>) -> Result<(), Unauthorized> {
+    /// The name of the key at this place, if it has one.
+    pub(crate) fn kid(&self, key: usize) -> Option<&str> {
+        self.0.get(key)?.name()
+    }
+
+    /// The place of the key that has signed the token, among those that it may be signed with.
+    pub(crate) fn verify(&self, token: &Token<'_>) -> Result<usize, Unauthorized> {
         let mut refused = Unauthorized::UnknownKey;
-        for key in self.0.iter().filter(|key| key.suits(token)) {
+        for (place, key) in self.0.iter().enumerate().filter(|(_, key)| key.suits(token)) {
             if key.has_signed(token) {
-                return Ok(());
+                return Ok(place);
             }
             refused = Unauthorized::InvalidSignature;
         }

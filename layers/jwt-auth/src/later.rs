@@ -10,6 +10,7 @@ use portcullis_refusal::EmptyBody;
 use tower_service::Service;
 
 use crate::gate::Gate;
+use crate::grant::Grant;
 use crate::store::Landing;
 use crate::{Claims, Unauthorized, Verdict};
 
@@ -126,7 +127,7 @@ impl<S, B, R> Later<S, B, R> {
     }
 
     fn judge_again(&mut self) -> Result<Step, Unauthorized> {
-        self.keys_waited_for += 1;
+        self.keys_waited_for = self.keys_waited_for.saturating_add(1);
         let Some(request) = &mut self.request else { return Ok(Step::Call) };
         match self.gate.admit(request, self.keys_waited_for < WAITS) {
             Ok(()) => Ok(Step::Call),
@@ -138,7 +139,7 @@ impl<S, B, R> Later<S, B, R> {
     fn conclude(&mut self, verdict: Verdict, claims: Claims) -> Result<Step, Unauthorized> {
         match (verdict, &mut self.request) {
             (Verdict::Active, Some(request)) => {
-                self.gate.pass(request, Some(claims)).map(|()| Step::Call)
+                self.gate.pass(request, Grant::Token(claims)).map(|()| Step::Call)
             }
             (Verdict::Active, None) => Ok(Step::Call),
             (Verdict::Revoked, _) => Err(Unauthorized::Revoked),

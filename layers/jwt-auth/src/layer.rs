@@ -7,6 +7,7 @@ use tower_layer::Layer;
 use crate::cache::TokenCache;
 use crate::challenge::Challenge;
 use crate::gate::Gate;
+use crate::request_meters::RequestMeters;
 use crate::token_status::Hook;
 use crate::trust::Trust;
 use crate::{ConfigError, Issuer, JwtAuth, JwtAuthHandle, Policy, Refresher, TokenStatus};
@@ -42,6 +43,7 @@ impl JwtAuthLayer {
             policy,
             clock: SystemTime::now,
             status: None,
+            meters: RequestMeters::new(),
         };
         Ok(Self { gate: Arc::new(gate), empty: DefaultBody::new() })
     }
@@ -62,9 +64,9 @@ impl<R> JwtAuthLayer<R> {
         self
     }
 
-    /// Looks at the key sets of issuers that are asked for them, and has them refreshed.
+    /// Looks at the key sets of issuers that are asked for them, and at remembered tokens; see [`JwtAuthHandle`].
     pub fn handle(&self) -> JwtAuthHandle {
-        JwtAuthHandle::new(self.gate.trust.stores())
+        JwtAuthHandle::new(self.gate.trust.stores(), self.gate.cache.clone())
     }
 
     /// Keeps those key sets fresh while it is polled; see [`Refresher`].

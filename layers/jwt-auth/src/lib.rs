@@ -40,9 +40,12 @@
 //! Unless told otherwise `exp` must be there, clocks may differ by 60 seconds, and `aud` and `typ` are ignored.
 //! Its public API has types of `bytes`, `serde`, `serde_json`, `http-body` and `tower-service`.
 //!
-//! The feature `metrics` counts by `issuer` (its name, else the URL): `jwt_auth_key_set_refreshes_total` by `outcome` (`ok`, or
+//! The feature `metrics` counts `jwt_auth_requests_total` by `outcome` (`allowed`, `refused`) and `reason` (`token`, `no_token`
+//! and `preflight`; [`Unauthorized::reason`]), `jwt_auth_token_cache_hits_total`, `_misses_total` and `_evictions_total`,
+//! `jwt_auth_verify_seconds`; and by `issuer` (its name, else the URL) `jwt_auth_key_set_refreshes_total` by `outcome` (`ok`,
 //! [`RefreshError::reason`]), `jwt_auth_unknown_keys_total`, `jwt_auth_keys` by `state` (`usable`, `skipped`), and
-//! `jwt_auth_key_set_timestamp_seconds`.
+//! `jwt_auth_key_set_timestamp_seconds`. The current span is told `auth.outcome` (`allowed`, or the reason), `auth.issuer` and
+//! `auth.kid`, if it has such fields, and `enduser.id` by [`Policy::trace_subject`].
 //!
 //! # What it leaves to others
 //!
@@ -73,14 +76,17 @@ mod issuer;
 mod key;
 mod jwks;
 mod public_key;
+mod curve;
 mod der;
 mod algorithm;
 mod backend;
 mod gate;
+mod grant;
 mod later;
 mod token_status;
 mod challenge;
 mod cache;
+mod cache_status;
 mod weight;
 mod valid;
 mod times;
@@ -89,14 +95,20 @@ mod key_source;
 mod keys;
 mod remote;
 mod location;
+mod key_fetcher;
 mod fetch;
 mod store;
+mod desk;
+mod snapshot;
+mod sync;
 mod refresh;
 mod refresh_policy;
 mod refresh_error;
 mod refresher;
 mod handle;
 mod meters;
+mod request_meters;
+mod trace;
 mod token;
 mod json;
 #[cfg(test)]
@@ -115,6 +127,7 @@ mod duration;
 pub use algorithm::Algorithm;
 pub use bytes_body::{BytesBody, FromBytes};
 pub use cache_limits::CacheLimits;
+pub use cache_status::CacheStatus;
 pub use claims::Claims;
 pub use error::ConfigError;
 pub use future::ResponseFuture;
@@ -122,6 +135,7 @@ pub use handle::{JwtAuthHandle, KeySetStatus};
 pub use issuer::Issuer;
 pub use jwks::Jwks;
 pub use key::Key;
+pub use key_fetcher::KeyFetcher;
 pub use layer::JwtAuthLayer;
 pub use metadata::Metadata;
 pub use metadata_future::MetadataFuture;

@@ -25,6 +25,7 @@ use crate::{
 /// optional = false         # lets requests without a token through, without claims
 /// allow_preflight = false  # lets CORS preflights through, without claims
 /// resource_metadata = "https://api.example/.well-known/oauth-protected-resource" # named in challenges; none by default
+/// trace_subject = false    # tells the current span whom a token is about
 /// cache = { max_ttl = "5m" } # see `CacheLimits`
 /// ```
 ///
@@ -46,6 +47,7 @@ pub struct Policy {
     optional: bool,
     allow_preflight: bool,
     resource_metadata: Option<String>,
+    trace_subject: bool,
     cache: CacheLimits,
 }
 
@@ -64,6 +66,7 @@ impl Policy {
             optional: false,
             allow_preflight: false,
             resource_metadata: None,
+            trace_subject: false,
             cache: CacheLimits::new(),
         }
     }
@@ -145,6 +148,12 @@ impl Policy {
         self
     }
 
+    /// Tells the current span whom a token is about, in its field `enduser.id`. It is personal, so it is not told else.
+    pub const fn trace_subject(mut self) -> Self {
+        self.trace_subject = true;
+        self
+    }
+
     /// Remembers verified tokens within these limits, instead of the usual ones.
     pub const fn cache(mut self, limits: CacheLimits) -> Self {
         self.cache = limits;
@@ -193,6 +202,10 @@ impl Policy {
 
     pub(crate) const fn is_optional(&self) -> bool {
         self.optional
+    }
+
+    pub(crate) const fn traces_subjects(&self) -> bool {
+        self.trace_subject
     }
 
     pub(crate) const fn lets_preflights_through(&self) -> bool {

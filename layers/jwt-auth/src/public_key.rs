@@ -4,6 +4,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use jsonwebtoken::DecodingKey;
 
+use crate::curve::{P256, P384};
 use crate::{Algorithm, ConfigError, der};
 
 #[derive(Debug)]
@@ -29,6 +30,16 @@ impl PublicKey {
         Ok(Self::Rsa { modulus: modulus.to_vec(), exponent: exponent.to_vec() })
     }
 
+    /// An uncompressed point of P-256. One off its curve would verify nothing, or more than it should.
+    pub(crate) fn p256(point: Vec<u8>) -> Result<Self, ConfigError> {
+        if P256.has(&point) { Ok(Self::P256(point)) } else { Err(ConfigError::NotOnCurve) }
+    }
+
+    /// An uncompressed point of P-384.
+    pub(crate) fn p384(point: Vec<u8>) -> Result<Self, ConfigError> {
+        if P384.has(&point) { Ok(Self::P384(point)) } else { Err(ConfigError::NotOnCurve) }
+    }
+
     pub(crate) fn from_pem(pem: &[u8]) -> Result<Self, ConfigError> {
         let (label, der) = pem_block(pem).ok_or(ConfigError::NotAPublicKey)?;
         if !matches!(label, "PUBLIC KEY" | "RSA PUBLIC KEY") {
@@ -46,10 +57,10 @@ impl PublicKey {
         // A point that has both its coordinates begins with a four (SEC 1 §2.3.3).
         let point = |info, size| sized(info, size).filter(|point| point.first() == Some(&4));
         if let Some(point) = point(P256_INFO, 65) {
-            return Ok(Self::P256(point.to_vec()));
+            return Self::p256(point.to_vec());
         }
         if let Some(point) = point(P384_INFO, 97) {
-            return Ok(Self::P384(point.to_vec()));
+            return Self::p384(point.to_vec());
         }
         if let Some(key) = sized(ED25519_INFO, 32) {
             return Ok(Self::Ed25519(key.to_vec()));

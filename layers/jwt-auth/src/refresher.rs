@@ -43,7 +43,7 @@ async fn keep(store: Weak<Store>) {
         let Some(asked) = store.upgrade().map(|store| store.refresh(Need::Due)) else { return };
         asked.await;
         let Some((due, mut landings)) =
-            store.upgrade().map(|store| (store.snapshot().due(), store.watch()))
+            store.upgrade().map(|store| (store.snapshot().due, store.watch()))
         else {
             return;
         };

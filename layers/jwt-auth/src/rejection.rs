@@ -77,6 +77,34 @@ impl Unauthorized {
         }
     }
 
+    /// All that [`Unauthorized::reason`] may say.
+    #[cfg(feature = "metrics")]
+    pub(crate) const REASONS: [&str; 23] = [
+        "missing_token",
+        "ambiguous_token",
+        "malformed_credential",
+        "token_too_large",
+        "malformed_token",
+        "unsupported_token",
+        "unsupported_algorithm",
+        "unknown_issuer",
+        "unknown_key",
+        "invalid_signature",
+        "missing_claim",
+        "malformed_claim",
+        "expired",
+        "not_yet_valid",
+        "issued_in_future",
+        "too_old",
+        "wrong_audience",
+        "wrong_type",
+        "insufficient_scope",
+        "forbidden",
+        "token_revoked",
+        "token_status_unavailable",
+        "keys_unavailable",
+    ];
+
     /// The reason in `snake_case`, fit for a metric label.
     #[must_use]
     pub const fn reason(self) -> &'static str {

@@ -1,17 +1,12 @@
 //! Issuers that are asked for their keys.
 
-use std::error::Error;
 use std::sync::Arc;
-
-use http::{Request, Response};
-use http_body::Body;
-use tower_service::Service;
 
 use crate::fetch::{Client, Fetch};
 use crate::key_source::KeySource;
 use crate::location::Location;
 use crate::store::Store;
-use crate::{ConfigError, Issuer, RefreshPolicy};
+use crate::{ConfigError, Issuer, KeyFetcher, RefreshPolicy};
 
 impl Issuer {
     /// An issuer whose keys are at `url`, as a JSON Web Key Set (RFC 7517 §5), got by `fetcher`.
@@ -27,16 +22,10 @@ impl Issuer {
     /// # Errors
     ///
     /// When the URL is not absolute, has a user or a fragment, or is neither `https` nor `http` on a loopback address.
-    pub fn jwks_url<F, B, RB>(url: &str, fetcher: F) -> Result<Self, ConfigError>
-    where
-        F: Service<Request<B>, Response = Response<RB>> + Clone + Send + 'static,
-        F::Future: Send,
-        F::Error: Into<Box<dyn Error + Send + Sync>>,
-        B: Default + Send + 'static,
-        RB: Body + Send + 'static,
-        RB::Data: Send,
-        RB::Error: Into<Box<dyn Error + Send + Sync>>,
-    {
+    pub fn jwks_url<B: Default + Send + 'static>(
+        url: &str,
+        fetcher: impl KeyFetcher<B>,
+    ) -> Result<Self, ConfigError> {
         Ok(Self::remote(Location::keys(url)?, Arc::new(Client::new(fetcher))))
     }
 
@@ -48,16 +37,10 @@ impl Issuer {
     /// # Errors
     ///
     /// As of [`Issuer::jwks_url`], and when the name has a query.
-    pub fn discovery<F, B, RB>(name: impl Into<String>, fetcher: F) -> Result<Self, ConfigError>
-    where
-        F: Service<Request<B>, Response = Response<RB>> + Clone + Send + 'static,
-        F::Future: Send,
-        F::Error: Into<Box<dyn Error + Send + Sync>>,
-        B: Default + Send + 'static,
-        RB: Body + Send + 'static,
-        RB::Data: Send,
-        RB::Error: Into<Box<dyn Error + Send + Sync>>,
-    {
+    pub fn discovery<B: Default + Send + 'static>(
+        name: impl Into<String>,
+        fetcher: impl KeyFetcher<B>,
+    ) -> Result<Self, ConfigError> {
         let name = name.into();
         let location = Location::discovery(name.clone())?;
         Ok(Self::remote(location, Arc::new(Client::new(fetcher))).issuer(name))

@@ -1,80 +1,57 @@
 //! The keys of an issuer that is asked for them.
 
 use std::fmt;
-use std::future::Future;
+use std::future::{Future, ready};
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
-use arc_swap::ArcSwap;
 use tokio::runtime::Handle;
-use tokio::sync::watch;
 use tokio::task::AbortHandle;
 use tokio::time::{Instant, timeout};
 
-use crate::fetch::{Document, Fetch};
+use crate::desk::{Desk, Found, Landings};
+use crate::fetch::Fetch;
 use crate::keys::Keys;
 use crate::location::{Location, discovered};
 use crate::meters::Meters;
-use crate::refresh::{Advice, Good, Need, Refresh};
+use crate::refresh::{Advice, Need};
+use crate::snapshot::Snapshot;
 use crate::token::Token;
+use crate::valid::Signer;
 use crate::{ConfigError, Key, RefreshError, RefreshPolicy, Unauthorized};
 
 /// The keys of an issuer that is asked for them, and the asking.
-///
-/// Requests read a snapshot, without a lock. The lock is for who asks, and for what a snapshot cannot answer.
 pub(crate) struct Store {
     location: Location,
     client: Arc<dyn Fetch>,
     policy: RefreshPolicy,
-    snapshot: ArcSwap<Snapshot>,
-    asking: Mutex<Asking>,
-    /// Changes whenever somebody has asked, with or without success. It closes with the store.
-    landings: watch::Sender<u64>,
+    desk: Desk,
+    /// Who asks on behalf of a request.
+    task: Mutex<Option<AbortHandle>>,
     hasher: RandomState,
     meters: Meters,
 }
 
-struct Asking {
-    refresh: Refresh,
-    /// Who asks on behalf of a request.
-    task: Option<AbortHandle>,
-}
-
-/// What requests need to know. It is replaced, never changed.
-#[derive(Clone, Default)]
-pub(crate) struct Snapshot {
-    set: Option<Arc<Set>>,
-    good: Option<Good>,
-    due: Option<Instant>,
-    failure: Option<RefreshError>,
-}
-
-/// A set of keys as it came.
-pub(crate) struct Set {
-    keys: Keys,
-    skipped: usize,
-    generation: u64,
-    document: Vec<u8>,
-}
-
 /// Why a token could not be told to be signed.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Missing {
-    /// There are no keys that may be used.
-    Keys,
-    /// None of the keys is the token's, for which it would be refused like this.
-    Key(Unauthorized),
+pub(crate) struct Missing {
+    /// None of the keys is the token's, for which it would be refused like this; or there are none that may be used.
+    reason: Option<Unauthorized>,
+    /// How often somebody had asked for the keys that were looked at.
+    landings: u64,
 }
 
 impl Missing {
+    /// In keys that never change.
+    pub(crate) const fn for_ever(reason: Unauthorized) -> Self {
+        Self { reason: Some(reason), landings: 0 }
+    }
+
     /// How a token is refused of which nobody can be asked.
-    pub(crate) const fn reason(self) -> Unauthorized {
-        match self {
-            Self::Keys => Unauthorized::KeysUnavailable { retry_after: Duration::ZERO },
-            Self::Key(reason) => reason,
-        }
+    pub(crate) fn reason(self) -> Unauthorized {
+        self.reason.unwrap_or(Unauthorized::KeysUnavailable { retry_after: Duration::ZERO })
     }
 }
 
@@ -86,10 +63,9 @@ impl Store {
         Self {
             location,
             client,
-            snapshot: ArcSwap::default(),
-            asking: Mutex::new(Asking { refresh: Refresh::new(policy.clone()), task: None }),
+            desk: Desk::new(policy.clone()),
             policy,
-            landings: watch::Sender::new(0),
+            task: Mutex::new(None),
             hasher: RandomState::new(),
             meters: Meters::new(),
         }
@@ -108,7 +84,7 @@ impl Store {
     /// Whether the set that is at hand is the one with this number, and may be used. Who remembers it keeps it fresh, too.
     pub(crate) fn stands_by(self: &Arc<Self>, generation: u64) -> bool {
         let now = Instant::now();
-        let snapshot = self.snapshot.load();
+        let snapshot = self.desk.look();
         let Some(set) = snapshot.usable(now) else {
             return false;
         };
@@ -118,17 +94,30 @@ impl Store {
         set.generation == generation
     }
 
-    /// The number of the set that is at hand, if the token is signed by a key of it.
-    pub(crate) fn verify(self: &Arc<Self>, token: &Token<'_>) -> Result<u64, Missing> {
+    /// The key of the set at hand that has signed the token.
+    pub(crate) fn verify(self: &Arc<Self>, token: &Token<'_>) -> Result<Signer, Missing> {
         let now = Instant::now();
-        let snapshot = self.snapshot.load();
+        let snapshot = self.desk.look();
+        let landings = snapshot.landings;
         let Some(set) = snapshot.usable(now) else {
-            return Err(Missing::Keys);
+            return Err(Missing { reason: None, landings });
         };
         if snapshot.is_due(now) {
             self.start(Need::Due, now);
         }
-        set.keys.verify(token).map(|()| set.generation).map_err(Missing::Key)
+        match set.keys.verify(token) {
+            Ok(key) => Ok(Signer { generation: set.generation, key }),
+            Err(reason) => Err(Missing { reason: Some(reason), landings }),
+        }
+    }
+
+    /// Calls `tell` with the name of the key, if it has one and its set is still at hand.
+    pub(crate) fn tell_kid(&self, signer: Signer, tell: impl FnOnce(&str)) {
+        let snapshot = self.desk.look();
+        let set = snapshot.set.as_ref().filter(|set| set.generation == signer.generation);
+        if let Some(kid) = set.and_then(|set| set.keys.kid(signer.key)) {
+            tell(kid);
+        }
     }
 
     /// What to do about a token that could not be verified: wait, or refuse it. Who has no `patience` is refused.
@@ -140,66 +129,69 @@ impl Store {
     ) -> Result<Landing, Unauthorized> {
         let now = Instant::now();
         let name = token.kid.as_ref().map(|kid| self.hasher.hash_one(kid));
-        let need = match missing {
-            Missing::Keys => Need::Keys,
-            Missing::Key(reason @ Unauthorized::InvalidSignature) if name.is_some() => {
-                return Err(reason);
-            }
-            Missing::Key(_) => Need::Key(name),
+        let need = match missing.reason {
+            None => Need::Keys,
+            Some(reason @ Unauthorized::InvalidSignature) if name.is_some() => return Err(reason),
+            Some(_) => Need::Key(name),
         };
         // Before anything is asked, so that no landing is missed.
-        let mut landings = self.landings.subscribe();
+        let mut landings = self.desk.watch();
         if !patience {
-            return Err(self.give_up(missing, name, now));
+            let refused = self.desk.give_up(missing.landings, missing.reason, name, now);
+            return self.refused(missing, refused);
         }
-        match self.start(need, now) {
-            Advice::Ask | Advice::Wait => Ok(Box::pin(async move {
-                // The store outlives its requests, and with it the sender.
-                let _ = landings.changed().await;
-            })),
-            Advice::Unavailable(retry_after) => Err(Unauthorized::KeysUnavailable { retry_after }),
-            Advice::Settled => {
-                self.meters.unknown_key();
-                Err(missing.reason())
+        match self.desk.advise_after(missing.landings, need, now) {
+            Some(advice @ (Advice::Ask | Advice::Wait)) => {
+                self.heed(advice);
+                Ok(Box::pin(async move {
+                    // The store outlives its requests, and with it the sender.
+                    let _ = landings.changed().await;
+                }))
             }
-        }
-    }
-
-    /// The end for a token that has waited.
-    fn give_up(&self, missing: Missing, name: Option<u64>, now: Instant) -> Unauthorized {
-        let mut asking = self.lock();
-        match missing {
-            Missing::Key(reason) if !asking.refresh.failing() => {
-                self.meters.unknown_key();
-                if let Some(name) = name {
-                    asking.refresh.absent(name, now);
-                }
-                reason
+            Some(Advice::Unavailable(retry_after)) => {
+                Err(Unauthorized::KeysUnavailable { retry_after })
             }
-            _ => {
-                let due = asking.refresh.due(now);
-                let retry_after = due.map(|due| due.saturating_duration_since(now));
-                Unauthorized::KeysUnavailable { retry_after: retry_after.unwrap_or_default() }
-            }
+            Some(Advice::Settled) => self.refused(missing, Some(missing.reason())),
+            None => self.refused(missing, None),
         }
     }
 
-    /// Asks if that makes sense, in a task of its own: the client that made it necessary may go away, and must not be
+    /// A token is refused for what was missing, or otherwise; if it is not, there are newer keys to look at now.
+    fn refused(
+        &self,
+        missing: Missing,
+        refused: Option<Unauthorized>,
+    ) -> Result<Landing, Unauthorized> {
+        if refused.is_some() && refused == missing.reason {
+            self.meters.unknown_key();
+        }
+        match refused {
+            Some(reason) => Err(reason),
+            None => Ok(Box::pin(ready(()))),
+        }
+    }
+
+    /// Asks if that makes sense.
+    fn start(self: &Arc<Self>, need: Need, now: Instant) {
+        self.heed(self.desk.advise(need, now));
+    }
+
+    /// Asks if that is the advice, in a task of its own: the client that made it necessary may go away, and must not be
     /// able to end it. The task belongs to the store, and ends with it.
-    fn start(self: &Arc<Self>, need: Need, now: Instant) -> Advice {
-        let (advice, flight) = self.advise(need, now);
-        if let Some(flight) = flight {
-            // Without a runtime the flight is dropped, which is a failure, and takes the lock.
+    fn heed(self: &Arc<Self>, advice: Advice) {
+        if advice == Advice::Ask {
+            let flight = self.take_off();
+            // Without a runtime the flight is dropped, which is a failure.
             let task = Handle::try_current().map(|runtime| runtime.spawn(flight).abort_handle());
-            self.lock().task = task.ok();
+            *self.task.lock().unwrap_or_else(PoisonError::into_inner) = task.ok();
         }
-        advice
     }
 
     /// Asks if that makes sense, as far as it is polled, or waits for who is at it. It holds no store.
     pub(crate) fn refresh(self: &Arc<Self>, need: Need) -> impl Future<Output = ()> + Send + use<> {
-        let mut landings = self.landings.subscribe();
-        let (advice, flight) = self.advise(need, Instant::now());
+        let mut landings = self.desk.watch();
+        let advice = self.desk.advise(need, Instant::now());
+        let flight = (advice == Advice::Ask).then(|| self.take_off());
         async move {
             match flight {
                 Some(flight) => flight.await,
@@ -209,28 +201,8 @@ impl Store {
         }
     }
 
-    /// What to do, and what does it if that is to ask.
-    fn advise(
-        self: &Arc<Self>,
-        need: Need,
-        now: Instant,
-    ) -> (Advice, Option<impl Future<Output = ()> + Send + use<>>) {
-        let mut asking = self.lock();
-        let advice = asking.refresh.advise(need, now);
-        let flight = (advice == Advice::Ask).then(|| self.take_off(&asking, now));
-        (advice, flight)
-    }
-
     /// What asks, once it has been decided that somebody should.
-    fn take_off(
-        self: &Arc<Self>,
-        asking: &Asking,
-        now: Instant,
-    ) -> impl Future<Output = ()> + Send + use<> {
-        // Nobody else finds it due meanwhile.
-        let due = asking.refresh.due(now);
-        self.publish(|snapshot| snapshot.due = due);
-
+    fn take_off(self: &Arc<Self>) -> impl Future<Output = ()> + Send + use<> {
         let flight = Flight(Some(Arc::downgrade(self)));
         let (client, location) = (self.client.clone(), self.location.clone());
         let (limit, max_bytes) = (self.policy.time_limit, self.policy.max_bytes);
@@ -240,62 +212,22 @@ impl Store {
         }
     }
 
-    fn land(&self, result: Result<(Jwks, Document), RefreshError>) {
-        let random = random();
-        let now = Instant::now();
-        let mut asking = self.lock();
-        let before = self.snapshot.load_full();
+    fn land(&self, result: Result<Found, RefreshError>) {
         let outcome = result.as_ref().map_or_else(RefreshError::reason, |_| "ok");
-        match result {
-            Ok((jwks, document)) => {
-                let known = before.set.as_ref().filter(|set| set.document == document.bytes);
-                let set = known.cloned().unwrap_or_else(|| {
-                    let generation = before.generation() + 1;
-                    Arc::new(Set {
-                        keys: jwks.keys,
-                        skipped: jwks.skipped,
-                        generation,
-                        document: document.bytes,
-                    })
-                });
-                let changed = set.generation != before.generation();
-                asking.refresh.landed(changed, document.lifetime, now, random);
-                self.tell_good(&before, &set, changed);
-                self.publish(|snapshot| {
-                    *snapshot = Snapshot {
-                        set: Some(set),
-                        good: asking.refresh.good(),
-                        due: asking.refresh.due(now),
-                        failure: None,
-                    };
-                });
+        let now = Instant::now();
+        self.desk.land(result, now, random(), |before, after| {
+            match &after.failure {
+                None => self.tell_good(before, after),
+                Some(error) => self.tell_bad(before, error, now),
             }
-            Err(error) => {
-                asking.refresh.failed(now, random);
-                self.tell_bad(&before, &error, now);
-                self.publish(|snapshot| {
-                    snapshot.failure = Some(error);
-                    snapshot.due = asking.refresh.due(now);
-                });
-            }
-        }
-        drop(asking);
-        self.meters.asked(outcome);
-        // Last: who waits then finds what has come.
-        self.landings.send_modify(|landings| *landings = landings.wrapping_add(1));
+            self.meters.asked(outcome);
+        });
     }
 
-    /// Replaces the snapshot. Only who holds the lock does.
-    fn publish(&self, change: impl FnOnce(&mut Snapshot)) {
-        let mut snapshot = Snapshot::clone(&self.snapshot.load());
-        change(&mut snapshot);
-        self.snapshot.store(Arc::new(snapshot));
-    }
-
-    fn tell_good(&self, before: &Snapshot, set: &Set, changed: bool) {
-        self.meters.keys(set.keys.len(), set.skipped);
-        let (keys, skipped, generation) = (set.keys.len(), set.skipped, set.generation);
-        if changed {
+    fn tell_good(&self, before: &Snapshot, after: &Snapshot) {
+        let (keys, skipped, generation) = (after.keys(), after.skipped(), after.generation());
+        self.meters.keys(keys, skipped);
+        if generation != before.generation() {
             tracing::info!(from = %self.location.uri(), keys, skipped, generation, "key set replaced");
         } else if before.failure.is_some() {
             tracing::info!(from = %self.location.uri(), keys, generation, "key set confirmed again");
@@ -313,76 +245,27 @@ impl Store {
     }
 
     pub(crate) fn snapshot(&self) -> Arc<Snapshot> {
-        self.snapshot.load_full()
+        self.desk.snapshot()
     }
 
     /// Changes when somebody has asked. An error says that the store is gone.
-    pub(crate) fn watch(&self) -> watch::Receiver<u64> {
-        self.landings.subscribe()
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Asking> {
-        // Nothing panics halfway through a change here, so a poisoned lock guards nothing broken.
-        self.asking.lock().unwrap_or_else(PoisonError::into_inner)
+    pub(crate) fn watch(&self) -> Landings {
+        self.desk.watch()
     }
 }
 
 impl Drop for Store {
     fn drop(&mut self) {
-        let task = self.lock().task.take();
+        let task = self.task.get_mut().unwrap_or_else(PoisonError::into_inner).take();
         task.iter().for_each(AbortHandle::abort);
     }
-}
-
-impl Snapshot {
-    /// The set, while it may be used: fresh, or the last that could be had.
-    pub(crate) fn usable(&self, now: Instant) -> Option<&Set> {
-        let good = self.good?;
-        let usable = if self.failure.is_some() { now < good.dies } else { now < good.lapses };
-        self.set.as_deref().filter(|_| usable)
-    }
-
-    fn is_due(&self, now: Instant) -> bool {
-        self.due.is_none_or(|due| due <= now)
-    }
-
-    pub(crate) const fn due(&self) -> Option<Instant> {
-        self.due
-    }
-
-    /// Zero until there is a set. The next one has the next number.
-    pub(crate) fn generation(&self) -> u64 {
-        self.set.as_ref().map_or(0, |set| set.generation)
-    }
-
-    pub(crate) fn keys(&self) -> usize {
-        self.set.as_ref().map_or(0, |set| set.keys.len())
-    }
-
-    pub(crate) fn skipped(&self) -> usize {
-        self.set.as_ref().map_or(0, |set| set.skipped)
-    }
-
-    pub(crate) fn age(&self, now: Instant) -> Option<Duration> {
-        self.good.map(|good| now.saturating_duration_since(good.since))
-    }
-
-    pub(crate) const fn failure(&self) -> Option<&RefreshError> {
-        self.failure.as_ref()
-    }
-}
-
-/// Keys that were found in a document.
-struct Jwks {
-    keys: Keys,
-    skipped: usize,
 }
 
 async fn ask(
     client: &dyn Fetch,
     location: &Location,
     max_bytes: usize,
-) -> Result<(Jwks, Document), RefreshError> {
+) -> Result<Found, RefreshError> {
     let uri = match location {
         Location::Keys(uri) => uri.clone(),
         Location::Discovery { issuer, document: source } => {
@@ -391,10 +274,12 @@ async fn ask(
         }
     };
     let document = client.fetch(uri, max_bytes).await?;
-    Ok((jwks(&document.bytes).map_err(RefreshError::KeySet)?, document))
+    let (keys, skipped) = usable(&document.bytes).map_err(RefreshError::KeySet)?;
+    Ok(Found { keys, skipped, document })
 }
 
-fn jwks(document: &[u8]) -> Result<Jwks, ConfigError> {
+/// The keys of a set that may be used, and how many may not.
+fn usable(document: &[u8]) -> Result<(Keys, usize), ConfigError> {
     let jwks = Key::jwks(document)?;
     let mut skipped = jwks.skipped().len();
     let mut keys = Vec::new();
@@ -408,7 +293,7 @@ fn jwks(document: &[u8]) -> Result<Jwks, ConfigError> {
     }
     match keys.len() {
         0 => Err(ConfigError::NoUsableKey { skipped }),
-        1..=Keys::LIMIT => Ok(Jwks { keys: keys.into_iter().collect(), skipped }),
+        1..=Keys::LIMIT => Ok((keys.into_iter().collect(), skipped)),
         _ => Err(ConfigError::TooManyKeys(None)),
     }
 }
@@ -417,7 +302,7 @@ fn jwks(document: &[u8]) -> Result<Jwks, ConfigError> {
 struct Flight(Option<Weak<Store>>);
 
 impl Flight {
-    fn land(mut self, result: Result<(Jwks, Document), RefreshError>) {
+    fn land(mut self, result: Result<Found, RefreshError>) {
         if let Some(store) = self.0.take().and_then(|store| store.upgrade()) {
             store.land(result);
         }

@@ -58,12 +58,17 @@ impl Trust {
                 several.iter().enumerate().find(named).ok_or(Unauthorized::UnknownIssuer)?
             }
         };
-        let (times, generation) = issuer.verify(token, now, patience)?;
-        Ok((times, Seal { issuer: place, generation }))
+        let (times, signer) = issuer.verify(token, now, patience)?;
+        Ok((times, Seal { issuer: place, signer }))
+    }
+
+    /// The issuer at this place.
+    pub(crate) fn issuer(&self, place: usize) -> Option<&Issuer> {
+        self.0.get(place)
     }
 
     /// Whether the keys that `seal` names are the ones that are trusted now.
     pub(crate) fn stands_by(&self, seal: Seal) -> bool {
-        self.0.get(seal.issuer).is_some_and(|issuer| issuer.stands_by(seal.generation))
+        self.0.get(seal.issuer).is_some_and(|issuer| issuer.stands_by(seal.signer.generation))
     }
 }

@@ -9,10 +9,18 @@ pub(crate) struct Valid {
     pub(crate) seal: Seal,
 }
 
-/// By which keys a token was found valid: those of one issuer, in the set with this number.
+/// By what a token was found valid.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) struct Seal {
-    /// Its place among the trusted.
+    /// The issuer's place among the trusted.
     pub(crate) issuer: usize,
+    pub(crate) signer: Signer,
+}
+
+/// A key of an issuer: one in the set with this number, which is zero where keys never change.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct Signer {
     pub(crate) generation: u64,
+    /// Its place in the set.
+    pub(crate) key: usize,
 }

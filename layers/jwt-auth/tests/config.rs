@@ -34,6 +34,7 @@ fn a_whole_section_is_read() {
         ]
         realm = "api"
         max_token_bytes = 4096
+        trace_subject = true
         claims = [
             { claim = "role", equals = "admin" },
             { claim = "email_verified", equals = true },
@@ -54,6 +55,7 @@ fn a_whole_section_is_read() {
         ])
         .realm("api")
         .max_token_bytes(4096)
+        .trace_subject()
         .claims([
             ClaimRule::equals("role", "admin"),
             ClaimRule::equals("email_verified", true),

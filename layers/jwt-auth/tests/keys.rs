@@ -73,18 +73,34 @@ fn a_weak_or_unknown_public_key_is_refused() {
     }
 }
 
+fn der(pem: &str) -> Vec<u8> {
+    let (_, base64) = pem.split_once("-----\n").unwrap();
+    let (base64, _) = base64.split_once("\n-----").unwrap();
+    STANDARD.decode(base64.replace('\n', "")).unwrap()
+}
+
+/// The PEM document of a P-256 key with one byte of its point changed; the first says in which form it is.
+fn with_point_byte(at: usize, change: impl Fn(u8) -> u8) -> String {
+    let mut der = der(P256);
+    assert_eq!(der[26], 4);
+    der[26 + at] = change(der[26 + at]);
+    format!("-----BEGIN PUBLIC KEY-----\n{}\n-----END PUBLIC KEY-----", STANDARD.encode(der))
+}
+
 // ANSI X9.62 has a third form of a point, which SEC 1 has not.
 #[test]
 fn a_hybrid_point_is_refused() {
-    let (_, base64) = P256.split_once("-----\n").unwrap();
-    let (base64, _) = base64.split_once("\n-----").unwrap();
-    let mut der = STANDARD.decode(base64.replace('\n', "")).unwrap();
-    assert_eq!(der[26], 4);
-    der[26] = 6;
-
-    let pem =
-        format!("-----BEGIN PUBLIC KEY-----\n{}\n-----END PUBLIC KEY-----", STANDARD.encode(der));
+    let pem = with_point_byte(0, |_| 6);
     assert_eq!(outcome(Key::pem(pem, [Algorithm::ES256])), Err(ConfigError::UnsupportedKey));
+}
+
+#[test]
+fn a_point_that_is_not_on_its_curve_is_refused_when_the_key_is_read() {
+    assert_eq!(outcome(Key::pem(with_point_byte(1, |byte| byte), [Algorithm::ES256])), Ok(()));
+    for at in 1..65 {
+        let pem = with_point_byte(at, |byte| byte ^ 1);
+        assert_eq!(outcome(Key::pem(pem, [Algorithm::ES256])), Err(ConfigError::NotOnCurve));
+    }
 }
 
 #[test]
@@ -140,16 +156,22 @@ fn modulus(bits: usize) -> String {
 
 #[test]
 fn a_key_of_a_set_is_for_its_algorithm_or_for_all_of_its_kind() {
-    let zeros = |bytes| URL_SAFE_NO_PAD.encode(vec![1; bytes]);
+    let point = |pem: &str, size: usize| {
+        let der = der(pem);
+        let (rest, y) = der.split_at(der.len() - size);
+        [&rest[rest.len() - size..], y].map(|number| URL_SAFE_NO_PAD.encode(number))
+    };
+    let p256 = point(P256, 32);
+    let p384 = point(include_str!("keys/p384.pem"), 48);
     let cases = [
         (
             json!({ "kty": "RSA", "n": modulus(2048), "e": "AQAB" }),
             "RS256, RS384, RS512, PS256, PS384, PS512",
         ),
         (json!({ "kty": "RSA", "n": modulus(2048), "e": "AQAB", "alg": "PS256" }), "PS256"),
-        (json!({ "kty": "EC", "crv": "P-256", "x": zeros(32), "y": zeros(32) }), "ES256"),
-        (json!({ "kty": "EC", "crv": "P-384", "x": zeros(48), "y": zeros(48) }), "ES384"),
-        (json!({ "kty": "OKP", "crv": "Ed25519", "x": zeros(32), "alg": "Ed25519" }), "EdDSA"),
+        (json!({ "kty": "EC", "crv": "P-256", "x": p256[0], "y": p256[1] }), "ES256"),
+        (json!({ "kty": "EC", "crv": "P-384", "x": p384[0], "y": p384[1] }), "ES384"),
+        (json!({ "kty": "OKP", "crv": "Ed25519", "x": secret(32), "alg": "Ed25519" }), "EdDSA"),
         (json!({ "kty": "oct", "k": secret(32) }), "HS256"),
         (json!({ "kty": "oct", "k": secret(63) }), "HS384, HS256"),
         (json!({ "kty": "oct", "k": secret(64) }), "HS512, HS384, HS256"),
@@ -219,6 +241,14 @@ fn a_strange_key_does_not_spoil_the_set() {
         (
             json!({ "kty": "EC", "crv": "P-256", "x": secret(31), "y": secret(32) }),
             ConfigError::MalformedKey,
+        ),
+        (
+            json!({ "kty": "EC", "crv": "P-256", "x": secret(32), "y": secret(32) }),
+            ConfigError::NotOnCurve,
+        ),
+        (
+            json!({ "kty": "EC", "crv": "P-384", "x": secret(48), "y": secret(48) }),
+            ConfigError::NotOnCurve,
         ),
         (json!({ "kty": "OKP", "crv": "Ed25519", "x": secret(33) }), ConfigError::MalformedKey),
         (

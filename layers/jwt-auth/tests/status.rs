@@ -27,7 +27,14 @@ fn layer(policy: Policy, status: impl TokenStatus) -> JwtAuthLayer {
     JwtAuthLayer::new(policy, [issuer]).unwrap().status(status)
 }
 
+/// Lets `jsonwebtoken` sign where both backends are compiled in, between which it does not choose by itself.
+fn choose_backend() {
+    #[cfg(all(feature = "aws-lc-rs", feature = "rust-crypto"))]
+    let _ = jsonwebtoken::crypto::aws_lc::DEFAULT_PROVIDER.install_default();
+}
+
 fn request(subject: &str) -> Request<()> {
+    choose_backend();
     let claims = json!({ "sub": subject, "exp": 9_999_999_999_u64 });
     let key = EncodingKey::from_secret(SECRET.as_bytes());
     let token = encode(&Header::default(), &claims, &key).unwrap();
