@@ -27,3 +27,5 @@ mod upstream;
 mod wire;
 #[cfg(feature = "peers")]
 mod peers;
+#[cfg(feature = "peers")]
+mod provider;
