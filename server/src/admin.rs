@@ -1,9 +1,12 @@
 mod probe;
 mod readiness;
+mod key_sets;
 
+pub use key_sets::{KeySet, KeySetState};
 pub use probe::Probed;
 pub use readiness::{Readiness, Status};
 
+use std::net::TcpListener as StdListener;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,7 +21,6 @@ use metrics::{Gauge, counter, gauge, with_local_recorder};
 use tokio::net::TcpListener;
 use tokio::time::{MissedTickBehavior, interval};
 
-use crate::listener::Listeners;
 use crate::plan::Plan;
 
 /// What the handlers know.
@@ -31,8 +33,8 @@ struct Known {
 
 /// Serves probes and scrapes, and looks at the replicas in the background.
 ///
-/// Without a listener nobody asks, so nothing is probed; the metrics are still kept in bounds.
-pub async fn serve(plan: Arc<Plan>, listeners: Option<Listeners>) {
+/// Without a socket nobody asks, so nothing is probed; the metrics are still kept in bounds.
+pub async fn serve(plan: Arc<Plan>, sockets: Vec<StdListener>) {
     let probed = Arc::new(Probed::new(&plan));
     let phase = with_local_recorder(&*plan.recorder, || gauge!("portcullis_drain_phase"));
     let upkeep = upkeep(&plan);
@@ -49,7 +51,7 @@ pub async fn serve(plan: Arc<Plan>, listeners: Option<Listeners>) {
         .route("/metrics", get(metrics))
         .with_state(known);
     let answer = async {
-        for socket in listeners.into_iter().flat_map(|listeners| listeners.sockets) {
+        for socket in sockets {
             let served = match TcpListener::from_std(socket) {
                 Ok(socket) => axum::serve(socket, router.clone()).await,
                 Err(error) => Err(error),
@@ -88,7 +90,7 @@ async fn livez() -> impl IntoResponse {
 
 /// Whether new requests should come here. What is told was found out before: asking costs nothing.
 async fn readyz(State(known): State<Known>) -> impl IntoResponse {
-    let readiness = Readiness::new(known.plan.edge.drain.handle().phase(), &known.probed);
+    let readiness = Readiness::new(&known.plan, &known.probed);
     let status = match readiness.status() {
         Status::Ready | Status::Degraded => StatusCode::OK,
         Status::Unready | Status::Draining => StatusCode::SERVICE_UNAVAILABLE,

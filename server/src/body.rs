@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use http_body_util::BodyExt;
+use http_body_util::{BodyExt, Full};
 use hyper::body::{Body as HttpBody, Frame, SizeHint};
 use portcullis_request_guard::GuardedBodyError;
 
@@ -49,6 +49,12 @@ impl Body {
             return Self::empty();
         }
         Self(Kind::Boxed(Box::pin(body.map_err(Into::into))))
+    }
+}
+
+impl From<Bytes> for Body {
+    fn from(bytes: Bytes) -> Self {
+        Self::new(Full::new(bytes))
     }
 }
 

@@ -58,7 +58,7 @@ pub struct Config {
     pub credentials: BTreeMap<String, Credentials>,
     /// Whose tokens are trusted, by name.
     #[serde(default)]
-    pub issuer: BTreeMap<String, Issuer>,
+    pub issuer: BTreeMap<String, Spanned<Issuer>>,
     /// Where requests go, by name.
     #[serde(default)]
     pub upstream: BTreeMap<String, Spanned<Upstream>>,

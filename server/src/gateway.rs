@@ -121,14 +121,16 @@ impl Life {
         for listener in listeners.iter().flatten() {
             tracing::info!(address = %listener.address, "listening");
         }
-        if let Some(admin) = &admin {
+        let admin = admin.map(|admin| {
             tracing::info!(address = %admin.address, "admin listening");
-        }
-        let admin = tokio::spawn(admin::serve(self.plan.clone(), admin));
+            self.locks.push(admin.lock);
+            admin.sockets
+        });
+        let admin = tokio::spawn(admin::serve(self.plan.clone(), admin.unwrap_or_default()));
         // Keys are kept fresh here, so that workers only read them; it ends when the set is dropped.
         let mut refreshers = JoinSet::new();
-        for auth in self.plan.routes.iter().filter_map(|route| route.auth.as_ref()) {
-            refreshers.spawn(auth.refresher());
+        for issuer in self.plan.issuers.values() {
+            refreshers.spawn(issuer.refresher());
         }
 
         let mut state = State::Initializing;

@@ -12,9 +12,11 @@ use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 pub fn bind(address: SocketAddr, workers: usize) -> io::Result<Listeners> {
     let first = socket(address)?;
     // Port 0 has become a real one.
-    let address = first.local_addr()?;
+    let address = first.local_addr()?.as_socket().unwrap_or(address);
+    // Before it listens: it would get connections of the instance that has the address.
     let lock = lock(address)?;
-    let mut sockets = vec![first];
+    first.listen(BACKLOG)?;
+    let mut sockets = vec![TcpListener::from(first)];
     while sockets.len() < workers {
         sockets.push(another(&sockets, address)?);
     }
@@ -33,7 +35,7 @@ pub struct Listeners {
     pub lock: Lock,
 }
 
-fn socket(address: SocketAddr) -> io::Result<TcpListener> {
+fn socket(address: SocketAddr) -> io::Result<Socket> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     socket.set_reuse_address(true)?;
     #[cfg(target_os = "linux")]
@@ -43,13 +45,14 @@ fn socket(address: SocketAddr) -> io::Result<TcpListener> {
     }
     socket.set_nonblocking(true)?;
     socket.bind(&SockAddr::from(address))?;
-    socket.listen(BACKLOG)?;
-    Ok(socket.into())
+    Ok(socket)
 }
 
 #[cfg(target_os = "linux")]
 fn another(_: &[TcpListener], address: SocketAddr) -> io::Result<TcpListener> {
-    socket(address)
+    let socket = socket(address)?;
+    socket.listen(BACKLOG)?;
+    Ok(socket.into())
 }
 
 /// Elsewhere a second socket would not get its share: the workers take turns at one.
@@ -85,6 +88,12 @@ const BACKLOG: i32 = 4096;
 
 #[cfg(test)]
 mod tests {
+    use std::io::{Read, Write};
+    use std::net::TcpStream;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::thread;
+
     use super::*;
 
     #[test]
@@ -98,5 +107,33 @@ mod tests {
         let address = first.address;
         drop(first);
         assert!(bind(address, 1).is_ok());
+    }
+
+    #[test]
+    fn a_second_instance_takes_no_connection_from_the_first() {
+        const CONNECTIONS: usize = 500;
+        let mut first = bind(([127, 0, 0, 1], 0).into(), 1).unwrap();
+        let (address, socket) = (first.address, first.sockets.remove(0));
+        socket.set_nonblocking(false).unwrap();
+        let done = Arc::new(AtomicBool::new(false));
+        let others = done.clone();
+        let second = thread::spawn(move || {
+            while !others.load(Ordering::Relaxed) {
+                assert!(bind(address, 1).is_err());
+            }
+        });
+        let serve = thread::spawn(move || {
+            for _ in 0..CONNECTIONS {
+                socket.accept().unwrap().0.write_all(b"a").unwrap();
+            }
+        });
+
+        for _ in 0..CONNECTIONS {
+            TcpStream::connect(address).unwrap().read_exact(&mut [0]).unwrap();
+        }
+
+        done.store(true, Ordering::Relaxed);
+        serve.join().unwrap();
+        second.join().unwrap();
     }
 }

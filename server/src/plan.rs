@@ -3,6 +3,9 @@
 //! To check a file is to make its plan: `check`, start and reload cannot disagree.
 
 mod auth;
+mod documents;
+mod headers;
+mod routes;
 mod signing;
 mod tls;
 
@@ -13,7 +16,7 @@ use metrics_exporter_prometheus::PrometheusRecorder;
 use portcullis_drain::DrainLayer;
 use portcullis_header_inject::HeaderInjectLayer;
 use portcullis_host_strip::{HopByHopLayer, HostPolicy, HostStripLayer, Upgrade};
-use portcullis_jwt_auth::JwtAuthLayer;
+use portcullis_jwt_auth::{JwtAuthLayer, MetadataLayer};
 use portcullis_request_guard::RequestGuardLayer;
 use portcullis_sigv4_sign::SigV4SignLayer;
 use toml::Spanned;
@@ -22,9 +25,11 @@ use tracing_subscriber::EnvFilter;
 use crate::config::{self, Config, Pool, Problem, UpstreamTimeouts};
 use crate::facts::Voice;
 use crate::limit::DeadlineLayer;
-use crate::route::{Conflict, Rule, Table};
+use crate::route::Table;
 use crate::telemetry::{Meters, ReplicaMeters, RouteMeters, recorder};
 use crate::upstream::{Connect, Target, client_config};
+
+use self::routes::Routed;
 
 /// All that a configuration asks for, built once and shared by the workers.
 #[derive(Debug)]
@@ -42,6 +47,11 @@ pub struct Plan {
     pub table: Arc<Table>,
     /// The routes, in the order of the table's rules.
     pub routes: Vec<RoutePlan>,
+    /// What the gateway serves itself, in the order of the rules that follow those of the routes.
+    pub documents: Vec<DocumentPlan>,
+    /// The issuers that are asked for their keys, by name. No request passes these layers: they share the keys with those
+    /// of the routes, to show them and to keep them fresh.
+    pub issuers: BTreeMap<String, JwtAuthLayer>,
     /// Where everything is counted.
     pub recorder: Arc<PrometheusRecorder>,
     /// The gateway's own counts.
@@ -108,6 +118,16 @@ pub struct RoutePlan {
     pub header_inject: HeaderInjectLayer,
 }
 
+/// The metadata of a protected resource.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct DocumentPlan {
+    /// Its path, and what is counted of it.
+    pub meters: Arc<RouteMeters>,
+    /// Serves it.
+    pub metadata: MetadataLayer,
+}
+
 impl Plan {
     /// Builds everything that a configuration asks for, short of binding a socket.
     ///
@@ -122,11 +142,23 @@ impl Plan {
         check_rest(&config, &mut problems);
         let tls = tls::listeners(&config, &mut problems);
         let upstreams = upstreams(&config, &recorder, &mut problems);
-        let (table, routes) = routes(&config, &upstreams, &recorder, &mut problems);
+        let Routed { table, routes, documents, issuers } =
+            routes::plan(&config, &upstreams, &recorder, &mut problems);
         let (edge, Some(table), true) = (edge(&config), table, problems.is_empty()) else {
             return Err(problems);
         };
-        Ok(Self { tls, edge, upstreams, table, routes, recorder, meters, config })
+        Ok(Self {
+            tls,
+            edge,
+            upstreams,
+            table,
+            routes,
+            documents,
+            issuers,
+            recorder,
+            meters,
+            config,
+        })
     }
 }
 
@@ -217,72 +249,6 @@ fn upstreams(
     plans
 }
 
-fn routes(
-    config: &Config,
-    upstreams: &BTreeMap<String, UpstreamPlan>,
-    recorder: &Arc<PrometheusRecorder>,
-    problems: &mut Vec<Problem>,
-) -> (Option<Arc<Table>>, Vec<RoutePlan>) {
-    let mut plans = Vec::new();
-    let mut rules = Vec::new();
-    let mut issuers = auth::Issuers::default();
-    for (index, section) in config.routes.iter().enumerate() {
-        let route = section.get_ref();
-        let key = format!("route[{index}]");
-        if let Some(message) = bad_path(route.path.get_ref()) {
-            problems.push(problem(&format!("{key}.path"), &route.path, message));
-        }
-        for (index, host) in route.hosts.iter().enumerate() {
-            if !is_host(host.get_ref()) {
-                let key = format!("{key}.hosts[{index}]");
-                let message = "a host like \"example.com\" or \"*.example.com\" is needed here";
-                problems.push(problem(&key, host, message));
-            }
-        }
-        rules.push(Rule {
-            hosts: route.hosts.iter().map(|host| host.get_ref().clone()).collect(),
-            path: route.path.get_ref().clone(),
-            methods: route.methods.clone(),
-        });
-        let auth = route.jwt_auth.as_ref().and_then(|section| {
-            let key = format!("{key}.jwt_auth");
-            auth::layer(config, section, &key, &mut issuers, recorder, problems)
-        });
-        let name = named(
-            &route.upstream,
-            "upstream",
-            upstreams.keys(),
-            &format!("{key}.upstream"),
-            problems,
-        );
-        let upstream = name.and_then(|name| Some((name, upstreams.get(name)?)));
-        let inject = HeaderInjectLayer::new(route.header_inject.clone()).map_err(|invalid| {
-            let key = format!("{key}.header_inject");
-            problems.push(problem(&key, section, invalid.to_string()));
-        });
-        if let (Some((name, upstream)), Ok(header_inject)) = (upstream, inject) {
-            plans.push(RoutePlan {
-                meters: Arc::new(RouteMeters::new(
-                    route.name.as_ref().unwrap_or_else(|| route.path.get_ref()),
-                    recorder,
-                )),
-                upstream: name.to_owned(),
-                voice: upstream.voice,
-                strip_prefix: route.strip_prefix,
-                deadline: DeadlineLayer::new(route.timeout),
-                auth,
-                header_inject,
-            });
-        }
-    }
-    let table = Table::new(&rules).map_err(|Conflict { first, second }| {
-        let span = config.routes.get(second).map(Spanned::span);
-        let message = format!("matches the same requests as route[{first}]");
-        problems.push(Problem::new(format!("route[{second}]"), span, message));
-    });
-    (table.ok().map(Arc::new), plans)
-}
-
 /// The name of a section, if there is one of this name.
 fn named<'n>(
     name: &'n Spanned<String>,
@@ -301,24 +267,6 @@ fn named<'n>(
     let message = format!("there is no section `[{kind}.{wanted}]`{hint}");
     problems.push(Problem::new(key, name.span(), message));
     None
-}
-
-fn bad_path(path: &str) -> Option<&'static str> {
-    let odd = path.contains("//") || path.split('/').any(|segment| matches!(segment, "." | ".."));
-    match () {
-        () if !path.starts_with('/') => Some("a path begins with `/`"),
-        () if path.contains(['%', '\\', '?', '#', '\0']) => {
-            Some("a path is written as it reads, decoded, without `%`, `\\`, `?` and `#`")
-        }
-        () if odd => Some("a path has no empty segment, no `.` and no `..`"),
-        () => None,
-    }
-}
-
-fn is_host(host: &str) -> bool {
-    let name = host.strip_prefix("*.").unwrap_or(host);
-    let known = |char: char| char.is_ascii_alphanumeric() || matches!(char, '-' | '.' | '_' | ':');
-    !name.is_empty() && name.chars().all(known)
 }
 
 /// The problem of one key of one section.

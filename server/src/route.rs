@@ -2,7 +2,9 @@
 
 mod path;
 mod table;
+mod nothing;
 
+pub use nothing::Nothing;
 pub use path::{BadPath, Judged};
 pub use table::{Conflict, Match, Rule, Table};
 
@@ -85,8 +87,7 @@ impl Routes {
             Match::Nothing => (None, 0),
         };
         let Some(target) = target else {
-            let detail = "nothing is served here";
-            return Err(Refusal::new(StatusCode::NOT_FOUND, "no_route", detail).into());
+            return Err(Nothing::refusal().into());
         };
         if target.strip_prefix {
             let rest = Judged::after(request.uri().path(), prefix).map_err(refuse_path)?;

@@ -10,9 +10,9 @@ use tower::util::MapResponseLayer;
 
 use crate::body::Body;
 use crate::facts::FactsLayer;
-use crate::plan::{EdgePlan, ReplicaPlan, RoutePlan};
+use crate::plan::{DocumentPlan, EdgePlan, ReplicaPlan, RoutePlan};
 use crate::respond::RespondLayer;
-use crate::route::Routes;
+use crate::route::{Nothing, Routes};
 use crate::seam::{Backend, Edge, Replica};
 use crate::telemetry::{Meters, TelemetryLayer};
 use crate::upstream::{TargetLayer, Upstream};
@@ -53,6 +53,17 @@ pub fn backend(plan: &RoutePlan, replica: Replica) -> Backend {
             // What the upstream may trust: set or removed by the last who knows the client.
             .layer(plan.header_inject.clone())
             .service(replica),
+    )
+}
+
+/// In place of a route: what clients read before they have a token, answered without an upstream.
+#[must_use]
+pub fn document(plan: &DocumentPlan) -> Backend {
+    Backend::new(
+        ServiceBuilder::new()
+            // Leaves all but its own path to the service below, which has nothing.
+            .layer(plan.metadata.clone())
+            .service(Nothing::default()),
     )
 }
 

@@ -23,7 +23,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use http::header::{CONTENT_LENGTH, HeaderValue, TRANSFER_ENCODING};
-use http::{Method, Request, Response, StatusCode, Uri, Version};
+use http::{Request, Response, StatusCode, Uri, Version};
 use hyper::body::Body as _;
 use hyper::client::conn::TrySendError;
 use tokio::time::{Instant, sleep_until};
@@ -64,7 +64,7 @@ impl Upstream {
             known.replica = Some(self.connect.name());
             known.attempts += 1;
         }
-        to_origin_form(&mut request)?;
+        to_origin_form(&mut request);
 
         // Whether a request that met a dying connection may be sent again without asking anyone.
         let repeatable = request.method().is_idempotent() && request.body().is_end_stream();
@@ -191,11 +191,8 @@ fn is_reset(error: &hyper::Error) -> bool {
 }
 
 /// The form of target and framing that a server takes (RFC 9112 §3.2.1, §6.1), in the only version spoken
-/// here.
-fn to_origin_form(request: &mut Request<Body>) -> Result<(), Error> {
-    if request.method() == Method::CONNECT {
-        return Err(Error::failed(Phase::Send, false, "CONNECT is not passed on"));
-    }
+/// here. `CONNECT`, which has another form, is no route's.
+fn to_origin_form(request: &mut Request<Body>) {
     *request.version_mut() = Version::HTTP_11;
     let target = match request.uri().path_and_query() {
         Some(target) => Uri::from(target.clone()),
@@ -208,7 +205,6 @@ fn to_origin_form(request: &mut Request<Body>) -> Result<(), Error> {
     if unmeasured && !request.headers().contains_key(CONTENT_LENGTH) {
         request.headers_mut().insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
     }
-    Ok(())
 }
 
 fn copy(request: &Request<Body>) -> Request<Body> {

@@ -15,6 +15,7 @@ use tokio_rustls::TlsAcceptor;
 
 use crate::config::ClientTimeouts;
 use crate::connection::{Connections, Ending};
+use crate::facts::Voice;
 use crate::plan::Plan;
 use crate::route::{RouteTarget, Routes};
 use crate::seam::Edge;
@@ -48,7 +49,13 @@ pub fn build(plan: &Plan) -> Edge {
             strip_prefix: route.strip_prefix,
         })
     });
-    let routes = Routes::new(plan.table.clone(), targets);
+    let documents = plan.documents.iter().map(|document| RouteTarget {
+        backend: stack::document(document),
+        meters: document.meters.clone(),
+        voice: Voice::Plain,
+        strip_prefix: false,
+    });
+    let routes = Routes::new(plan.table.clone(), targets.chain(documents));
     stack::edge(&plan.edge, plan.meters.clone(), routes)
 }
 

@@ -3,7 +3,8 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use portcullis_tests::{InProcess, Nowhere, Process, Response, Upstream, ask, gateway, get};
+use portcullis::gateway::Gateway;
+use portcullis_tests::{InProcess, Nowhere, Process, Response, Upstream, ask, gateway, get, plan};
 use tokio::time::timeout;
 
 const OK: &str = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
@@ -122,6 +123,24 @@ async fn to_ask_whether_it_is_ready_connects_to_nobody() {
     get(gateway.address(), "/0").await;
 
     assert_eq!(upstream.connections(), 2, "a probe and a request");
+}
+
+#[tokio::test]
+async fn a_second_instance_does_not_share_the_admin_port() {
+    let nowhere = Nowhere::take();
+    let first = gateway(&to(&[nowhere.address()]));
+    get(first.admin(), "/livez").await;
+
+    let config = format!(
+        "listener = [{{ address = '127.0.0.1:0' }}]\nadmin = {{ address = '{}' }}\n{}",
+        first.admin(),
+        to(&[nowhere.address()])
+    );
+    let second = Gateway::start(plan(&config).unwrap());
+
+    let message = second.unwrap_err().to_string();
+    let expected = format!("cannot listen on {}: Address already in use", first.admin());
+    assert!(message.starts_with(&expected), "{message}");
 }
 
 #[tokio::test]

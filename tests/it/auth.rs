@@ -418,3 +418,30 @@ async fn a_token_may_be_too_old_or_of_the_wrong_kind_before_it_expires() {
         assert_eq!(with_bearer(&gateway, &token).await.status, status, "{typ} {iat}");
     }
 }
+
+#[tokio::test]
+async fn what_becomes_of_tokens_is_counted() {
+    let upstream = Upstream::answering(OK).await;
+    let gateway = guarded(&upstream, ISSUER, "{ issuers = ['test'] }");
+    let token = token(&alice());
+
+    for _ in 0..3 {
+        assert_eq!(verdict(&gateway, &token).await, let_through());
+    }
+    ask(gateway.address(), "GET /", &[]).await;
+
+    let requests = "jwt_auth_requests_total";
+    for (series, value) in [
+        (format!("{requests}{{outcome=\"allowed\",reason=\"token\"}}"), 3.0),
+        (format!("{requests}{{outcome=\"refused\",reason=\"missing_token\"}}"), 1.0),
+        ("jwt_auth_token_cache_misses_total".to_owned(), 1.0),
+        ("jwt_auth_token_cache_hits_total".to_owned(), 2.0),
+        ("jwt_auth_verify_seconds_count".to_owned(), 1.0),
+        // It takes microseconds, so there are buckets for them.
+        ("jwt_auth_verify_seconds_bucket{le=\"0.01\"}".to_owned(), 1.0),
+    ] {
+        gateway.until_metric(&series, value).await;
+    }
+    let scrape = portcullis_tests::get(gateway.admin(), "/metrics").await.body;
+    assert!(scrape.contains("le=\"0.00001\""), "{scrape}");
+}

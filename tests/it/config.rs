@@ -449,6 +449,14 @@ async fn a_file_that_is_not_there_is_named() {
     assert_eq!(output.status.code(), Some(2));
 }
 
+#[test]
+fn the_file_of_the_readme_is_right() {
+    let readme = include_str!("../../server/README.md");
+    let file = readme.split("```toml\n").nth(1).and_then(|rest| rest.split("```").next());
+
+    plan(file.expect("a file in the readme")).unwrap();
+}
+
 #[tokio::test]
 async fn the_environment_may_name_the_file() {
     let folder = folder(RIGHT);

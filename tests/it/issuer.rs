@@ -83,12 +83,30 @@ impl Issuer {
         ];
     }
 
+    /// Beside the key there is one that no verifier of today can use.
+    fn serve_with_a_strange_key(&self, key: &Signer) {
+        self.serve(&[key]);
+        let set = json!({ "keys": [key.jwk(), { "kty": "AKP", "alg": "ML-DSA-44", "pub": "AA" }] });
+        for (path, document) in self.documents.lock().unwrap().iter_mut() {
+            if path.starts_with("/keys") {
+                *document = set.to_string();
+            }
+        }
+    }
+
     fn fall_silent(&self) {
         self.documents.lock().unwrap().clear();
     }
 
     fn by_url(&self) -> String {
         format!("issuer.a = {{ jwks_url = '{}/keys?a=b' }}", self.url())
+    }
+
+    /// It is asked again and again, so that what it says is known at once.
+    fn by_url_often(&self) -> String {
+        let refresh = "shortest_lifetime = '100ms', longest_lifetime = '100ms', first_backoff = '50ms', \
+                       longest_backoff = '50ms', unknown_kid_interval = '0s'";
+        format!("issuer.a = {{ jwks_url = '{}/keys?a=b', refresh = {{ {refresh} }} }}", self.url())
     }
 
     fn by_discovery(&self) -> String {
@@ -185,6 +203,137 @@ async fn without_keys_clients_are_told_to_come_again_until_there_are_some() {
     tokio::time::timeout(Duration::from_secs(30), served).await.unwrap();
 }
 
+/// Asks for readiness until it says of the issuer `a` that its state is this, and then all that it says of it.
+async fn until_state(gateway: &InProcess, state: &str) -> (u16, Value) {
+    let found = async {
+        loop {
+            let response = portcullis_tests::get(gateway.admin(), "/readyz").await;
+            let body: Value = serde_json::from_str(&response.body).unwrap();
+            if body["issuers"]["a"]["state"] == state && body["upstreams"]["u"]["u"] == "up" {
+                return (response.status, body);
+            }
+        }
+    };
+    let found = tokio::time::timeout(Duration::from_secs(30), found).await;
+    assert!(found.is_ok(), "it is never {state}");
+    found.unwrap()
+}
+
+#[tokio::test]
+async fn readiness_shows_what_keys_there_are() {
+    let upstream = Upstream::answering(OK).await;
+    let key = Signer::new("one");
+    let issuer = Issuer::new(&[&key]).await;
+    issuer.serve_with_a_strange_key(&key);
+    let gateway = guarded(&upstream, &issuer.by_discovery());
+
+    let (status, mut body) = until_state(&gateway, "fresh").await;
+
+    let age = body["issuers"]["a"]["age_seconds"].take();
+    assert!(age.as_u64().is_some_and(|age| age < 60), "{age}");
+    let set = json!({ "state": "fresh", "keys": 1, "skipped": 1, "age_seconds": null });
+    assert_eq!((status, &body["status"]), (200, &json!("ready")));
+    assert_eq!(body["issuers"], json!({ "a": set }));
+}
+
+#[tokio::test]
+async fn an_issuer_that_falls_silent_degrades_readiness_until_it_is_back() {
+    let upstream = Upstream::answering(OK).await;
+    let key = Signer::new("one");
+    let issuer = Issuer::new(&[&key]).await;
+    let gateway = guarded(&upstream, &issuer.by_url_often());
+    assert_eq!(until_state(&gateway, "fresh").await.1["status"], "ready");
+
+    issuer.fall_silent();
+    let (status, body) = until_state(&gateway, "stale").await;
+    assert_eq!((status, &body["status"]), (200, &json!("degraded")));
+    assert_eq!(body["issuers"]["a"]["keys"], 1);
+    assert_eq!(body["issuers"]["a"]["last_error"], "failed");
+    assert_eq!(get(&gateway, "/", &key.token(&issuer.url())).await.status, 200);
+
+    issuer.serve(&[&key]);
+    assert_eq!(until_state(&gateway, "fresh").await.1["status"], "ready");
+}
+
+#[tokio::test]
+async fn a_gateway_that_can_let_nobody_through_is_not_ready() {
+    let upstream = Upstream::answering(OK).await;
+    let issuer = Issuer::new(&[]).await;
+    issuer.fall_silent();
+    let gateway = guarded(&upstream, &issuer.by_url_often());
+
+    let (status, body) = until_state(&gateway, "missing").await;
+    assert_eq!((status, &body["status"]), (503, &json!("unready")));
+    assert_eq!(
+        body["issuers"]["a"],
+        json!({ "state": "missing", "keys": 0, "skipped": 0, "last_error": "failed" })
+    );
+
+    issuer.serve(&[&Signer::new("one")]);
+    assert_eq!(until_state(&gateway, "fresh").await.0, 200);
+}
+
+#[tokio::test]
+async fn a_gateway_that_can_let_somebody_through_is_ready() {
+    let upstream = Upstream::answering(OK).await;
+    let issuer = Issuer::new(&[]).await;
+    issuer.fall_silent();
+
+    for more in [
+        "",
+        ", jwt_auth = { issuers = ['a'], optional = true }",
+        ", jwt_auth = { issuers = ['b'] }",
+        ", jwt_auth = { issuers = ['a', 'b'] }",
+    ] {
+        let gateway = gateway(&format!(
+            "issuer.a = {{ issuer = '{url}', discovery = true }}
+             issuer.b = {{ issuer = 'b', keys = [{{ secret = 'a secret of the tests, 32 bytes!', algorithms = ['HS256'] }}] }}
+             upstream.u = {{ replica = [{{ name = 'u', url = 'http://{}' }}] }}
+             route = [
+                {{ path = '/', upstream = 'u', jwt_auth = {{ issuers = ['a'] }} }},
+                {{ path = '/other', upstream = 'u'{more} }},
+             ]",
+            upstream.address(),
+            url = issuer.url(),
+        ));
+
+        let (status, body) = until_state(&gateway, "missing").await;
+
+        assert_eq!((status, &body["status"]), (200, &json!("degraded")), "{more}");
+        assert_eq!(body["issuers"].as_object().unwrap().len(), 1, "those that are asked: {body}");
+    }
+}
+
+#[tokio::test]
+async fn metrics_follow_the_keys() {
+    let upstream = Upstream::answering(OK).await;
+    let (key, unknown) = (Signer::new("one"), Signer::new("unknown"));
+    let issuer = Issuer::new(&[&key]).await;
+    let gateway = guarded(&upstream, &issuer.by_url_often());
+    let of = |name: &str, label: &str| {
+        format!("jwt_auth_{name}{{issuer=\"{}/keys?a=b\"{label}}}", issuer.url())
+    };
+    let refreshes = |outcome| of("key_set_refreshes_total", &format!(",outcome=\"{outcome}\""));
+    let keys = |state| of("keys", &format!(",state=\"{state}\""));
+    gateway.until_metric(&keys("usable"), 1.0).await;
+    let confirmed = gateway.metric(&of("key_set_timestamp_seconds", "")).await;
+    let asked = gateway.metric(&refreshes("ok")).await;
+
+    issuer.serve_with_a_strange_key(&key);
+    gateway.until_metric(&keys("skipped"), 1.0).await;
+    assert_eq!(gateway.metric(&keys("usable")).await, 1.0);
+    gateway.until_above(&refreshes("ok"), asked).await;
+    gateway.until_above(&of("key_set_timestamp_seconds", ""), confirmed).await;
+
+    assert_eq!(get(&gateway, "/", &unknown.token(&issuer.url())).await.status, 401);
+    assert_eq!(gateway.metric(&of("unknown_keys_total", "")).await, 1.0);
+
+    assert_eq!(gateway.metric(&refreshes("failed")).await, 0.0);
+    issuer.fall_silent();
+    gateway.until_above(&refreshes("failed"), 2.0).await;
+    assert_eq!(gateway.metric(&keys("usable")).await, 1.0);
+}
+
 #[test]
 fn an_issuer_that_could_not_be_asked_is_a_mistake_in_the_file() {
     let problem = |issuer: &str| {
@@ -199,6 +348,18 @@ fn an_issuer_that_could_not_be_asked_is_a_mistake_in_the_file() {
     for (issuer, expected) in [
         ("", "issuer.a: exactly one of `keys`, `jwks_url` and `discovery = true` is needed"),
         ("keys = [], discovery = true", "issuer.a: exactly one of"),
+        (
+            "jwks_url = 'https://id.example/', refresh = { lifetime = '0s' }",
+            "2:71: issuer.a.refresh.lifetime: a duration above zero",
+        ),
+        (
+            "jwks_url = 'https://id.example/', refresh = { liftime = '1h' }",
+            "issuer.a.refresh.liftime: unknown field `liftime`, expected",
+        ),
+        (
+            "keys = [{ secret = 'a secret of the tests, 32 bytes!', algorithms = ['HS256'] }], refresh = {}",
+            "2:106: issuer.a.refresh: keys that are given are not asked for",
+        ),
         ("keys = [], ca_file = 'ca.pem'", "issuer.a: exactly one of"),
         ("discovery = true", "issuer.a.discovery: `discovery` needs `issuer`"),
         ("discovery = true, issuer = 'id'", "issuer.a.issuer: no URL that keys could come from"),

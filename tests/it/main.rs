@@ -9,6 +9,7 @@
 
 mod admin;
 mod auth;
+mod claims;
 mod config;
 mod demo;
 mod drain;
@@ -17,6 +18,7 @@ mod issuer;
 mod limits;
 mod logs;
 mod memory;
+mod metadata;
 mod order;
 mod refusals;
 mod sse;
@@ -25,3 +27,5 @@ mod upstream;
 mod wire;
 #[cfg(feature = "peers")]
 mod peers;
+#[cfg(feature = "peers")]
+mod provider;

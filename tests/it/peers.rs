@@ -1,17 +1,16 @@
 //! The gateway with software that others wrote. `tests/run` installs it; without it these tests fail.
 
-use std::collections::BTreeMap;
 use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Output, Stdio};
 
 use portcullis_tests::{InProcess, Process, Upstream, ask, gateway, get};
-use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
-use tokio::process::{Child, Command};
+use tokio::io::AsyncWriteExt;
+use tokio::process::Command;
 
 /// Where `tests/run` puts what is not for the whole system.
-fn installed(path: &str) -> PathBuf {
+pub(crate) fn installed(path: &str) -> PathBuf {
     Path::new(env!("CARGO_TARGET_TMPDIR")).with_file_name("peers").join(path)
 }
 
@@ -252,71 +251,4 @@ async fn h2load_sees_no_error_over_tls() {
     let gateway = InProcess::start(&(listener + &to(upstream.address(), "")));
 
     h2load(&format!("https://localhost:{}/a", gateway.address().port())).await;
-}
-
-/// A certified `OpenID` provider, with a token by a key of each kind. It ends with this.
-struct Provider {
-    child: Child,
-    issuer: String,
-    tokens: BTreeMap<String, String>,
-}
-
-impl Provider {
-    async fn start(port: &str) -> Self {
-        let script = installed("node/issuer.mjs");
-        assert!(script.exists(), "oidc-provider is not here: `tests/run` installs it");
-        let mut command = Command::new("node");
-        command.arg(script).arg(port).stdout(Stdio::piped()).stderr(Stdio::null());
-        let mut child = command.kill_on_drop(true).spawn().expect("node, which `tests/run` needs");
-        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        let (mut issuer, mut tokens) = (String::new(), BTreeMap::new());
-        loop {
-            let line = lines.next_line().await.unwrap().expect("a provider that gets ready");
-            match line.split(' ').collect::<Vec<_>>()[..] {
-                ["ISSUER", url] => url.clone_into(&mut issuer),
-                ["TOKEN", algorithm, token] => {
-                    tokens.insert(algorithm.to_owned(), token.to_owned());
-                }
-                ["READY"] => break,
-                _ => {} // it has notices of its own
-            }
-        }
-        Self { child, issuer, tokens }
-    }
-
-    fn port(&self) -> &str {
-        self.issuer.rsplit(':').next().unwrap()
-    }
-}
-
-/// The status for each token.
-async fn statuses(gateway: &InProcess, tokens: &BTreeMap<String, String>) -> Vec<u16> {
-    let mut statuses = Vec::new();
-    for token in tokens.values() {
-        let bearer = format!("authorization: Bearer {token}");
-        statuses.push(ask(gateway.address(), "GET /", &[&bearer]).await.status);
-    }
-    statuses
-}
-
-#[tokio::test]
-async fn tokens_of_a_real_provider_pass_through_a_rotation_and_its_absence() {
-    let upstream = Upstream::answering("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok").await;
-    let mut provider = Provider::start("0").await;
-    let gateway = gateway(&format!(
-        "issuer.real = {{ issuer = '{}', audience = ['photos'], discovery = true }}
-         upstream.a = {{ replica = [{{ name = 'a', url = 'http://{}' }}] }}
-         route = [{{ path = '/', upstream = 'a', jwt_auth = {{ issuers = ['real'], typ = 'access_token', scopes = ['read'] }} }}]",
-        provider.issuer,
-        upstream.address()
-    ));
-    assert_eq!(provider.tokens.len(), 5);
-    assert_eq!(statuses(&gateway, &provider.tokens).await, [200; 5]);
-
-    provider.child.kill().await.unwrap();
-    assert_eq!(statuses(&gateway, &provider.tokens).await, [200; 5], "while it is away");
-
-    let rotated = Provider::start(provider.port()).await;
-    assert_eq!(statuses(&gateway, &rotated.tokens).await, [200; 5], "by new keys");
-    assert_eq!(statuses(&gateway, &provider.tokens).await, [401; 5], "by withdrawn keys");
 }

@@ -3,7 +3,7 @@ use std::net::SocketAddr;
 use hyper::body::Body;
 use hyper::client::conn::http2;
 use hyper_util::rt::{TokioExecutor, TokioIo};
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
 
 use crate::upstream::header;
@@ -96,7 +96,7 @@ pub async fn read_to_end(socket: &mut (impl AsyncRead + Unpin)) -> Vec<u8> {
 /// A connection that carries one exchange after another.
 #[derive(Debug)]
 pub struct Connection<S = TcpStream> {
-    socket: S,
+    socket: BufReader<S>,
 }
 
 impl Connection {
@@ -108,8 +108,8 @@ impl Connection {
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     /// Speaks over a connection that there is.
-    pub const fn over(socket: S) -> Self {
-        Self { socket }
+    pub fn over(socket: S) -> Self {
+        Self { socket: BufReader::new(socket) }
     }
 
     /// Sends bytes.

@@ -81,11 +81,20 @@ impl InProcess {
     /// Scrapes until a series has this value: what is counted at the end of a request may come after its
     /// last byte.
     pub async fn until_metric(&self, series: &str, value: f64) {
-        let found = async { while self.metric(series).await.total_cmp(&value).is_ne() {} };
+        self.until(series, |found| found.total_cmp(&value).is_eq()).await;
+    }
+
+    /// Scrapes until a series, which grows by itself, is above this value.
+    pub async fn until_above(&self, series: &str, value: f64) {
+        self.until(series, |found| found > value).await;
+    }
+
+    async fn until(&self, series: &str, wanted: impl Fn(f64) -> bool) {
+        let found = async { while !wanted(self.metric(series).await) {} };
         let found = tokio::time::timeout(Duration::from_secs(30), found).await;
         assert!(
             found.is_ok(),
-            "{series} is not {value} in:\n{}",
+            "{series} is not as wanted in:\n{}",
             crate::get(self.admin(), "/metrics").await.body
         );
     }

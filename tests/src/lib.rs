@@ -11,12 +11,14 @@ mod gateway;
 mod process;
 mod upstream;
 mod client;
+mod flow;
 mod tokens;
 mod identity;
 
 pub use client::{
     Connection, Response, ask, dechunk, exchange, get, http2, http2_over, read_to_end, send,
 };
+pub use flow::Flow;
 pub use gateway::{InProcess, gateway, plan};
 pub use identity::Identity;
 pub use process::Process;

@@ -14,3 +14,11 @@ pub(crate) fn read<'de, D: Deserializer<'de>>(input: D) -> Result<Duration, D::E
 pub(crate) fn read_some<'de, D: Deserializer<'de>>(input: D) -> Result<Option<Duration>, D::Error> {
     read(input).map(Some)
 }
+
+/// One without which nobody would ever wait.
+pub(crate) fn read_some_time<'de, D: Deserializer<'de>>(input: D) -> Result<Duration, D::Error> {
+    match read(input)? {
+        Duration::ZERO => Err(D::Error::custom("a duration above zero is needed")),
+        duration => Ok(duration),
+    }
+}

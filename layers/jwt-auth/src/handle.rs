@@ -33,10 +33,10 @@ impl JwtAuthHandle {
     #[must_use]
     pub fn key_sets(&self) -> Vec<KeySetStatus> {
         let now = Instant::now();
-        let status = |(issuer, store): &(Option<String>, Arc<Store>)| KeySetStatus {
-            issuer: issuer.clone(),
-            age: store.snapshot().age(now),
-            snapshot: store.snapshot(),
+        let status = |(issuer, store): &(Option<String>, Arc<Store>)| {
+            let snapshot = store.snapshot();
+            let (age, usable) = (snapshot.age(now), snapshot.usable(now).is_some());
+            KeySetStatus { issuer: issuer.clone(), age, usable, snapshot }
         };
         self.stores.iter().map(status).collect()
     }
@@ -79,6 +79,7 @@ impl fmt::Debug for JwtAuthHandle {
 pub struct KeySetStatus {
     issuer: Option<String>,
     age: Option<Duration>,
+    usable: bool,
     snapshot: Arc<Snapshot>,
 }
 
@@ -107,6 +108,13 @@ impl KeySetStatus {
         self.age
     }
 
+    /// Whether tokens are checked with the set: it is fresh, or the last that could be had and not too old. Where it is
+    /// not, requests wait for an answer of the issuer's, or are answered `503`.
+    #[must_use]
+    pub const fn is_usable(&self) -> bool {
+        self.usable
+    }
+
     /// Why the last attempt failed; none if it did not, or if there was none.
     #[must_use]
     pub fn last_error(&self) -> Option<&RefreshError> {
@@ -127,6 +135,7 @@ impl fmt::Debug for KeySetStatus {
             .field("keys", &self.keys())
             .field("skipped", &self.skipped())
             .field("age", &self.age)
+            .field("usable", &self.usable)
             .field("last_error", &self.last_error())
             .field("generation", &self.generation())
             .finish()

@@ -2,7 +2,10 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use http::header::{ALLOW, CONTENT_LENGTH, CONTENT_TYPE, HeaderValue};
+use http::header::{
+    ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN, ALLOW,
+    CONTENT_LENGTH, CONTENT_TYPE, HeaderValue,
+};
 use http::{Method, Request, Response, StatusCode};
 use portcullis_refusal::{Dialect, Refusal};
 use tower_service::Service;
@@ -38,10 +41,11 @@ impl<S, M> Metadata<S, M> {
         let body = match *method {
             Method::GET => json.clone(),
             Method::HEAD => Bytes::new(),
+            Method::OPTIONS => return self.permission(),
             _ => {
                 let detail = "the metadata can only be read";
                 return Refusal::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", detail)
-                    .header(ALLOW, HeaderValue::from_static("GET, HEAD"))
+                    .header(ALLOW, METHODS)
                     .into_response(Dialect::Http, self.make.body(Bytes::new()));
             }
         };
@@ -49,9 +53,29 @@ impl<S, M> Metadata<S, M> {
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         headers.insert(CONTENT_LENGTH, json.len().into());
+        headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, ANY);
+        response
+    }
+
+    /// What a preflight asks for: a client may send headers of its own, such as the version of its protocol.
+    fn permission<B>(&self) -> Response<B>
+    where
+        M: BytesBody<B>,
+    {
+        let mut response = Response::new(self.make.body(Bytes::new()));
+        *response.status_mut() = StatusCode::NO_CONTENT;
+        response.headers_mut().extend([
+            (ALLOW, METHODS),
+            (ACCESS_CONTROL_ALLOW_ORIGIN, ANY),
+            (ACCESS_CONTROL_ALLOW_METHODS, METHODS),
+            (ACCESS_CONTROL_ALLOW_HEADERS, ANY),
+        ]);
         response
     }
 }
+
+const METHODS: HeaderValue = HeaderValue::from_static("GET, HEAD, OPTIONS");
+const ANY: HeaderValue = HeaderValue::from_static("*");
 
 impl<S, M, ReqBody, ResBody> Service<Request<ReqBody>> for Metadata<S, M>
 where

@@ -11,6 +11,10 @@ use crate::{FromBytes, Metadata, ResourceMetadata};
 /// It belongs in front of [`JwtAuthLayer`](crate::JwtAuthLayer): the document is for those who have no token yet. Its path
 /// is [`ResourceMetadata::path`], at whatever host it is asked for.
 ///
+/// Scripts of any site may read it (`Access-Control-Allow-Origin: *`), since clients run in browsers, too, and it tells
+/// everybody the same. It can be read (`GET`, `HEAD`) and asked about (`OPTIONS`, also as a CORS preflight); all else is
+/// `405`.
+///
 /// ```
 /// use portcullis_jwt_auth::{MetadataLayer, Policy, ResourceMetadata};
 ///

@@ -4,17 +4,50 @@ use std::time::Duration;
 ///
 /// A set is asked for anew when between eight and nine tenths of its lifetime are over, at random, so that many who
 /// started together do not ask together.
+///
+/// # Configuration
+///
+/// With the `serde` feature it is read from a configuration file. Every key may be left out; zero is an error but where
+/// it says what it means.
+///
+/// ```toml
+/// lifetime = "10m"             # of a set whose issuer does not say
+/// shortest_lifetime = "1m"     # whatever the issuer says
+/// longest_lifetime = "1h"      # likewise; never below the shortest
+/// max_stale = "24h"            # age of the last good set while its issuer cannot be asked; never below its lifetime
+/// time_limit = "5s"            # for asking, discovery included
+/// max_bytes = 65536            # of a document
+/// unknown_kid_interval = "30s" # between two times that an unknown `kid` makes the layer ask; at zero each does
+/// first_backoff = "1s"         # after a failed attempt
+/// longest_backoff = "1m"       # after many
+/// ```
 #[derive(Clone, Debug, Eq, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(default, deny_unknown_fields))]
 #[must_use = "a policy does nothing until an issuer has it"]
 pub struct RefreshPolicy {
+    #[cfg_attr(feature = "serde", serde(deserialize_with = "crate::duration::read_some_time"))]
     pub(crate) lifetime: Duration,
+    #[cfg_attr(
+        feature = "serde",
+        serde(rename = "shortest_lifetime", deserialize_with = "crate::duration::read_some_time")
+    )]
     pub(crate) shortest: Duration,
+    #[cfg_attr(
+        feature = "serde",
+        serde(rename = "longest_lifetime", deserialize_with = "crate::duration::read_some_time")
+    )]
     pub(crate) longest: Duration,
+    #[cfg_attr(feature = "serde", serde(deserialize_with = "crate::duration::read"))]
     pub(crate) max_stale: Duration,
+    #[cfg_attr(feature = "serde", serde(deserialize_with = "crate::duration::read_some_time"))]
     pub(crate) time_limit: Duration,
     pub(crate) max_bytes: usize,
+    #[cfg_attr(feature = "serde", serde(deserialize_with = "crate::duration::read"))]
     pub(crate) unknown_kid_interval: Duration,
+    #[cfg_attr(feature = "serde", serde(deserialize_with = "crate::duration::read_some_time"))]
     pub(crate) first_backoff: Duration,
+    #[cfg_attr(feature = "serde", serde(deserialize_with = "crate::duration::read_some_time"))]
     pub(crate) longest_backoff: Duration,
 }
 

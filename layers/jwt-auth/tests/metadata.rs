@@ -62,11 +62,43 @@ async fn a_head_is_that_of_the_document() {
 
 #[tokio::test]
 async fn the_document_can_only_be_read() {
-    for method in [Method::POST, Method::PUT, Method::DELETE, Method::OPTIONS, Method::PATCH] {
+    for method in [Method::POST, Method::PUT, Method::DELETE, Method::PATCH] {
         let (status, [content_type, _, allow], body) = ask(method.clone(), PATH).await;
 
-        assert_eq!((status, &*allow), (StatusCode::METHOD_NOT_ALLOWED, "GET, HEAD"), "{method}");
+        assert_eq!(
+            (status, &*allow),
+            (StatusCode::METHOD_NOT_ALLOWED, "GET, HEAD, OPTIONS"),
+            "{method}"
+        );
         assert!(body.is_empty() && content_type.is_empty(), "{method}");
+    }
+}
+
+// Fetch §3.3.3: a header of a client's own makes its browser ask first.
+#[tokio::test]
+async fn a_script_of_another_site_may_read_it() {
+    let inner = service_fn(|_: Request<()>| {
+        ready(Ok::<_, Infallible>(Response::new(Full::new(Bytes::from_static(b"inner")))))
+    });
+    let service = MetadataLayer::new(&metadata()).layer(inner);
+    let ask = async |request: http::request::Builder| {
+        let request = request.uri(PATH).header("origin", "https://client.example");
+        service.clone().oneshot(request.body(()).unwrap()).await.unwrap()
+    };
+
+    let preflight = Request::builder()
+        .method(Method::OPTIONS)
+        .header("access-control-request-method", "GET")
+        .header("access-control-request-headers", "mcp-protocol-version");
+    let allowed = ask(preflight).await;
+    let document = ask(Request::builder()).await;
+
+    assert_eq!(allowed.status(), StatusCode::NO_CONTENT);
+    assert_eq!(allowed.headers()["access-control-allow-methods"], "GET, HEAD, OPTIONS");
+    assert_eq!(allowed.headers()["access-control-allow-headers"], "*");
+    for response in [allowed, document] {
+        assert_eq!(response.headers()["access-control-allow-origin"], "*");
+        assert!(!response.headers().contains_key("access-control-allow-credentials"));
     }
 }
 

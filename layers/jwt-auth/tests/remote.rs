@@ -489,13 +489,17 @@ async fn an_issuer_that_is_away_locks_nobody_out_for_a_day() {
     // About one attempt in a minute, five seconds long.
     assert!((1000..3000).contains(&issuer.asked()), "{}", issuer.asked());
 
+    assert!(key_set(&layer).is_usable());
+
     sleep(2 * MINUTE).await;
     assert_eq!(status(&layer, &token("a")).await, 503);
     assert!(key_set(&layer).age().unwrap() >= 24 * 60 * MINUTE);
+    assert!(!key_set(&layer).is_usable());
 
     issuer.serve(&["a"]);
     sleep(MINUTE).await;
     assert_eq!(verdict(&layer, &token("a")).await, Ok(()));
+    assert!(key_set(&layer).is_usable());
     refresher.abort();
 }
 

@@ -2,8 +2,13 @@ use std::collections::BTreeMap;
 
 use portcullis_drain::Phase;
 use serde::Serialize;
+use toml::Spanned;
 
-use super::Probed;
+use crate::config::Route;
+use crate::plan::Plan;
+
+use super::key_sets::key_sets;
+use super::{KeySet, KeySetState, Probed};
 
 /// What `/readyz` answers.
 #[derive(Debug, Serialize)]
@@ -11,6 +16,9 @@ pub struct Readiness {
     status: Status,
     /// Each upstream's replicas.
     upstreams: BTreeMap<String, BTreeMap<String, &'static str>>,
+    /// The issuers that are asked for their keys.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    issuers: BTreeMap<String, KeySet>,
 }
 
 /// Whether new requests should come here.
@@ -18,26 +26,32 @@ pub struct Readiness {
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Status {
-    /// All replicas are up, or not known to be down.
+    /// All replicas are up, or not known to be down, and all issuers answer.
     Ready,
-    /// Some replica is down, and some upstream still works.
+    /// Some replica is down or some issuer does not answer, and something still works.
     Degraded,
-    /// No upstream has a replica that is up.
+    /// No upstream has a replica that is up, or no route lets anybody through: each asks for tokens of issuers that have
+    /// no keys. Another instance may have them.
     Unready,
     /// The gateway is about to stop.
     Draining,
 }
 
 impl Readiness {
-    /// Sums up what the probes found.
+    /// Sums up what the probes found, and what keys there are.
     #[must_use]
-    pub fn new(phase: Phase, probed: &Probed) -> Self {
-        Self::of(phase, probed.iter())
+    pub fn new(plan: &Plan, probed: &Probed) -> Self {
+        let issuers = key_sets(plan);
+        let mut routes = plan.config.routes.iter().map(Spanned::get_ref).peekable();
+        let shut = routes.peek().is_some() && routes.all(|route| is_shut(route, &issuers));
+        Self::of(plan.edge.drain.handle().phase(), probed.iter(), issuers, shut)
     }
 
     fn of<'a>(
         phase: Phase,
         replicas: impl Iterator<Item = (&'a str, &'a str, Option<bool>)>,
+        issuers: BTreeMap<String, KeySet>,
+        shut: bool,
     ) -> Self {
         let mut upstreams: BTreeMap<String, BTreeMap<String, &'static str>> = BTreeMap::new();
         let mut usable: BTreeMap<&str, bool> = BTreeMap::new();
@@ -52,13 +66,14 @@ impl Readiness {
             down |= up == Some(false);
             *usable.entry(upstream).or_default() |= up != Some(false);
         }
+        let dead = down && !usable.values().any(|usable| *usable);
         let status = match phase {
-            Phase::Ready if !down => Status::Ready,
-            Phase::Ready if usable.values().any(|usable| *usable) => Status::Degraded,
-            Phase::Ready => Status::Unready,
+            Phase::Ready if dead || shut => Status::Unready,
+            Phase::Ready if down || issuers.values().any(KeySet::is_failing) => Status::Degraded,
+            Phase::Ready => Status::Ready,
             _ => Status::Draining,
         };
-        Self { status, upstreams }
+        Self { status, upstreams, issuers }
     }
 
     /// The sum.
@@ -68,13 +83,22 @@ impl Readiness {
     }
 }
 
+/// Whether a route refuses everybody: nobody whose tokens it asks for has keys.
+fn is_shut(route: &Route, issuers: &BTreeMap<String, KeySet>) -> bool {
+    let missing = |name: &Spanned<String>| {
+        issuers.get(name.get_ref()).is_some_and(|set| set.state() == KeySetState::Missing)
+    };
+    let auth = route.jwt_auth.as_ref().map(Spanned::get_ref);
+    auth.is_some_and(|auth| !auth.optional && auth.issuers.iter().all(missing))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn status(phase: Phase, replicas: &[(&str, Option<bool>)]) -> Status {
         let replicas = replicas.iter().map(|(upstream, up)| (*upstream, "a replica", *up));
-        Readiness::of(phase, replicas).status()
+        Readiness::of(phase, replicas, BTreeMap::new(), false).status()
     }
 
     #[test]
@@ -91,6 +115,15 @@ mod tests {
     fn what_was_not_probed_yet_is_not_held_against_it() {
         assert_eq!(status(Phase::Ready, &[("a", None)]), Status::Ready);
         assert_eq!(status(Phase::Ready, &[("a", None), ("b", Some(false))]), Status::Degraded);
+    }
+
+    #[test]
+    fn it_is_not_ready_when_nobody_is_let_through() {
+        let up = [("a", "a replica", Some(true))];
+
+        let readiness = Readiness::of(Phase::Ready, up.into_iter(), BTreeMap::new(), true);
+
+        assert_eq!(readiness.status(), Status::Unready);
     }
 
     #[test]

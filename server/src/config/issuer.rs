@@ -1,7 +1,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use portcullis_jwt_auth::Algorithm;
+use portcullis_jwt_auth::{Algorithm, RefreshPolicy};
 use serde::Deserialize;
 use toml::Spanned;
 
@@ -26,6 +26,8 @@ pub struct Issuer {
     pub discovery: bool,
     /// Certificates to trust besides the public ones when it is asked, in a PEM file.
     pub ca_file: Option<Spanned<PathBuf>>,
+    /// When it is asked, and for how long its keys are used; the layer's own defaults when left out.
+    pub refresh: Option<Spanned<RefreshPolicy>>,
     /// How far clocks may differ. 60 s.
     #[serde(default, deserialize_with = "text::some_duration")]
     pub leeway: Option<Duration>,

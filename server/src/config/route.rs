@@ -1,7 +1,9 @@
 use std::time::Duration;
 
 use portcullis_header_inject::HeaderInject;
-use portcullis_jwt_auth::{CacheLimits, ClaimPath, ClaimRule, ScopeRule, TokenSource, Typ};
+use portcullis_jwt_auth::{
+    CacheLimits, ClaimPath, ClaimRule, ResourceMetadata, ScopeRule, TokenSource, Typ,
+};
 use serde::Deserialize;
 use toml::Spanned;
 
@@ -29,9 +31,8 @@ pub struct Route {
     pub upstream: Spanned<String>,
     /// Lets only requests with a valid token through.
     pub jwt_auth: Option<Spanned<JwtAuth>>,
-    /// Sets and removes headers.
-    #[serde(default)]
-    pub header_inject: HeaderInject,
+    /// Sets and removes headers. Values may come from claims, as `claim:sub` does.
+    pub header_inject: Option<Spanned<HeaderInject>>,
     /// The most that a request may take in all, its bodies included. No limit when left out.
     #[serde(default, deserialize_with = "text::some_duration")]
     pub timeout: Option<Duration>,
@@ -72,4 +73,6 @@ pub struct JwtAuth {
     pub cache: CacheLimits,
     /// The realm of challenges.
     pub realm: Option<String>,
+    /// Tells clients whom to ask for a token: served at the well-known path of the resource, named in challenges.
+    pub resource_metadata: Option<Spanned<ResourceMetadata>>,
 }

@@ -3,7 +3,7 @@ use std::sync::Arc;
 
 use metrics::with_local_recorder;
 use metrics_exporter_prometheus::PrometheusRecorder;
-use portcullis_jwt_auth::{Issuer, JwtAuthLayer, Key, Policy};
+use portcullis_jwt_auth::{CacheLimits, Issuer, JwtAuthLayer, Key, Policy};
 use toml::Spanned;
 
 use crate::config::{self, Config, JwtAuth, Problem};
@@ -20,6 +20,17 @@ impl Issuers {
     fn get(&mut self, config: &Config, name: &str, problems: &mut Vec<Problem>) -> Option<Issuer> {
         let known = self.0.entry(name.to_owned());
         known.or_insert_with(|| issuer(config, name, problems)).clone()
+    }
+
+    /// Those that are asked for their keys, by name. A layer that lets nobody through is all it takes to see to that.
+    pub(super) fn asked(self, recorder: &PrometheusRecorder) -> BTreeMap<String, JwtAuthLayer> {
+        let policy = Policy::new().cache(CacheLimits::off());
+        let alone = |issuer| {
+            let layer =
+                with_local_recorder(recorder, || JwtAuthLayer::new(policy.clone(), [issuer]));
+            layer.ok().filter(|layer| !layer.handle().key_sets().is_empty())
+        };
+        self.0.into_iter().filter_map(|(name, issuer)| Some((name, alone(issuer?)?))).collect()
     }
 }
 
@@ -65,6 +76,9 @@ pub(super) fn layer(
     if let Some(realm) = &auth.realm {
         policy = policy.realm(realm);
     }
+    if let Some(metadata) = &auth.resource_metadata {
+        policy = policy.resource_metadata(metadata.get_ref().url());
+    }
     // Without a usable key nothing is built, and so nothing starts.
     let issuers = issuers?;
     let layer = with_local_recorder(&**recorder, || JwtAuthLayer::new(policy, issuers));
@@ -72,9 +86,14 @@ pub(super) fn layer(
 }
 
 fn issuer(config: &Config, name: &str, problems: &mut Vec<Problem>) -> Option<Issuer> {
-    let section = config.issuer.get(name)?;
+    let place = config.issuer.get(name)?;
+    let section = place.get_ref();
     let mut issuer = match (&section.keys, &section.jwks_url, section.discovery) {
         (Some(keys), None, false) if section.ca_file.is_none() => {
+            if let Some(refresh) = &section.refresh {
+                let message = "keys that are given are not asked for: `refresh` goes with `jwks_url` or `discovery`";
+                problems.push(problem(&format!("issuer.{name}.refresh"), refresh, message));
+            }
             Issuer::new(given(config, name, keys, problems)?)
         }
         (None, Some(url), false) => {
@@ -86,24 +105,26 @@ fn issuer(config: &Config, name: &str, problems: &mut Vec<Problem>) -> Option<Is
         (None, None, true) => {
             let Some(own) = &section.issuer else {
                 let message = "`discovery` needs `issuer`, the URL that its tokens have as `iss`";
-                let key = format!("issuer.{name}.discovery");
-                problems.push(Problem::new(key, None, message));
+                problems.push(problem(&format!("issuer.{name}.discovery"), place, message));
                 return None;
             };
             let client = client(config, name, section, problems)?;
             let key = format!("issuer.{name}.issuer");
             let failed = |error: portcullis_jwt_auth::ConfigError| {
-                problems.push(Problem::new(key, None, error.to_string()));
+                problems.push(problem(&key, place, error.to_string()));
             };
             Issuer::discovery(own, client).map_err(failed).ok()?
         }
         _ => {
             let message = "exactly one of `keys`, `jwks_url` and `discovery = true` is needed, and `ca_file` \
                            is for the last two";
-            problems.push(Problem::new(format!("issuer.{name}"), None, message));
+            problems.push(problem(&format!("issuer.{name}"), place, message));
             return None;
         }
     };
+    if let Some(policy) = &section.refresh {
+        issuer = issuer.refresh(policy.get_ref().clone());
+    }
     if let Some(name) = &section.issuer {
         issuer = issuer.issuer(name);
     }

@@ -1,0 +1,176 @@
+//! What a route sets and removes, and what headers it learns from claims.
+
+use std::error::Error;
+
+use http::header::HeaderValue;
+use http::request::Parts;
+use portcullis_header_inject::{HeaderInject, HeaderInjectLayer, InvalidRule, Value};
+use portcullis_jwt_auth::{ClaimPath, Claims};
+use serde::Deserialize;
+use serde::de::value::{Error as PathError, StrDeserializer};
+use serde_json::Value as Claim;
+
+use crate::config::{Problem, Route};
+
+use super::problem;
+
+/// The rules of a route. Its tokens say what `claim:…` is.
+pub(super) fn layer(
+    route: &Route,
+    key: &str,
+    problems: &mut Vec<Problem>,
+) -> Option<HeaderInjectLayer> {
+    let Some(section) = &route.header_inject else {
+        return HeaderInjectLayer::new(HeaderInject::new()).ok();
+    };
+    let mut why = None;
+    let layer = HeaderInjectLayer::resolving(section.get_ref().clone(), |source| {
+        let found = source_of(source, route.jwt_auth.is_some());
+        found.map_err(|message| why = Some(message)).ok()
+    });
+    let failed = |invalid: InvalidRule| {
+        let message = match (&invalid, why) {
+            (InvalidRule::UnknownSource { header, source }, Some(why)) => {
+                format!("`{header}` comes from {source:?}: {why}")
+            }
+            _ => invalid.to_string(),
+        };
+        problems.push(problem(&format!("{key}.header_inject"), section, message));
+    };
+    layer.map_err(failed).ok()
+}
+
+/// What a value comes from, where tokens are asked for or not.
+fn source_of(source: &str, has_claims: bool) -> Result<Value, String> {
+    let Some(path) = source.strip_prefix("claim:") else {
+        return Err("a source is a claim, as in \"claim:sub\"".to_owned());
+    };
+    if !has_claims {
+        return Err("the route has no `jwt_auth`, and so no claims".to_owned());
+    }
+    let path = claim_path(path).map_err(|error| error.to_string())?;
+    let said = move |request: &Parts| {
+        let claim = request.extensions.get::<Claims>()?.at(&path)?;
+        let value = header_value(claim);
+        if value.is_none() {
+            tracing::debug!(?path, "a claim is no value for a header");
+        }
+        value
+    };
+    Ok(Value::from_request(said))
+}
+
+/// A path with dots, or a JSON list of names, for names that have dots.
+fn claim_path(text: &str) -> Result<ClaimPath, Box<dyn Error>> {
+    if text.starts_with('[') {
+        return Ok(serde_json::from_str(text)?);
+    }
+    Ok(ClaimPath::deserialize(StrDeserializer::<PathError>::new(text))?)
+}
+
+/// The value of a header that says what a claim says, to whoever reads it.
+///
+/// A list becomes its items with commas between them, if none of them has one, since an item could otherwise pass for two.
+fn header_value(claim: &Claim) -> Option<HeaderValue> {
+    let text = match claim {
+        Claim::Array(items) => {
+            let items = items.iter().map(|item| scalar(item).filter(|item| !item.contains(',')));
+            items.collect::<Option<Vec<_>>>()?.join(",")
+        }
+        claim => scalar(claim)?,
+    };
+    HeaderValue::try_from(text).ok().filter(|value| !value.is_empty())
+}
+
+/// A text as it is, a number or a boolean as JSON has it. Not a text that would be another one at the upstream, which
+/// takes spaces off at the ends, and may not be able to read bytes beyond ASCII.
+fn scalar(claim: &Claim) -> Option<String> {
+    let text = match claim {
+        Claim::String(text) => text.clone(),
+        Claim::Number(number) => number.to_string(),
+        Claim::Bool(truth) => truth.to_string(),
+        Claim::Null | Claim::Array(_) | Claim::Object(_) => return None,
+    };
+    let plain = text.bytes().all(|byte| byte == b' ' || byte.is_ascii_graphic());
+    (plain && !text.is_empty() && text.trim() == text).then_some(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    use super::*;
+
+    fn text(claim: &Claim) -> Option<String> {
+        header_value(claim).map(|value| value.to_str().unwrap().to_owned())
+    }
+
+    #[test]
+    fn scalars_are_text_and_lists_are_joined() {
+        for (claim, expected) in [
+            (json!("alice"), "alice"),
+            (json!("Doe, Jane"), "Doe, Jane"),
+            (json!(42), "42"),
+            (json!(-1.5), "-1.5"),
+            (json!(u64::MAX), "18446744073709551615"),
+            (json!(true), "true"),
+            (json!(["ops", "dev team", 3, false]), "ops,dev team,3,false"),
+            (json!(["ops"]), "ops"),
+        ] {
+            assert_eq!(text(&claim).as_deref(), Some(expected), "{claim}");
+        }
+    }
+
+    #[test]
+    fn what_could_be_taken_for_something_else_is_no_value() {
+        for claim in [
+            json!(null),
+            json!({ "a": "b" }),
+            json!(""),
+            json!(" admin"),
+            json!("admin "),
+            json!("a\tb"),
+            json!("a\r\nx-admin: 1"),
+            json!("a\u{0}"),
+            json!("a\u{7f}"),
+            json!("J\u{fc}rgen"),
+            json!([]),
+            json!(["ops", "a,admin"]),
+            json!(["ops", ""]),
+            json!(["ops", " admin"]),
+            json!(["ops", null]),
+            json!(["ops", ["admin"]]),
+            json!(["ops", { "a": "b" }]),
+        ] {
+            assert_eq!(text(&claim), None, "{claim}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_list_of_texts_is_read_as_it_was_written_or_not_at_all(items in proptest::collection::vec("[ab, \t]{0,3}", 0..4)) {
+            if let Some(text) = text(&json!(items)) {
+                let read: Vec<_> = text.split(',').map(str::trim).collect();
+                prop_assert_eq!(read, items);
+            }
+        }
+
+        #[test]
+        fn a_plain_text_is_a_value(plain in "[!-~]([ -~]{0,20}[!-~])?") {
+            prop_assert_eq!(text(&json!(plain)), Some(plain));
+        }
+    }
+
+    #[test]
+    fn a_path_has_dots_or_is_a_list() {
+        assert_eq!(claim_path("realm_access.roles").unwrap(), ["realm_access", "roles"].into());
+        assert_eq!(
+            claim_path(r#"["https://a.example/b", "c"]"#).unwrap(),
+            ["https://a.example/b", "c"].into()
+        );
+        for path in ["", "a..b", ".", "[]", "[\"\"]", "[\"a\"", "[1]"] {
+            assert!(claim_path(path).is_err(), "{path}");
+        }
+    }
+}

@@ -1,0 +1,139 @@
+//! Which requests go where, and through what.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use metrics_exporter_prometheus::PrometheusRecorder;
+use portcullis_jwt_auth::JwtAuthLayer;
+use toml::Spanned;
+
+use crate::config::{Config, Problem, Route};
+use crate::limit::DeadlineLayer;
+use crate::route::{Conflict, Rule, Table};
+use crate::telemetry::RouteMeters;
+
+use super::auth::{self, Issuers};
+use super::documents::{Documents, Row};
+use super::{DocumentPlan, RoutePlan, UpstreamPlan, headers, named, problem};
+
+/// The table of routes, and what its rows lead to, as far as nothing is wrong.
+pub(super) struct Routed {
+    pub(super) table: Option<Arc<Table>>,
+    pub(super) routes: Vec<RoutePlan>,
+    pub(super) documents: Vec<DocumentPlan>,
+    pub(super) issuers: BTreeMap<String, JwtAuthLayer>,
+}
+
+pub(super) fn plan(
+    config: &Config,
+    upstreams: &BTreeMap<String, UpstreamPlan>,
+    recorder: &Arc<PrometheusRecorder>,
+    problems: &mut Vec<Problem>,
+) -> Routed {
+    let mut routes = Vec::new();
+    let mut rules = Vec::new();
+    let mut issuers = Issuers::default();
+    let mut documents = Documents::default();
+    for (index, section) in config.routes.iter().enumerate() {
+        let key = format!("route[{index}]");
+        let section = section.get_ref();
+        rules.push(rule(section, &key, problems));
+        documents.note(section, &key, problems);
+        routes.extend(route(config, section, &key, upstreams, &mut issuers, recorder, problems));
+    }
+    let rows = documents.rows(recorder);
+    rules.extend(rows.iter().map(|row| row.rule.clone()));
+    let table = table(config, &rules, &rows, problems);
+    let documents = rows.into_iter().map(|row| row.plan).collect();
+    Routed { table, routes, documents, issuers: issuers.asked(recorder) }
+}
+
+/// What the table is told of a route.
+fn rule(route: &Route, key: &str, problems: &mut Vec<Problem>) -> Rule {
+    if let Some(message) = bad_path(route.path.get_ref()) {
+        problems.push(problem(&format!("{key}.path"), &route.path, message));
+    }
+    for (index, host) in route.hosts.iter().enumerate() {
+        if !is_host(host.get_ref()) {
+            let key = format!("{key}.hosts[{index}]");
+            let message = "a host like \"example.com\" or \"*.example.com\" is needed here";
+            problems.push(problem(&key, host, message));
+        }
+    }
+    Rule {
+        hosts: route.hosts.iter().map(|host| host.get_ref().clone()).collect(),
+        path: route.path.get_ref().clone(),
+        methods: route.methods.clone(),
+    }
+}
+
+/// The layers of a route.
+fn route(
+    config: &Config,
+    route: &Route,
+    key: &str,
+    upstreams: &BTreeMap<String, UpstreamPlan>,
+    issuers: &mut Issuers,
+    recorder: &Arc<PrometheusRecorder>,
+    problems: &mut Vec<Problem>,
+) -> Option<RoutePlan> {
+    let auth = route.jwt_auth.as_ref().and_then(|section| {
+        let key = format!("{key}.jwt_auth");
+        auth::layer(config, section, &key, issuers, recorder, problems)
+    });
+    let key_of_upstream = format!("{key}.upstream");
+    let name = named(&route.upstream, "upstream", upstreams.keys(), &key_of_upstream, problems);
+    let header_inject = headers::layer(route, key, problems);
+    let name = name?;
+    Some(RoutePlan {
+        meters: Arc::new(RouteMeters::new(
+            route.name.as_ref().unwrap_or_else(|| route.path.get_ref()),
+            recorder,
+        )),
+        upstream: name.to_owned(),
+        voice: upstreams.get(name)?.voice,
+        strip_prefix: route.strip_prefix,
+        deadline: DeadlineLayer::new(route.timeout),
+        auth,
+        header_inject: header_inject?,
+    })
+}
+
+fn table(
+    config: &Config,
+    rules: &[Rule],
+    rows: &[Row<'_>],
+    problems: &mut Vec<Problem>,
+) -> Option<Arc<Table>> {
+    let conflict = |Conflict { first, second }| {
+        let document = |index: usize| rows.get(index.checked_sub(config.routes.len())?);
+        let key = |index| {
+            document(index).map_or_else(|| format!("route[{index}]"), |row| row.key.clone())
+        };
+        let span = match document(second) {
+            Some(row) => Some(row.metadata.span()),
+            None => config.routes.get(second).map(Spanned::span),
+        };
+        let message = format!("matches the same requests as {}", key(first));
+        problems.push(Problem::new(key(second), span, message));
+    };
+    Table::new(rules).map_err(conflict).ok().map(Arc::new)
+}
+
+fn bad_path(path: &str) -> Option<&'static str> {
+    let odd = path.contains("//") || path.split('/').any(|segment| matches!(segment, "." | ".."));
+    match () {
+        () if !path.starts_with('/') => Some("a path begins with `/`"),
+        () if path.contains(['%', '\\', '?', '#', '\0']) => {
+            Some("a path is written as it reads, decoded, without `%`, `\\`, `?` and `#`")
+        }
+        () if odd => Some("a path has no empty segment, no `.` and no `..`"),
+        () => None,
+    }
+}
+
+fn is_host(host: &str) -> bool {
+    let name = host.strip_prefix("*.").unwrap_or(host);
+    let known = |char: char| char.is_ascii_alphanumeric() || matches!(char, '-' | '.' | '_' | ':');
+    !name.is_empty() && name.chars().all(known)
+}
