@@ -25,7 +25,7 @@ use tracing_subscriber::EnvFilter;
 use crate::config::{self, Config, Pool, Problem, UpstreamTimeouts};
 use crate::facts::Voice;
 use crate::limit::DeadlineLayer;
-use crate::route::Table;
+use crate::route::{RewriteLayer, Table};
 use crate::telemetry::{Meters, ReplicaMeters, RouteMeters, recorder};
 use crate::upstream::{Connect, Target, client_config};
 
@@ -92,6 +92,8 @@ pub struct ReplicaPlan {
     pub host: HostStripLayer,
     /// Signs, if it wants that.
     pub signer: Option<SigV4SignLayer>,
+    /// Whether what it speaks is S3.
+    pub is_s3: bool,
     /// How many connections are kept.
     pub pool: Pool,
     /// How long it may take.
@@ -108,8 +110,8 @@ pub struct RoutePlan {
     pub upstream: String,
     /// The language of refusals.
     pub voice: Voice,
-    /// Whether the matched path is taken off.
-    pub strip_prefix: bool,
+    /// What becomes of the path.
+    pub rewrite: RewriteLayer,
     /// The most that a request may take.
     pub deadline: DeadlineLayer,
     /// Who is let through; everybody if `None`.
@@ -223,6 +225,7 @@ fn upstreams(
             problems.push(Problem::new(format!("{key}.replica"), span, message));
         }
 
+        let s3 = upstream.sigv4_sign.as_ref().is_some_and(|sign| sign.get_ref().service.is_s3());
         let mut replicas = Vec::new();
         for (index, replica) in upstream.replicas.get_ref().iter().enumerate() {
             let target = Target::new(&replica.name, replica.url.get_ref()).map_err(|message| {
@@ -237,12 +240,12 @@ fn upstreams(
                     target,
                     host: HostStripLayer::new(upstream.host.clone().unwrap_or(HostPolicy::FromUri)),
                     signer: signer.clone(),
+                    is_s3: s3,
                     pool: upstream.pool,
                     timeouts: upstream.timeouts,
                 });
             }
         }
-        let s3 = upstream.sigv4_sign.as_ref().is_some_and(|sign| sign.get_ref().service.is_s3());
         let voice = if s3 { Voice::S3 } else { Voice::Plain };
         plans.insert(name.clone(), UpstreamPlan { replicas, voice });
     }

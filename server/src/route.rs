@@ -1,11 +1,13 @@
 //! Host and path become a backend.
 
 mod path;
+mod rewrite;
 mod table;
 mod nothing;
 
 pub use nothing::Nothing;
 pub use path::{BadPath, Judged};
+pub use rewrite::{Rewrite, RewriteLayer, Rewritten};
 pub use table::{Conflict, Match, Rule, Table};
 
 use std::future::Future;
@@ -14,8 +16,8 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use http::header::{ALLOW, HOST, HeaderValue};
-use http::uri::{Authority, PathAndQuery};
-use http::{Method, Request, Response, StatusCode, Uri, Version};
+use http::uri::Authority;
+use http::{Method, Request, Response, StatusCode, Version};
 use portcullis_refusal::{Dialect, Refusal};
 use tower::Service;
 
@@ -46,8 +48,6 @@ pub struct RouteTarget {
     pub meters: Arc<RouteMeters>,
     /// How clients are refused below it, unless they speak gRPC.
     pub voice: Voice,
-    /// Whether the matched path is taken off.
-    pub strip_prefix: bool,
 }
 
 impl RouteTarget {
@@ -66,7 +66,7 @@ impl Routes {
         Self(Arc::new(Shared { table, targets: targets.into_iter().collect() }))
     }
 
-    fn route(&self, request: &mut Request<Body>) -> Result<Backend, Box<Refusal>> {
+    fn route(&self, request: &Request<Body>) -> Result<Backend, Box<Refusal>> {
         if request.method() == Method::CONNECT {
             let detail = "no tunnels are made here";
             return Err(Refusal::new(StatusCode::NOT_IMPLEMENTED, "connect", detail).into());
@@ -74,8 +74,8 @@ impl Routes {
         check_host(request)?;
         let judged = Judged::new(request.uri().path()).map_err(refuse_path)?;
         let matched = self.0.table.find(host(request), &judged, request.method());
-        let (target, prefix) = match matched {
-            Match::Route { index, prefix } => (self.0.targets.get(index), prefix),
+        let target = match matched {
+            Match::Route(index) => self.0.targets.get(index),
             Match::OtherMethods { index, methods } => {
                 if let (Some(facts), Some(target)) =
                     (Facts::get(request), self.0.targets.get(index))
@@ -84,16 +84,11 @@ impl Routes {
                 }
                 return Err(refuse_method(&methods).into());
             }
-            Match::Nothing => (None, 0),
+            Match::Nothing => None,
         };
         let Some(target) = target else {
             return Err(Nothing::refusal().into());
         };
-        if target.strip_prefix {
-            let rest = Judged::after(request.uri().path(), prefix).map_err(refuse_path)?;
-            let uri = with_path(request.uri(), rest);
-            *request.uri_mut() = uri;
-        }
         if let Some(facts) = Facts::get(request) {
             let mut known = facts.known();
             known.route = Some(target.meters.clone());
@@ -112,8 +107,8 @@ impl Service<Request<Body>> for Routes {
         Poll::Ready(Ok(())) // which backend has to be ready, only the request tells
     }
 
-    fn call(&mut self, mut request: Request<Body>) -> Self::Future {
-        match self.route(&mut request) {
+    fn call(&mut self, request: Request<Body>) -> Self::Future {
+        match self.route(&request) {
             Ok(mut backend) => backend.call(request),
             Err(refusal) => {
                 let dialect = Dialect::of(request.headers());
@@ -153,26 +148,6 @@ fn host(request: &Request<Body>) -> &str {
         Some((address, _)) => address,
         None => host.split_once(':').map_or(host, |(host, _)| host),
     }
-}
-
-fn with_path(uri: &Uri, path: &str) -> Uri {
-    let target = match (path, uri.query()) {
-        ("", None) => return rebuilt(uri, PathAndQuery::from_static("/")),
-        (path, None) if path.starts_with('/') => path.to_owned(),
-        (path, None) => format!("/{path}"),
-        (path, Some(query)) if path.starts_with('/') => format!("{path}?{query}"),
-        (path, Some(query)) => format!("/{path}?{query}"),
-    };
-    match PathAndQuery::try_from(target) {
-        Ok(target) => rebuilt(uri, target),
-        Err(_) => uri.clone(),
-    }
-}
-
-fn rebuilt(uri: &Uri, target: PathAndQuery) -> Uri {
-    let mut parts = uri.clone().into_parts();
-    parts.path_and_query = Some(target);
-    Uri::from_parts(parts).unwrap_or_else(|_| uri.clone())
 }
 
 fn refuse_path(BadPath(detail): BadPath) -> Box<Refusal> {

@@ -15,7 +15,7 @@ use crate::respond::RespondLayer;
 use crate::route::{Nothing, Routes};
 use crate::seam::{Backend, Edge, Replica};
 use crate::telemetry::{Meters, TelemetryLayer};
-use crate::upstream::{TargetLayer, Upstream};
+use crate::upstream::{S3ErrorsLayer, TargetLayer, Upstream};
 
 /// In front of all routes.
 #[must_use]
@@ -50,6 +50,8 @@ pub fn backend(plan: &RoutePlan, replica: Replica) -> Backend {
             .layer(plan.deadline)
             // Before anything acts on the request; it takes off the credential that it consumed.
             .option_layer(plan.auth.clone())
+            // After authentication: a client signs the path that it sends.
+            .layer(plan.rewrite.clone())
             // What the upstream may trust: set or removed by the last who knows the client.
             .layer(plan.header_inject.clone())
             .service(replica),
@@ -76,6 +78,8 @@ pub fn replica(plan: &ReplicaPlan) -> Replica {
     });
     Replica::new(
         ServiceBuilder::new()
+            // Around the signer, whose credentials it is that an S3 server may not know.
+            .option_layer(plan.is_s3.then(S3ErrorsLayer::default))
             // The path and the authority are the replica's from here on.
             .layer(TargetLayer::new(plan.target.clone()))
             // `Host` is derived from them, never from what the client said.

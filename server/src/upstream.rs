@@ -7,6 +7,7 @@ mod progress;
 mod response;
 mod error;
 mod tls;
+mod s3_errors;
 mod issuer_client;
 
 pub use connect::Connect;
@@ -14,6 +15,7 @@ pub use error::{Error, Phase};
 pub use issuer_client::IssuerClient;
 pub use pool::Pool;
 pub use response::ResponseBody;
+pub use s3_errors::{S3Errors, S3ErrorsLayer};
 pub use target::{Target, TargetLayer, Targeted};
 pub use tls::client_config;
 

@@ -46,14 +46,12 @@ pub fn build(plan: &Plan) -> Edge {
             backend: stack::backend(route, replicas.get(&route.upstream)?.clone()),
             meters: route.meters.clone(),
             voice: route.voice,
-            strip_prefix: route.strip_prefix,
         })
     });
     let documents = plan.documents.iter().map(|document| RouteTarget {
         backend: stack::document(document),
         meters: document.meters.clone(),
         voice: Voice::Plain,
-        strip_prefix: false,
     });
     let routes = Routes::new(plan.table.clone(), targets.chain(documents));
     stack::edge(&plan.edge, plan.meters.clone(), routes)

@@ -27,6 +27,9 @@ pub struct Route {
     /// Takes `path` off before the request goes on.
     #[serde(default)]
     pub strip_prefix: bool,
+    /// Takes the name of a bucket from the host, too, as S3 clients may put it: a request to `photos.s3.example.com` is for
+    /// `/photos/…` if this is `s3.example.com`. From the path alone when left out.
+    pub virtual_host: Option<Spanned<String>>,
     /// The name of a section `[upstream.…]`.
     pub upstream: Spanned<String>,
     /// Lets only requests with a valid token through.

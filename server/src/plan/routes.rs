@@ -9,7 +9,7 @@ use toml::Spanned;
 
 use crate::config::{Config, Problem, Route};
 use crate::limit::DeadlineLayer;
-use crate::route::{Conflict, Rule, Table};
+use crate::route::{Conflict, Rewrite, RewriteLayer, Rule, Table};
 use crate::telemetry::RouteMeters;
 
 use super::auth::{self, Issuers};
@@ -60,6 +60,10 @@ fn rule(route: &Route, key: &str, problems: &mut Vec<Problem>) -> Rule {
             problems.push(problem(&key, host, message));
         }
     }
+    if let Some(host) = route.virtual_host.as_ref().filter(|host| !is_name(host.get_ref())) {
+        let message = "the domain above the buckets, like \"s3.example.com\", is needed here";
+        problems.push(problem(&format!("{key}.virtual_host"), host, message));
+    }
     Rule {
         hosts: route.hosts.iter().map(|host| host.get_ref().clone()).collect(),
         path: route.path.get_ref().clone(),
@@ -92,7 +96,7 @@ fn route(
         )),
         upstream: name.to_owned(),
         voice: upstreams.get(name)?.voice,
-        strip_prefix: route.strip_prefix,
+        rewrite: RewriteLayer::new(rewrite(route)),
         deadline: DeadlineLayer::new(route.timeout),
         auth,
         header_inject: header_inject?,
@@ -120,6 +124,14 @@ fn table(
     Table::new(rules).map_err(conflict).ok().map(Arc::new)
 }
 
+fn rewrite(route: &Route) -> Rewrite {
+    let segments = route.path.get_ref().split('/').filter(|segment| !segment.is_empty());
+    Rewrite {
+        strip: if route.strip_prefix { segments.count() } else { 0 },
+        virtual_host: route.virtual_host.as_ref().map(|host| host.get_ref().to_ascii_lowercase()),
+    }
+}
+
 fn bad_path(path: &str) -> Option<&'static str> {
     let odd = path.contains("//") || path.split('/').any(|segment| matches!(segment, "." | ".."));
     match () {
@@ -133,7 +145,10 @@ fn bad_path(path: &str) -> Option<&'static str> {
 }
 
 fn is_host(host: &str) -> bool {
-    let name = host.strip_prefix("*.").unwrap_or(host);
+    is_name(host.strip_prefix("*.").unwrap_or(host))
+}
+
+fn is_name(host: &str) -> bool {
     let known = |char: char| char.is_ascii_alphanumeric() || matches!(char, '-' | '.' | '_' | ':');
-    !name.is_empty() && name.chars().all(known)
+    !host.is_empty() && host.chars().all(known)
 }

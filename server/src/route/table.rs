@@ -36,13 +36,8 @@ type Paths = BTreeMap<String, Vec<(Vec<Method>, usize)>>;
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[expect(clippy::exhaustive_enums, reason = "the three answers that there are")]
 pub enum Match {
-    /// The rule of this index, whose path has this many segments.
-    Route {
-        /// Counted from zero, in the order in which the rules were given.
-        index: usize,
-        /// Segments of the rule's path.
-        prefix: usize,
-    },
+    /// The rule of this index, counted from zero in the order in which the rules were given.
+    Route(usize),
     /// The path is there, but only for other methods.
     OtherMethods {
         /// The index of the first rule that the path has.
@@ -147,9 +142,7 @@ fn look_up(paths: &Paths, path: &str, method: &Method) -> Option<Match> {
     let named = routes.iter().find(|(methods, _)| methods.contains(method));
     let found = named.or_else(|| routes.iter().find(|(methods, _)| methods.is_empty()));
     match (found, routes.first()) {
-        (Some((_, index)), _) => {
-            Some(Match::Route { index: *index, prefix: prefix.matches('/').count() })
-        }
+        (Some((_, index)), _) => Some(Match::Route(*index)),
         (None, Some((_, index))) => {
             let methods = routes.iter().flat_map(|(methods, _)| methods.clone()).collect();
             Some(Match::OtherMethods { index: *index, methods })
@@ -172,7 +165,7 @@ mod tests {
     fn find(rules: &[Rule], host: &str, path: &str) -> Option<usize> {
         let table = Table::new(rules).unwrap();
         match table.find(host, &Judged::new(path).unwrap(), &Method::GET) {
-            Match::Route { index, .. } => Some(index),
+            Match::Route(index) => Some(index),
             _ => None,
         }
     }
@@ -231,7 +224,7 @@ mod tests {
         let table = Table::new(&rules).unwrap();
         let find = |method| table.find("", &Judged::new("/a/b").unwrap(), &method);
 
-        assert_eq!(find(Method::POST), Match::Route { index: 1, prefix: 1 });
+        assert_eq!(find(Method::POST), Match::Route(1));
         let methods = vec![Method::PUT, Method::POST];
         assert_eq!(find(Method::GET), Match::OtherMethods { index: 0, methods });
     }
