@@ -10,8 +10,8 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
-use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue};
-use http::{Request, Response, StatusCode, Uri};
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderName, HeaderValue};
+use http::{Method, Request, Response, StatusCode, Uri};
 use http_body_util::Full;
 use hyper::body::{Body as HttpBody, Frame, SizeHint};
 use pin_project_lite::pin_project;
@@ -20,20 +20,30 @@ use tower::{Layer, Service};
 
 use crate::body::{Body, Error};
 use crate::facts::{Facts, Voice};
+use crate::route::Routes;
 use crate::upstream;
 
 use self::failure::Failure;
 
 /// Below it nothing has words for clients; above it nothing fails.
-#[derive(Clone, Copy, Debug, Default)]
-#[non_exhaustive]
-pub struct RespondLayer;
+#[derive(Clone, Debug)]
+pub struct RespondLayer {
+    routes: Routes,
+}
+
+impl RespondLayer {
+    /// A layer that speaks as these routes do, also to requests that do not come as far.
+    #[must_use]
+    pub const fn new(routes: Routes) -> Self {
+        Self { routes }
+    }
+}
 
 impl<S> Layer<S> for RespondLayer {
     type Service = Respond<S>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        Respond { inner, broken: None }
+        Respond { inner, routes: self.routes.clone(), broken: None }
     }
 }
 
@@ -41,6 +51,7 @@ impl<S> Layer<S> for RespondLayer {
 #[derive(Debug)]
 pub struct Respond<S> {
     inner: S,
+    routes: Routes,
     /// The error that made the inner service unusable, owed to the next caller.
     broken: Option<upstream::Error>,
 }
@@ -48,7 +59,7 @@ pub struct Respond<S> {
 // A clone was not polled, so it owes nothing.
 impl<S: Clone> Clone for Respond<S> {
     fn clone(&self) -> Self {
-        Self { inner: self.inner.clone(), broken: None }
+        Self { inner: self.inner.clone(), routes: self.routes.clone(), broken: None }
     }
 }
 
@@ -69,7 +80,10 @@ where
         let asked = Asked {
             facts: Facts::of(&mut request),
             id: request.headers().get(X_REQUEST_ID).cloned(),
+            method: request.method().clone(),
             uri: request.uri().clone(),
+            host: request.headers().get(HOST).cloned(),
+            routes: self.routes.clone(),
         };
         let called = match self.broken.take() {
             Some(error) => Err(Failure::Upstream(error)),
@@ -96,7 +110,10 @@ fn caught<T>(act: impl FnOnce() -> T) -> Result<T, Failure> {
 struct Asked {
     facts: Facts,
     id: Option<HeaderValue>,
+    method: Method,
     uri: Uri,
+    host: Option<HeaderValue>,
+    routes: Routes,
 }
 
 impl Asked {
@@ -118,6 +135,9 @@ impl Asked {
         let voice = {
             let mut known = self.facts.known();
             known.reason = Some(refused.reason());
+            if known.route.is_none() && known.voice == Voice::Plain {
+                known.voice = self.routes.voice(&self.method, &self.uri, self.host.as_ref());
+            }
             known.voice
         };
         let id = self.id.as_ref().and_then(|id| id.to_str().ok()).unwrap_or_default();
@@ -126,6 +146,9 @@ impl Asked {
             Voice::Plain => words::problem(&refused, id),
             Voice::S3 => words::s3_error(&refused, self.uri.path(), id),
         };
+        if let (Voice::S3, Some(id)) = (voice, &self.id) {
+            response.headers_mut().insert(X_AMZ_REQUEST_ID, id.clone());
+        }
         response.headers_mut().insert(CONTENT_TYPE, content_type);
         response.headers_mut().insert(CONTENT_LENGTH, words.len().into());
         response.map(|_| Answer { body: Either::Words { words: Full::from(words) } })
@@ -139,6 +162,9 @@ pub(crate) fn client_closed_request() -> StatusCode {
 
 /// The header that carries the id of a request, both ways.
 pub(crate) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// Where S3's clients look for that id.
+const X_AMZ_REQUEST_ID: HeaderName = HeaderName::from_static("x-amz-request-id");
 
 pin_project! {
     /// The response future of [`Respond`].

@@ -17,7 +17,7 @@ use std::task::{Context, Poll};
 
 use http::header::{ALLOW, HOST, HeaderValue};
 use http::uri::Authority;
-use http::{Method, Request, Response, StatusCode, Version};
+use http::{Method, Request, Response, StatusCode, Uri, Version};
 use portcullis_refusal::{Dialect, Refusal};
 use tower::Service;
 
@@ -66,6 +66,18 @@ impl Routes {
         Self(Arc::new(Shared { table, targets: targets.into_iter().collect() }))
     }
 
+    /// The language of refusals for a request that did not come as far as its route.
+    pub(crate) fn voice(&self, method: &Method, uri: &Uri, header: Option<&HeaderValue>) -> Voice {
+        let judged = Judged::new(uri.path()).ok();
+        let index =
+            judged.and_then(|judged| match self.0.table.find(host(uri, header), &judged, method) {
+                Match::Route(index) | Match::OtherMethods { index, .. } => Some(index),
+                Match::Nothing => None,
+            });
+        let target = index.and_then(|index| self.0.targets.get(index));
+        target.map_or_else(Voice::default, |target| target.voice)
+    }
+
     fn route(&self, request: &Request<Body>) -> Result<Backend, Box<Refusal>> {
         if request.method() == Method::CONNECT {
             let detail = "no tunnels are made here";
@@ -73,7 +85,8 @@ impl Routes {
         }
         check_host(request)?;
         let judged = Judged::new(request.uri().path()).map_err(refuse_path)?;
-        let matched = self.0.table.find(host(request), &judged, request.method());
+        let host = host(request.uri(), request.headers().get(HOST));
+        let matched = self.0.table.find(host, &judged, request.method());
         let target = match matched {
             Match::Route(index) => self.0.targets.get(index),
             Match::OtherMethods { index, methods } => {
@@ -138,11 +151,10 @@ fn is_host(host: &[u8]) -> bool {
 
 /// The host that the client asked for, without its port: the target's own, where it has one, outranks
 /// the header (RFC 9112 §3.2.2), and is all that HTTP/2 sends.
-fn host(request: &Request<Body>) -> &str {
-    let header = || request.headers().get(HOST).and_then(|host| host.to_str().ok());
-    let host = match request.uri().authority() {
+fn host<'a>(uri: &'a Uri, header: Option<&'a HeaderValue>) -> &'a str {
+    let host = match uri.authority() {
         Some(authority) => authority.host(),
-        None => header().unwrap_or(""),
+        None => header.and_then(|host| host.to_str().ok()).unwrap_or(""),
     };
     match host.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
         Some((address, _)) => address,

@@ -29,7 +29,7 @@ pub fn edge(plan: &EdgePlan, meters: Arc<Meters>, routes: Routes) -> Edge {
             // Sees everything, refused, failed and cancelled requests, too.
             .layer(TelemetryLayer::new(meters))
             // Below it nothing has words for clients; above it nothing fails.
-            .layer(RespondLayer::default())
+            .layer(RespondLayer::new(routes.clone()))
             // Outside of all that takes time; below `respond`, since it may refuse, too.
             .layer(plan.drain.clone())
             // What `Connection` names is gone before anything is injected.

@@ -80,6 +80,7 @@ async fn assert_s3_error(
     assert_eq!(response.status, status, "{response:?}");
     assert_eq!(response.header("content-type"), ["application/xml"], "{response:?}");
     let id = response.header("x-request-id")[0];
+    assert_eq!(response.header("x-amz-request-id"), [id]);
     assert!(
         response.body.starts_with("<?xml version=\"1.0\" encoding=\"UTF-8\"?>"),
         "{response:?}"
@@ -404,6 +405,33 @@ async fn s3_clients_are_told_in_xml_that_a_body_is_too_large() {
 
     let counted = ("/open", "body_too_large");
     assert_s3_error(&gateway, &response, (413, "EntityTooLarge"), counted).await;
+}
+
+#[tokio::test]
+async fn s3_clients_are_told_in_xml_what_is_refused_before_it_comes_to_its_route() {
+    let gateway = to_s3("http://a.test");
+
+    let large = "content-length: 11";
+    let response = ask(gateway.address(), "PUT /open/key", &[large]).await;
+
+    let counted = ("none", "body_too_large");
+    assert_s3_error(&gateway, &response, (413, "EntityTooLarge"), counted).await;
+}
+
+#[tokio::test]
+async fn s3_clients_are_told_in_xml_that_the_storage_does_not_know_the_gateway() {
+    let error =
+        "<Error><Code>InvalidAccessKeyId</Code><AWSAccessKeyId>AKTEST</AWSAccessKeyId></Error>";
+    let head = "HTTP/1.1 403 Forbidden\r\ncontent-type: application/xml";
+    let answer = format!("{head}\r\ncontent-length: {}\r\n\r\n{error}", error.len());
+    let upstream = Upstream::answering(answer).await;
+    let gateway = to_s3(&url(&upstream));
+
+    let response = ask(gateway.address(), "GET /open/key", &[]).await;
+
+    assert!(!response.body.contains("AKTEST"), "{response:?}");
+    let counted = ("/open", "upstream_credentials");
+    assert_s3_error(&gateway, &response, (502, "ServiceUnavailable"), counted).await;
 }
 
 #[tokio::test]

@@ -3,6 +3,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
+use http::header::HOST;
 use http::uri::PathAndQuery;
 use http::{Request, Response, StatusCode, Uri};
 use pin_project_lite::pin_project;
@@ -107,7 +108,8 @@ where
     }
 
     fn call(&mut self, mut request: Request<Body>) -> Self::Future {
-        match self.rewrite.target(host(&request), request.uri()) {
+        let host = host(request.uri(), request.headers().get(HOST));
+        match self.rewrite.target(host, request.uri()) {
             Ok(None) => {}
             Ok(Some(target)) => {
                 let mut parts = request.uri().clone().into_parts();
