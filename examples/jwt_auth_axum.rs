@@ -32,8 +32,7 @@ async fn greet(user: User) -> String {
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:3000").await?;
-    Ok(axum::serve(listener, app()?).await?)
+    Ok(axum::serve(tokio::net::TcpListener::bind("127.0.0.1:3000").await?, app()?).await?)
 }
 
 #[cfg(test)]
@@ -46,16 +45,15 @@ mod tests {
 
     #[tokio::test]
     async fn the_subject_is_greeted_and_a_stranger_is_not() {
-        // Where another crate brings jsonwebtoken's other backend along, it does not choose by itself.
         let _ = jsonwebtoken::crypto::aws_lc::DEFAULT_PROVIDER.install_default();
-        let key = EncodingKey::from_secret(super::SECRET);
         let claims = serde_json::json!({ "sub": "alice", "aud": "greeter", "exp": u32::MAX });
-        let bearer = format!("Bearer {}", encode(&Header::default(), &claims, &key).unwrap());
-        let request = Request::get("/").header("authorization", bearer).body(Body::empty());
-        let response = super::app().unwrap().oneshot(request.unwrap()).await.unwrap();
+        let token = encode(&Header::default(), &claims, &EncodingKey::from_secret(super::SECRET));
+        let request =
+            Request::get("/").header("authorization", format!("Bearer {}", token.unwrap()));
+        let app = super::app().unwrap();
+        let response = app.clone().oneshot(request.body(Body::empty()).unwrap()).await.unwrap();
         assert_eq!(response.into_body().collect().await.unwrap().to_bytes(), "hello, alice\n");
-
-        let response = super::app().unwrap().oneshot(Request::new(Body::empty())).await.unwrap();
+        let response = app.oneshot(Request::new(Body::empty())).await.unwrap();
         assert_eq!(response.status(), StatusCode::UNAUTHORIZED);
     }
 }
