@@ -196,8 +196,8 @@ async fn a_header_value_that_comes_from_nowhere_does_not_start() {
     let complaint =
         complaint(&with("value = \"the-secret-of-the-header\"", "from = \"nobody\"")).await;
 
-    let expected = "route[0].header_inject: `x-feature` comes from \"nobody\", and nothing here has \
-        this name";
+    let expected = "20:17: route[0].header_inject: `x-feature` comes from \"nobody\": a source is a \
+        claim, as in \"claim:sub\"";
     assert!(complaint.ends_with(expected), "{complaint}");
 }
 

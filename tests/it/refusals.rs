@@ -411,8 +411,8 @@ async fn s3_clients_are_told_in_xml_that_a_body_is_too_large() {
 async fn s3_clients_are_told_in_xml_what_is_refused_before_it_comes_to_its_route() {
     let gateway = to_s3("http://a.test");
 
-    let large = "content-length: 11";
-    let response = ask(gateway.address(), "PUT /open/key", &[large]).await;
+    let rest = "host: a\r\ncontent-length: 11\r\nconnection: close\r\n\r\nhello world";
+    let response = exchange(gateway.address(), format!("PUT /open/key HTTP/1.1\r\n{rest}")).await;
 
     let counted = ("none", "body_too_large");
     assert_s3_error(&gateway, &response, (413, "EntityTooLarge"), counted).await;
