@@ -1,12 +1,12 @@
 use aws_sigv4::sign::v4::calculate_signature;
 use bytes::Bytes;
-use http::header::{HeaderName, HeaderValue};
+use http::header::{HeaderName, HeaderValue, InvalidHeaderValue};
 
+use crate::Signing;
 use crate::percent::hex;
 use crate::stamp::Stamp;
-use crate::{NotSigned, Signing};
 
-/// The value of `Authorization` for the canonical request with this digest.
+/// The value of `Authorization` for the canonical request with this digest. An id that no header can hold is an error.
 pub(crate) fn authorization(
     signing: &Signing,
     access_key_id: &str,
@@ -14,7 +14,7 @@ pub(crate) fn authorization(
     names: &[&HeaderName],
     request: &[u8; 32],
     key: &[u8; 32],
-) -> Result<HeaderValue, NotSigned> {
+) -> Result<HeaderValue, InvalidHeaderValue> {
     let (region, service) = (signing.region().as_str(), signing.service().as_str());
     let date = stamp.date();
     let scope: [&[u8]; 6] =
@@ -48,8 +48,7 @@ pub(crate) fn authorization(
     }
     write(&mut text, &[SIGNATURE, signature.as_bytes()]);
 
-    let value = HeaderValue::from_maybe_shared(Bytes::from(text));
-    let mut value = value.map_err(|_| NotSigned::NoCredentials)?;
+    let mut value = HeaderValue::from_maybe_shared(Bytes::from(text))?;
     value.set_sensitive(true);
     Ok(value)
 }

@@ -34,23 +34,28 @@
 //!   the path keeps its escapes and loses `//` and dot segments, which a signature does not cover.
 //! - Signed are `host`, `content-type`, `content-md5`, `x-amz-*` and [`SignedHeaders`]; a value that is not visible
 //!   ASCII is refused. Bodies are hashed or go unsigned, as [`Payload`] says.
+//! - Credentials of a provider are kept, refreshed ahead of their end, and used until they expire ([`RefreshPolicy`]).
 //! - A refusal is a response with [`NotSigned`] in its extensions. Nothing is ever sent unsigned.
 //!
 //! # What it leaves to others
 //!
 //! - Hop-by-hop headers, to be removed above; and all that changes `Host`, the target or a signed header, to come above.
 //! - Which operations a client may ask for, `?acl` or `DELETE` among them: by a route, or by what the credentials may do.
-//! - Caching and refreshing credentials. A retry passes through the layer again, for a fresh signature.
+//! - A retry passes through the layer again, for a fresh signature.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod layer;
 mod service;
 mod future;
 mod body;
+mod handle;
 mod signing;
 mod scope;
 mod payload;
 mod signed_headers;
+mod refresh_policy;
+mod environment_credentials;
+mod profile_credentials;
 mod not_signed;
 mod signer;
 mod claims;
@@ -59,6 +64,9 @@ mod percent;
 mod preparation;
 mod collect;
 mod source;
+mod credential_store;
+mod refresh;
+mod clock;
 mod canonical;
 mod stamp;
 mod key_cache;
@@ -67,10 +75,14 @@ mod authorization;
 mod suite;
 
 pub use body::SignedBody;
+pub use environment_credentials::EnvironmentCredentials;
 pub use future::ResponseFuture;
+pub use handle::SigV4Handle;
 pub use layer::SigV4SignLayer;
 pub use not_signed::NotSigned;
 pub use payload::{Larger, Payload};
+pub use profile_credentials::ProfileCredentials;
+pub use refresh_policy::RefreshPolicy;
 pub use scope::{InvalidName, Region, ServiceName};
 pub use service::SigV4Sign;
 pub use signed_headers::{SignedHeaders, UnsignableHeader};
