@@ -2,11 +2,11 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use crate::NotSigned;
 use crate::refresh::Need;
 use crate::signer::Signer;
+use crate::{ClockSkew, NotSigned};
 
-/// Looks at the credentials of a layer, and has them refreshed.
+/// Looks at the credentials and the clock of a layer, and has the credentials refreshed.
 ///
 /// A clone costs one reference. Fixed [`Credentials`](aws_credential_types::Credentials) are never refreshed nor
 /// forgotten.
@@ -57,6 +57,12 @@ impl SigV4Handle {
         self.signer.source().forget();
     }
 
+    /// How far the clock of this machine was found to be from that of the service.
+    #[must_use]
+    pub fn skew(&self) -> ClockSkew {
+        self.signer.skew()
+    }
+
     /// When the credentials at hand expire; none if they do not, or if there are none.
     #[must_use]
     pub fn credentials_expiry(&self) -> Option<SystemTime> {
@@ -68,6 +74,7 @@ impl fmt::Debug for SigV4Handle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("SigV4Handle")
             .field("credentials_expiry", &self.credentials_expiry())
+            .field("skew", &self.skew())
             .finish_non_exhaustive()
     }
 }

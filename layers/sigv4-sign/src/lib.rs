@@ -51,6 +51,10 @@ mod body;
 mod handle;
 mod signing;
 mod scope;
+#[cfg(feature = "sigv4a")]
+mod region_set;
+mod expires;
+mod allowed_headers;
 mod payload;
 mod signed_headers;
 mod refresh_policy;
@@ -69,13 +73,19 @@ mod refresh;
 mod clock;
 mod canonical;
 mod stamp;
+mod http_date;
+mod algorithm;
 mod key_cache;
 mod authorization;
+mod presigned;
 #[cfg(test)]
 mod suite;
 
+pub use allowed_headers::{AllowedHeaders, InvalidAllowance};
 pub use body::SignedBody;
+pub use clock::ClockSkew;
 pub use environment_credentials::EnvironmentCredentials;
+pub use expires::{Expires, InvalidExpires};
 pub use future::ResponseFuture;
 pub use handle::SigV4Handle;
 pub use layer::SigV4SignLayer;
@@ -83,6 +93,9 @@ pub use not_signed::NotSigned;
 pub use payload::{Larger, Payload};
 pub use profile_credentials::ProfileCredentials;
 pub use refresh_policy::RefreshPolicy;
+#[cfg(feature = "sigv4a")]
+#[cfg_attr(docsrs, doc(cfg(feature = "sigv4a")))]
+pub use region_set::{InvalidRegionSet, RegionSet};
 pub use scope::{InvalidName, Region, ServiceName};
 pub use service::SigV4Sign;
 pub use signed_headers::{SignedHeaders, UnsignableHeader};

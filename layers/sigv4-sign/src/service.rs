@@ -7,6 +7,7 @@ use http_body::Body;
 use portcullis_refusal::{DefaultBody, Dialect, EmptyBody};
 use tower_service::Service;
 
+use crate::future::Step;
 use crate::preparation::Preparation;
 use crate::signer::{Plan, Signer};
 use crate::{ResponseFuture, SignedBody};
@@ -54,21 +55,22 @@ where
             Ok(Plan::Read(_)) => None,
             Err(reason) => Some(Err(*reason)),
         };
-        match (signed, plan) {
+        let step = match (signed, plan) {
             (Some(Ok(())), _) => {
                 let request = Request::from_parts(parts, SignedBody::passing(body));
-                ResponseFuture::respond(self.inner.call(request), dialect, empty)
+                Step::Respond { response: self.inner.call(request) }
             }
             (Some(Err(reason)), _) | (None, Err(reason)) => {
                 drop(self.release());
-                ResponseFuture::refuse(reason, dialect, empty)
+                Step::Refuse { reason }
             }
             (None, Ok(plan)) => {
                 let signer = Arc::clone(&self.signer);
                 let preparation = Preparation::new(self.release(), signer, parts, body, plan);
-                ResponseFuture::prepare(preparation, dialect, empty)
+                Step::Prepare { preparation }
             }
-        }
+        };
+        ResponseFuture::new(step, Arc::clone(&self.signer), dialect, empty)
     }
 }
 

@@ -6,18 +6,22 @@ use std::time::SystemTime;
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::ProvideCredentials;
 use aws_credential_types::provider::error::CredentialsError;
-use http::header::{AUTHORIZATION, HeaderValue};
+use http::header::{AGE, AUTHORIZATION, DATE, HeaderValue};
 use http::request::Parts;
+use http::{Response, StatusCode};
 use http_body::Body;
 
 use crate::authorization::authorization;
+#[cfg(feature = "sigv4a")]
+use crate::claims::X_AMZ_REGION_SET;
 use crate::claims::{self, X_AMZ_CONTENT_SHA256, X_AMZ_DATE, X_AMZ_SECURITY_TOKEN};
 use crate::clock::Clock;
 use crate::collect::{EMPTY, Limits, UNSIGNED};
 use crate::key_cache::KeyCache;
+use crate::presigned::Presigned;
 use crate::source::Source;
 use crate::stamp::Stamp;
-use crate::{Larger, NotSigned, Payload, RefreshPolicy, Signing, canonical, target};
+use crate::{ClockSkew, Larger, NotSigned, Payload, RefreshPolicy, Signing, canonical, http_date};
 
 /// What the services of a layer share.
 #[derive(Debug)]
@@ -79,10 +83,19 @@ impl Signer {
 
     /// Brings a request into the form in which it is signed and sent.
     pub(crate) fn prepare(&self, parts: &mut Parts, body: &impl Body) -> Result<Plan, NotSigned> {
-        claims::drop_claims(&mut parts.headers)?;
-        claims::settle_host(parts)?;
-        target::settle(&mut parts.uri, self.signing.path_rules())?;
+        self.signing.settle(parts)?;
+        if self.signing.expires().is_some() && self.signing.service().is_s3() {
+            return if self.may_go_unsigned(parts) {
+                Ok(Plan::Known(UNSIGNED))
+            } else {
+                Err(NotSigned::UnsignedOverHttp)
+            };
+        }
         self.plan(parts, body)
+    }
+
+    fn may_go_unsigned(&self, parts: &Parts) -> bool {
+        self.signing.allows_unsigned_over_http() || parts.uri.scheme_str() == Some("https")
     }
 
     fn plan(&self, parts: &Parts, body: &impl Body) -> Result<Plan, NotSigned> {
@@ -90,8 +103,7 @@ impl Signer {
         if body.is_end_stream() || size.exact() == Some(0) {
             return Ok(Plan::Known(EMPTY));
         }
-        let may_go_unsigned =
-            self.signing.allows_unsigned_over_http() || parts.uri.scheme_str() == Some("https");
+        let may_go_unsigned = self.may_go_unsigned(parts);
         match self.signing.body_policy() {
             Payload::Unsigned if may_go_unsigned => Ok(Plan::Known(UNSIGNED)),
             Payload::Unsigned => Err(NotSigned::UnsignedOverHttp),
@@ -130,12 +142,22 @@ impl Signer {
             return Err(self.lacks_credentials(Some(&expired)));
         }
         let stamp = Stamp::of(time).ok_or(NotSigned::NoTime)?;
+        let key = self.keys.key(&self.signing, credentials, time, stamp);
+        if let Some(expires) = self.signing.expires() {
+            // S3 expects nothing else, and nobody else expects that.
+            if *payload == UNSIGNED && !self.signing.service().is_s3() {
+                self.add_content_hash(parts, payload)?;
+            }
+            let presigned = Presigned { signing: &self.signing, credentials, stamp, expires };
+            presigned.sign(parts, &key, payload.as_bytes())?;
+            self.has_credentials();
+            return Ok(());
+        }
         self.add_headers(parts, payload, credentials, stamp)?;
 
         let names = self.signing.names(&parts.headers);
         let rules = self.signing.path_rules();
         let request = canonical::digest(parts, rules, &names, payload.as_bytes())?;
-        let key = self.keys.key(&self.signing, credentials, time, stamp);
         let id = credentials.access_key_id();
         let authorization = authorization(&self.signing, id, stamp, &names, &request, &key)
             .map_err(|error| self.lacks_credentials(Some(&error)))?;
@@ -150,10 +172,13 @@ impl Signer {
         credentials: &Credentials,
         stamp: Stamp,
     ) -> Result<(), NotSigned> {
+        self.add_content_hash(parts, payload)?;
         let headers = &mut parts.headers;
         claims::put(headers, X_AMZ_DATE, stamp.to_header()?)?;
-        if self.signing.service().wants_content_hash() || *payload == UNSIGNED {
-            claims::put(headers, X_AMZ_CONTENT_SHA256, payload.clone())?;
+        #[cfg(feature = "sigv4a")]
+        if let Some(regions) = self.signing.regions() {
+            let regions = HeaderValue::from_str(regions.as_str());
+            claims::put(headers, X_AMZ_REGION_SET, regions.map_err(|_| NotSigned::BadHeader)?)?;
         }
         if let Some(token) = credentials.session_token() {
             let token = HeaderValue::from_str(token);
@@ -162,6 +187,40 @@ impl Signer {
             claims::put(headers, X_AMZ_SECURITY_TOKEN, token)?;
         }
         Ok(())
+    }
+
+    fn add_content_hash(&self, parts: &mut Parts, payload: &HeaderValue) -> Result<(), NotSigned> {
+        if self.signing.service().wants_content_hash() || *payload == UNSIGNED {
+            claims::put(&mut parts.headers, X_AMZ_CONTENT_SHA256, payload.clone())?;
+        }
+        Ok(())
+    }
+
+    /// Learns from a refusal that this machine's clock is off.
+    ///
+    /// The reason for a refusal is in its body, which is the client's. But S3 and others refuse with `403` or `400` what is
+    /// signed at a time minutes away from theirs, and say theirs in `Date`: where that differs by so much, it is the reason.
+    pub(crate) fn learn<B>(&self, response: &Response<B>) {
+        let refused = matches!(response.status(), StatusCode::BAD_REQUEST | StatusCode::FORBIDDEN);
+        // What a cache answers is of another time.
+        if !refused || response.headers().contains_key(AGE) {
+            return;
+        }
+        let date = response.headers().get(DATE).and_then(|date| http_date::parse(date.as_bytes()));
+        if let Some(skew) = date.and_then(|date| self.clock.learn(date)) {
+            let (service, region) = (self.signing.service(), self.signing.region());
+            let (service, region) = (service.as_str(), region.as_str());
+            tracing::warn!(
+                service,
+                region,
+                ?skew,
+                "the clocks of the service and of this machine differ"
+            );
+        }
+    }
+
+    pub(crate) fn skew(&self) -> ClockSkew {
+        self.clock.skew()
     }
 
     pub(crate) fn has_credentials_at_hand(&self) -> bool {

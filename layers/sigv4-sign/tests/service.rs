@@ -18,9 +18,9 @@ use http_body::{Body, Frame};
 use http_body_util::Full;
 use portcullis_refusal::{DefaultBody, Refused};
 use portcullis_sigv4_sign::{
-    EnvironmentCredentials, Larger, NotSigned, Payload, ProfileCredentials, RefreshPolicy, Region,
-    ResponseFuture, ServiceName, SigV4Handle, SigV4Sign, SigV4SignLayer, SignedBody, SignedHeaders,
-    Signing,
+    AllowedHeaders, ClockSkew, EnvironmentCredentials, Expires, Larger, NotSigned, Payload,
+    ProfileCredentials, RefreshPolicy, Region, ResponseFuture, ServiceName, SigV4Handle, SigV4Sign,
+    SigV4SignLayer, SignedBody, SignedHeaders, Signing,
 };
 use tokio_test::task::spawn;
 use tokio_test::{assert_pending, assert_ready_ok};
@@ -358,6 +358,7 @@ fn public_types_cross_threads() {
     fn check_future<T: Send + Unpin>() {}
 
     check::<(SigV4SignLayer, SigV4Sign<()>, SignedBody<()>, DefaultBody)>();
+    check::<(AllowedHeaders, ClockSkew, Expires)>();
     check::<(SigV4Handle, RefreshPolicy, EnvironmentCredentials, ProfileCredentials)>();
     check::<(Signing, Payload, Larger, SignedHeaders, ServiceName, Region, NotSigned)>();
     check_future::<ResponseFuture<(), (), (), DefaultBody>>();
