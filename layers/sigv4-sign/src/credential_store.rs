@@ -18,6 +18,7 @@ use tokio::time::{Instant, timeout};
 
 use crate::RefreshPolicy;
 use crate::clock::Clock;
+use crate::meters::Meters;
 use crate::refresh::{Advice, Need, Refresh};
 
 /// Keeps what a provider gave, and asks it again in time.
@@ -26,6 +27,7 @@ use crate::refresh::{Advice, Need, Refresh};
 pub(crate) struct Store {
     provider: SharedCredentialsProvider,
     clock: Arc<Clock>,
+    meters: Arc<Meters>,
     current: ArcSwapOption<Current>,
     asking: Mutex<Asking>,
     /// Changes whenever somebody has asked, with or without success.
@@ -52,10 +54,12 @@ impl Store {
         provider: SharedCredentialsProvider,
         policy: RefreshPolicy,
         clock: Arc<Clock>,
+        meters: Arc<Meters>,
     ) -> Self {
         Self {
             provider,
             clock,
+            meters,
             current: ArcSwapOption::empty(),
             asking: Mutex::new(Asking { refresh: Refresh::new(policy), task: None }),
             landings: watch::Sender::new(()),
@@ -65,7 +69,7 @@ impl Store {
     /// The same provider, of which nothing is known.
     pub(crate) fn anew(&self, policy: Option<RefreshPolicy>, clock: Arc<Clock>) -> Self {
         let policy = policy.unwrap_or_else(|| self.lock().refresh.policy().clone());
-        Self::new(self.provider.clone(), policy, clock)
+        Self::new(self.provider.clone(), policy, clock, Arc::clone(&self.meters))
     }
 
     /// What `act` makes of the credentials at hand, if they have not expired. They are asked for again if it is time.
@@ -172,9 +176,11 @@ impl Store {
                 _ => Err(CredentialsError::provider_error("the credentials have expired")),
             },
         });
+        self.meters.refreshed(given.as_ref().map_or_else(outcome, |_| "ok"));
         let mut asking = self.lock();
         match given {
             Ok((credentials, left)) => {
+                self.meters.expiry(credentials.expiry());
                 if asking.refresh.failing() {
                     tracing::info!("credentials are refreshed again");
                 }
@@ -243,6 +249,15 @@ impl Drop for Flight {
         if let Some(store) = self.0.take().and_then(|store| store.upgrade()) {
             store.land(Err(CredentialsError::unhandled("nobody waited for the provider")));
         }
+    }
+}
+
+/// A word for a failure.
+const fn outcome(error: &CredentialsError) -> &'static str {
+    match error {
+        CredentialsError::CredentialsNotLoaded(_) => "not_loaded",
+        CredentialsError::ProviderTimedOut(_) => "timed_out",
+        _ => "failed",
     }
 }
 

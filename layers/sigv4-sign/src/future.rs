@@ -73,6 +73,7 @@ where
                     return Poll::Ready(Ok(response));
                 }
                 StepProjection::Refuse { reason } => {
+                    this.signer.refused(*reason);
                     let body = this.empty.empty();
                     return Poll::Ready(Ok(reason.into_response(*this.dialect, body)));
                 }

@@ -28,14 +28,20 @@
 //! ```
 //!
 //! - The client's own signature is dropped. An `x-amz-*` header that would use the rights of the credentials beyond the
-//!   object that is named is refused: copy sources, ACLs and grants, tags, locks, KMS keys, payment, redirects, MFA.
+//!   object that is named is refused, unless [`AllowedHeaders`] has it: copy sources, ACLs, tags, locks, KMS keys, ..
 //! - `Host` is what stands in the request, or the URI's authority. Without either nothing is sent.
 //! - For S3, path and query are decoded and encoded once; a `+` is itself in a path and a space in a query. For others
 //!   the path keeps its escapes and loses `//` and dot segments, which a signature does not cover.
 //! - Signed are `host`, `content-type`, `content-md5`, `x-amz-*` and [`SignedHeaders`]; a value that is not visible
 //!   ASCII is refused. Bodies are hashed or go unsigned, as [`Payload`] says.
+//! - The signature is in `Authorization`, or in the query ([`Signing::presigned`]). [`Signing::presign`] makes a URL.
 //! - Credentials of a provider are kept, refreshed ahead of their end, and used until they expire ([`RefreshPolicy`]).
+//! - A `400` or `403` whose `Date` is four minutes to a day away corrects the time of later signatures: see [`ClockSkew`].
 //! - A refusal is a response with [`NotSigned`] in its extensions. Nothing is ever sent unsigned.
+//!
+//! The feature `metrics` counts `sigv4_sign_requests_total` (`service`, `payload`, `outcome`: `signed` or a reason) and
+//! `sigv4_credentials_refresh_total` (`service`, `region`, `outcome`), and shows `sigv4_credentials_expiry_seconds` (Unix
+//! time) and `sigv4_clock_skew_seconds` (added to this machine's time), both by `service` and `region`.
 //!
 //! # What it leaves to others
 //!
@@ -70,6 +76,7 @@ mod collect;
 mod source;
 mod credential_store;
 mod refresh;
+mod meters;
 mod clock;
 mod canonical;
 mod stamp;

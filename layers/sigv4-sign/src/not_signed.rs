@@ -47,6 +47,12 @@ impl NotSigned {
         refusal.into_response(dialect, body)
     }
 
+    /// The reason in `snake_case`, fit for a metric label.
+    #[must_use]
+    pub const fn reason(self) -> &'static str {
+        self.status_and_reason().1
+    }
+
     const fn status_and_reason(self) -> (StatusCode, &'static str) {
         match self {
             Self::BadTarget => (StatusCode::BAD_REQUEST, "bad_target"),
@@ -109,7 +115,7 @@ mod tests {
         for (reason, status, grpc_status, name) in known {
             let response = reason.into_response(Dialect::Http, ());
             assert_eq!(response.status(), status);
-            assert_eq!(response.extensions().get(), Some(&reason));
+            assert_eq!((response.extensions().get(), reason.reason()), (Some(&reason), name));
             let refused: &Refused = response.extensions().get().unwrap();
             assert_eq!((refused.reason(), refused.detail()), (name, &*reason.to_string()));
 

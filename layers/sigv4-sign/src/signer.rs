@@ -1,4 +1,5 @@
 use std::error::Error;
+use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::SystemTime;
@@ -18,16 +19,17 @@ use crate::claims::{self, X_AMZ_CONTENT_SHA256, X_AMZ_DATE, X_AMZ_SECURITY_TOKEN
 use crate::clock::Clock;
 use crate::collect::{EMPTY, Limits, UNSIGNED};
 use crate::key_cache::KeyCache;
+use crate::meters::Meters;
 use crate::presigned::Presigned;
 use crate::source::Source;
 use crate::stamp::Stamp;
 use crate::{ClockSkew, Larger, NotSigned, Payload, RefreshPolicy, Signing, canonical, http_date};
 
 /// What the services of a layer share.
-#[derive(Debug)]
 pub(crate) struct Signer {
     signing: Signing,
     clock: Arc<Clock>,
+    meters: Arc<Meters>,
     source: Source,
     keys: KeyCache,
     out_of_credentials: AtomicBool,
@@ -44,14 +46,16 @@ pub(crate) enum Plan {
 impl Signer {
     pub(crate) fn new(signing: Signing, provider: impl ProvideCredentials + 'static) -> Self {
         let clock = Arc::new(Clock::new(SystemTime::now));
-        let source = Source::new(provider, Arc::clone(&clock));
-        Self::of(signing, clock, source)
+        let meters = Arc::new(Meters::new(&signing));
+        let source = Source::new(provider, Arc::clone(&clock), Arc::clone(&meters));
+        Self::of(signing, clock, meters, source)
     }
 
-    fn of(signing: Signing, clock: Arc<Clock>, source: Source) -> Self {
+    fn of(signing: Signing, clock: Arc<Clock>, meters: Arc<Meters>, source: Source) -> Self {
         Self {
             signing,
             clock,
+            meters,
             source,
             keys: KeyCache::default(),
             out_of_credentials: AtomicBool::new(false),
@@ -62,14 +66,14 @@ impl Signer {
     pub(crate) fn clock(&self, own: fn() -> SystemTime) -> Self {
         let clock = Arc::new(Clock::new(own));
         let source = self.source.anew(None, Arc::clone(&clock));
-        Self::of(self.signing.clone(), clock, source)
+        Self::of(self.signing.clone(), clock, Arc::clone(&self.meters), source)
     }
 
     /// The same, by another policy.
     pub(crate) fn refresh(&self, policy: RefreshPolicy) -> Self {
         let clock = Arc::clone(&self.clock);
         let source = self.source.anew(Some(policy), Arc::clone(&clock));
-        Self::of(self.signing.clone(), clock, source)
+        Self::of(self.signing.clone(), clock, Arc::clone(&self.meters), source)
     }
 
     /// The time to sign by.
@@ -127,7 +131,12 @@ impl Signer {
         payload: &HeaderValue,
     ) -> Option<Result<(), NotSigned>> {
         let time = self.now();
-        self.source.with(time, |credentials| self.sign_by(credentials, time, parts, payload))
+        let signed =
+            self.source.with(time, |credentials| self.sign_by(credentials, time, parts, payload));
+        if let Some(Ok(())) = signed {
+            self.meters.signed(payload);
+        }
+        signed
     }
 
     fn sign_by(
@@ -207,7 +216,9 @@ impl Signer {
             return;
         }
         let date = response.headers().get(DATE).and_then(|date| http_date::parse(date.as_bytes()));
-        if let Some(skew) = date.and_then(|date| self.clock.learn(date)) {
+        if let Some(correction) = date.and_then(|date| self.clock.learn(date)) {
+            let skew = self.skew();
+            self.meters.skew(correction);
             let (service, region) = (self.signing.service(), self.signing.region());
             let (service, region) = (service.as_str(), region.as_str());
             tracing::warn!(
@@ -217,6 +228,11 @@ impl Signer {
                 "the clocks of the service and of this machine differ"
             );
         }
+    }
+
+    /// Counts a request that is not sent.
+    pub(crate) fn refused(&self, reason: NotSigned) {
+        self.meters.refused(reason.reason());
     }
 
     pub(crate) fn skew(&self) -> ClockSkew {
@@ -252,5 +268,11 @@ impl Signer {
             let (service, region) = (service.as_str(), region.as_str());
             tracing::info!(service, region, "credentials to sign with are back");
         }
+    }
+}
+
+impl fmt::Debug for Signer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Signer").field("signing", &self.signing).finish_non_exhaustive()
     }
 }

@@ -8,6 +8,7 @@ use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvid
 use crate::RefreshPolicy;
 use crate::clock::Clock;
 use crate::credential_store::{Landing, Store};
+use crate::meters::Meters;
 use crate::refresh::Need;
 
 /// Where credentials come from.
@@ -20,7 +21,11 @@ pub(crate) enum Source {
 }
 
 impl Source {
-    pub(crate) fn new(provider: impl ProvideCredentials + 'static, clock: Arc<Clock>) -> Self {
+    pub(crate) fn new(
+        provider: impl ProvideCredentials + 'static,
+        clock: Arc<Clock>,
+        meters: Arc<Meters>,
+    ) -> Self {
         let any: &dyn Any = &provider;
         match any.downcast_ref::<Credentials>() {
             Some(credentials) => Self::Fixed(credentials.clone()),
@@ -28,6 +33,7 @@ impl Source {
                 SharedCredentialsProvider::new(provider),
                 RefreshPolicy::new(),
                 clock,
+                meters,
             ))),
         }
     }
