@@ -92,5 +92,6 @@ pub(crate) const X_AMZ_REGION_SET: HeaderName = HeaderName::from_static("x-amz-r
 pub(crate) const X_AMZ_SECURITY_TOKEN: HeaderName = HeaderName::from_static("x-amz-security-token");
 const X_AMZ_DECODED_CONTENT_LENGTH: HeaderName =
     HeaderName::from_static("x-amz-decoded-content-length");
-const X_AMZ_S3SESSION_TOKEN: HeaderName = HeaderName::from_static("x-amz-s3session-token");
+pub(crate) const X_AMZ_S3SESSION_TOKEN: HeaderName =
+    HeaderName::from_static("x-amz-s3session-token");
 const X_AMZ_TRAILER: HeaderName = HeaderName::from_static("x-amz-trailer");

@@ -52,7 +52,7 @@ impl Presigned<'_> {
             put("X-Amz-Region-Set", &[regions.as_str().as_bytes()]);
         }
         if let Some(token) = self.credentials.session_token() {
-            put("X-Amz-Security-Token", &[token.as_bytes()]);
+            put(self.signing.token_names().1, &[token.as_bytes()]);
         }
         let names: Vec<_> = names.iter().map(|name| name.as_str()).collect();
         put("X-Amz-SignedHeaders", &[names.join(";").as_bytes()]);

@@ -15,7 +15,7 @@ use http_body::Body;
 use crate::authorization::authorization;
 #[cfg(feature = "sigv4a")]
 use crate::claims::X_AMZ_REGION_SET;
-use crate::claims::{self, X_AMZ_CONTENT_SHA256, X_AMZ_DATE, X_AMZ_SECURITY_TOKEN};
+use crate::claims::{self, X_AMZ_CONTENT_SHA256, X_AMZ_DATE};
 use crate::clock::Clock;
 use crate::collect::{EMPTY, Limits, UNSIGNED};
 use crate::key_cache::KeyCache;
@@ -193,7 +193,7 @@ impl Signer {
             let token = HeaderValue::from_str(token);
             let mut token = token.map_err(|error| self.lacks_credentials(Some(&error)))?;
             token.set_sensitive(true);
-            claims::put(headers, X_AMZ_SECURITY_TOKEN, token)?;
+            claims::put(headers, self.signing.token_names().0, token)?;
         }
         Ok(())
     }

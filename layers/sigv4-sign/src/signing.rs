@@ -8,6 +8,7 @@ use http::{HeaderMap, Uri};
 #[cfg(feature = "sigv4a")]
 use crate::RegionSet;
 use crate::algorithm::Algorithm;
+use crate::claims::{X_AMZ_S3SESSION_TOKEN, X_AMZ_SECURITY_TOKEN};
 use crate::collect::{EMPTY, UNSIGNED};
 use crate::presigned::Presigned;
 use crate::stamp::Stamp;
@@ -31,6 +32,7 @@ use crate::{
 /// unsigned_over_http = false                       # the default
 /// allow = ["x-amz-acl", "x-amz-grant-*"]           # what clients may ask for; nothing of that kind by default
 /// presigned = "15m"                                # signs in the query, for so long; in the headers by default
+/// express_session = true                           # credentials are of a session of S3 Express; false by default
 /// region_set = "*"                                 # signs by Version 4A; needs the feature `sigv4a`
 /// ```
 #[derive(Clone, Debug, PartialEq)]
@@ -47,6 +49,8 @@ pub struct Signing {
     #[cfg_attr(feature = "serde", serde(default))]
     allow: AllowedHeaders,
     presigned: Option<Expires>,
+    #[cfg_attr(feature = "serde", serde(default))]
+    express_session: bool,
     #[cfg(feature = "sigv4a")]
     region_set: Option<RegionSet>,
 }
@@ -65,6 +69,7 @@ impl Signing {
             unsigned_over_http: false,
             allow: AllowedHeaders::none(),
             presigned: None,
+            express_session: false,
             #[cfg(feature = "sigv4a")]
             region_set: None,
         }
@@ -103,6 +108,13 @@ impl Signing {
     /// without a body, unless [`unsigned_over_http`](Self::unsigned_over_http) allows it.
     pub const fn presigned(mut self, expires: Expires) -> Self {
         self.presigned = Some(expires);
+        self
+    }
+
+    /// Sends the token of the credentials in `x-amz-s3session-token`, where `CreateSession` of S3 Express has made them, and
+    /// not in `x-amz-security-token`.
+    pub const fn express_session(mut self) -> Self {
+        self.express_session = true;
         self
     }
 
@@ -167,6 +179,15 @@ impl Signing {
     #[cfg(feature = "sigv4a")]
     pub(crate) const fn regions(&self) -> Option<&RegionSet> {
         self.region_set.as_ref()
+    }
+
+    /// Where the session token goes: a header, and a parameter.
+    pub(crate) const fn token_names(&self) -> (HeaderName, &'static str) {
+        if self.express_session {
+            (X_AMZ_S3SESSION_TOKEN, "X-Amz-S3session-Token")
+        } else {
+            (X_AMZ_SECURITY_TOKEN, "X-Amz-Security-Token")
+        }
     }
 
     pub(crate) const fn expires(&self) -> Option<Expires> {

@@ -29,6 +29,13 @@ fn send_by(signing: Signing, request: Builder) -> Result<Parts, (StatusCode, Not
     let credentials = Credentials::new("id", "secret", None, None, "test");
     let layer = SigV4SignLayer::new(signing, credentials)
         .clock(|| UNIX_EPOCH + Duration::from_secs(1_369_353_600));
+    send_through(&layer, request)
+}
+
+fn send_through(
+    layer: &SigV4SignLayer,
+    request: Builder,
+) -> Result<Parts, (StatusCode, NotSigned)> {
     let service = layer.layer(service_fn(|request: Request<SignedBody<Empty<Bytes>>>| async {
         let mut response = Response::new(());
         response.extensions_mut().insert(request.into_parts().0);
@@ -134,6 +141,25 @@ fn request_again(request: &Builder) -> Builder {
         .unwrap()
         .iter()
         .fold(Request::get(uri), |again, (name, value)| again.header(name, value))
+}
+
+#[test]
+fn a_session_of_s3_express_has_a_header_of_its_own() {
+    let credentials = Credentials::new("id", "secret", Some("token".into()), None, "test");
+    let layer = |signing| SigV4SignLayer::new(signing, credentials.clone());
+    let signing = || Signing::new("s3express".parse().unwrap(), "eu-west-1".parse().unwrap());
+
+    let sent =
+        send_through(&layer(signing().express_session()), get("https://a.example/k")).unwrap();
+    assert_eq!(signed_headers(&sent), "host;x-amz-content-sha256;x-amz-date;x-amz-s3session-token");
+    assert_eq!(sent.headers["x-amz-s3session-token"], "token");
+
+    let sent = send_through(&layer(signing()), get("https://a.example/k")).unwrap();
+    assert_eq!(signed_headers(&sent), "host;x-amz-content-sha256;x-amz-date;x-amz-security-token");
+
+    let presigned = signing().express_session().presigned(Expires::MAX);
+    let sent = send_through(&layer(presigned), get("https://a.example/k")).unwrap();
+    assert!(sent.uri.query().unwrap().contains("&X-Amz-S3session-Token=token&"), "{}", sent.uri);
 }
 
 #[test]

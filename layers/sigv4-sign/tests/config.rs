@@ -23,13 +23,14 @@ fn the_service_and_the_region_are_enough() {
 #[test]
 fn every_key_is_read() {
     let file = "payload = 'unsigned'\nsigned_headers = ['Range', 'date']\nunsigned_over_http = true\n\
-         allow = ['X-Amz-Acl', 'x-amz-grant-*']\npresigned = '15m'";
+         allow = ['X-Amz-Acl', 'x-amz-grant-*']\npresigned = '15m'\n\
+         express_session = true";
     let signed = SignedHeaders::new([RANGE, DATE]).unwrap();
     let allowed = AllowedHeaders::new(["x-amz-acl", "x-amz-grant-*"]).unwrap();
     let expires = Expires::new(Duration::from_secs(15 * 60)).unwrap();
 
     let signing = s3().payload(Payload::Unsigned).signed_headers(signed).unsigned_over_http();
-    assert_eq!(read(file), Ok(signing.allow(allowed).presigned(expires)));
+    assert_eq!(read(file), Ok(signing.allow(allowed).presigned(expires).express_session()));
 }
 
 #[cfg(feature = "sigv4a")]
