@@ -93,7 +93,7 @@ where
                     Ok(landing) => Obtaining::Asked(landing),
                     Err(_) => return Poll::Ready(Err(self.signer.lacks_credentials(None))),
                 },
-                // One answer is waited for; if it brought none, signing refuses.
+                // One answer is waited for, and no more.
                 Obtaining::Asked(landing) => {
                     ready!(landing.as_mut().poll(cx));
                     if !self.signer.has_credentials_at_hand() {

@@ -1,4 +1,4 @@
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use aws_credential_types::Credentials;
 use http::header::{CONTENT_TYPE, HOST, HeaderName};
@@ -144,7 +144,7 @@ impl Signing {
         expires: Expires,
     ) -> Result<Uri, NotSigned> {
         if credentials.expiry().is_some_and(|expiry| expiry <= time) {
-            return Err(NotSigned::NoCredentials { retry_after: std::time::Duration::ZERO });
+            return Err(NotSigned::NoCredentials { retry_after: Duration::ZERO });
         }
         let mut parts = parts.clone();
         parts.headers.remove(HOST);
