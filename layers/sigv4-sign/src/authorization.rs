@@ -1,44 +1,45 @@
-use aws_sigv4::sign::v4::calculate_signature;
 use bytes::Bytes;
-use http::header::{HeaderName, HeaderValue};
+use http::header::{HeaderName, HeaderValue, InvalidHeaderValue};
 
+use crate::Signing;
+use crate::algorithm::Key;
 use crate::percent::hex;
 use crate::stamp::Stamp;
-use crate::{NotSigned, Signing};
 
-/// The value of `Authorization` for the canonical request with this digest.
+/// The value of `Authorization` for the canonical request with this digest. An id that no header can hold is an error.
 pub(crate) fn authorization(
     signing: &Signing,
     access_key_id: &str,
     stamp: Stamp,
     names: &[&HeaderName],
     request: &[u8; 32],
-    key: &[u8; 32],
-) -> Result<HeaderValue, NotSigned> {
-    let (region, service) = (signing.region().as_str(), signing.service().as_str());
+    key: &Key,
+) -> Result<HeaderValue, InvalidHeaderValue> {
+    let algorithm = signing.algorithm();
     let date = stamp.date();
-    let scope: [&[u8]; 6] =
-        [&date, b"/", region.as_bytes(), b"/", service.as_bytes(), b"/aws4_request"];
+    let scope = signing.scope(&date);
 
     // One buffer of the final size for both texts: the first is shorter, and a full one becomes the header as it is.
     let names_length = names.iter().map(|name| name.as_str().len() + 1).sum::<usize>();
     let mut text = Vec::with_capacity(
-        CREDENTIAL.len()
+        algorithm.name().len()
+            + CREDENTIAL.len()
             + access_key_id.len()
             + 1
             + length(&scope)
             + SIGNED_HEADERS.len()
             + names_length.saturating_sub(1)
             + SIGNATURE.len()
-            + SIGNATURE_LENGTH,
+            + algorithm.signature_length(),
     );
-    write(&mut text, &[b"AWS4-HMAC-SHA256\n", stamp.as_bytes(), b"\n"]);
+    write(&mut text, &[algorithm.name().as_bytes(), b"\n", stamp.as_bytes(), b"\n"]);
     write(&mut text, &scope);
     write(&mut text, &[b"\n", &hex(request)]);
-    let signature = calculate_signature(key, &text);
+    let signature = algorithm.sign(key, &text);
 
     text.clear();
-    write(&mut text, &[CREDENTIAL, access_key_id.as_bytes(), b"/"]);
+    let credential = [algorithm.name().as_bytes(), CREDENTIAL, access_key_id.as_bytes(), b"/"];
+    write(&mut text, &credential);
     write(&mut text, &scope);
     text.extend_from_slice(SIGNED_HEADERS);
     let mut separator: &[u8] = b"";
@@ -48,8 +49,7 @@ pub(crate) fn authorization(
     }
     write(&mut text, &[SIGNATURE, signature.as_bytes()]);
 
-    let value = HeaderValue::from_maybe_shared(Bytes::from(text));
-    let mut value = value.map_err(|_| NotSigned::NoCredentials)?;
+    let mut value = HeaderValue::from_maybe_shared(Bytes::from(text))?;
     value.set_sensitive(true);
     Ok(value)
 }
@@ -64,7 +64,6 @@ fn length(parts: &[&[u8]]) -> usize {
     parts.iter().map(|part| part.len()).sum()
 }
 
-const CREDENTIAL: &[u8] = b"AWS4-HMAC-SHA256 Credential=";
+const CREDENTIAL: &[u8] = b" Credential=";
 const SIGNED_HEADERS: &[u8] = b", SignedHeaders=";
 const SIGNATURE: &[u8] = b", Signature=";
-const SIGNATURE_LENGTH: usize = 64;

@@ -3,18 +3,24 @@
 use http::header::{CONTENT_ENCODING, HOST, HeaderMap, HeaderName, HeaderValue};
 use http::request::Parts;
 
-use crate::NotSigned;
+use crate::{AllowedHeaders, NotSigned};
 
 /// Takes away the client's own signature, and refuses what may not be asked in the name of the credentials.
-pub(crate) fn drop_claims(headers: &mut HeaderMap) -> Result<(), NotSigned> {
+pub(crate) fn drop_claims(
+    headers: &mut HeaderMap,
+    allowed: &AllowedHeaders,
+) -> Result<(), NotSigned> {
     if is_aws_chunked(headers) {
         return Err(NotSigned::AwsChunked);
     }
-    if headers.keys().any(|name| is_forbidden(name.as_str())) {
+    let forbidden = |name: &str| is_forbidden(name) && !allowed.contains(name);
+    if headers.keys().any(|name| forbidden(name.as_str())) {
         return Err(NotSigned::ForbiddenHeader);
     }
-    // `authorization` and `x-amz-date` are overwritten in any case.
-    for name in [X_AMZ_CONTENT_SHA256, X_AMZ_SECURITY_TOKEN, X_AMZ_S3SESSION_TOKEN] {
+    // `authorization` and `x-amz-date` are overwritten or removed in any case.
+    for name in
+        [X_AMZ_CONTENT_SHA256, X_AMZ_REGION_SET, X_AMZ_S3SESSION_TOKEN, X_AMZ_SECURITY_TOKEN]
+    {
         headers.remove(name);
     }
     Ok(())
@@ -82,8 +88,10 @@ fn is_forbidden(name: &str) -> bool {
 
 pub(crate) const X_AMZ_CONTENT_SHA256: HeaderName = HeaderName::from_static("x-amz-content-sha256");
 pub(crate) const X_AMZ_DATE: HeaderName = HeaderName::from_static("x-amz-date");
+pub(crate) const X_AMZ_REGION_SET: HeaderName = HeaderName::from_static("x-amz-region-set");
 pub(crate) const X_AMZ_SECURITY_TOKEN: HeaderName = HeaderName::from_static("x-amz-security-token");
 const X_AMZ_DECODED_CONTENT_LENGTH: HeaderName =
     HeaderName::from_static("x-amz-decoded-content-length");
-const X_AMZ_S3SESSION_TOKEN: HeaderName = HeaderName::from_static("x-amz-s3session-token");
+pub(crate) const X_AMZ_S3SESSION_TOKEN: HeaderName =
+    HeaderName::from_static("x-amz-s3session-token");
 const X_AMZ_TRAILER: HeaderName = HeaderName::from_static("x-amz-trailer");

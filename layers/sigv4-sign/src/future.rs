@@ -1,6 +1,7 @@
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
@@ -11,18 +12,19 @@ use portcullis_refusal::{Dialect, EmptyBody};
 use tower_service::Service;
 
 use crate::preparation::{Preparation, Stopped};
+use crate::signer::Signer;
 use crate::{NotSigned, SignedBody};
 
 pin_project! {
     /// The response future of [`SigV4Sign`](crate::SigV4Sign).
     ///
-    /// It allocates a box to ask for credentials, unless they were given as
-    /// [`Credentials`](aws_credential_types::Credentials). Dropping it ends whatever it is at: reading the body, asking
-    /// for credentials, waiting for the inner service, or the inner future.
+    /// It allocates a box to wait for credentials where none are at hand. Dropping it ends whatever it is at: reading the
+    /// body, waiting for credentials or for the inner service, or the inner future. The provider is asked to the end.
     #[must_use = "futures do nothing unless polled"]
     pub struct ResponseFuture<S, F, B, R> {
         #[pin]
         step: Step<S, F, B>,
+        signer: Arc<Signer>,
         dialect: Dialect,
         empty: R,
     }
@@ -30,7 +32,7 @@ pin_project! {
 
 pin_project! {
     #[project = StepProjection]
-    enum Step<S, F, B> {
+    pub(crate) enum Step<S, F, B> {
         Prepare { preparation: Preparation<S, B> },
         Respond { #[pin] response: F },
         Refuse { reason: NotSigned },
@@ -38,20 +40,13 @@ pin_project! {
 }
 
 impl<S, F, B, R> ResponseFuture<S, F, B, R> {
-    pub(crate) const fn prepare(
-        preparation: Preparation<S, B>,
+    pub(crate) const fn new(
+        step: Step<S, F, B>,
+        signer: Arc<Signer>,
         dialect: Dialect,
         empty: R,
     ) -> Self {
-        Self { step: Step::Prepare { preparation }, dialect, empty }
-    }
-
-    pub(crate) const fn respond(response: F, dialect: Dialect, empty: R) -> Self {
-        Self { step: Step::Respond { response }, dialect, empty }
-    }
-
-    pub(crate) const fn refuse(reason: NotSigned, dialect: Dialect, empty: R) -> Self {
-        Self { step: Step::Refuse { reason }, dialect, empty }
+        Self { step, signer, dialect, empty }
     }
 }
 
@@ -72,8 +67,13 @@ where
                     Err(Stopped::Refused(reason)) => Step::Refuse { reason },
                     Err(Stopped::Failed(error)) => return Poll::Ready(Err(error)),
                 },
-                StepProjection::Respond { response } => return response.poll(cx),
+                StepProjection::Respond { response } => {
+                    let response = ready!(response.poll(cx))?;
+                    this.signer.learn(&response);
+                    return Poll::Ready(Ok(response));
+                }
                 StepProjection::Refuse { reason } => {
+                    this.signer.refused(*reason);
                     let body = this.empty.empty();
                     return Poll::Ready(Ok(reason.into_response(*this.dialect, body)));
                 }

@@ -3,9 +3,9 @@ use std::sync::{PoisonError, RwLock};
 use std::time::SystemTime;
 
 use aws_credential_types::Credentials;
-use aws_sigv4::sign::v4::generate_signing_key;
 
 use crate::Signing;
+use crate::algorithm::Key;
 use crate::stamp::Stamp;
 
 /// The signing key of the day, for the credentials last used.
@@ -22,8 +22,6 @@ struct Entry {
     key: Key,
 }
 
-type Key = [u8; 32];
-
 impl KeyCache {
     /// The key of `credentials` at `time`, which `stamp` shows.
     pub(crate) fn key(
@@ -35,7 +33,7 @@ impl KeyCache {
     ) -> Key {
         let date = stamp.date();
         self.cached(credentials, date).unwrap_or_else(|| {
-            let key = derive(signing, credentials, time);
+            let key = signing.algorithm().key(signing, credentials, time);
             let entry = Entry { date, credentials: credentials.clone(), key };
             *self.0.write().unwrap_or_else(PoisonError::into_inner) = Some(entry);
             key
@@ -63,17 +61,6 @@ impl fmt::Debug for KeyCache {
     }
 }
 
-fn derive(signing: &Signing, credentials: &Credentials, time: SystemTime) -> Key {
-    let key = generate_signing_key(
-        credentials.secret_access_key(),
-        time,
-        signing.region().as_str(),
-        signing.service().as_str(),
-    );
-    #[expect(clippy::expect_used, reason = "an HMAC-SHA-256 is 32 bytes long")]
-    key.as_ref().try_into().expect("a key of 32 bytes")
-}
-
 #[cfg(test)]
 mod tests {
     use std::time::{Duration, UNIX_EPOCH};
@@ -90,7 +77,7 @@ mod tests {
             let credentials = Credentials::new("id", secret, None, None, "test");
             let time = UNIX_EPOCH + Duration::from_secs(seconds);
             let key = keys.key(&signing, &credentials, time, Stamp::of(time).unwrap());
-            assert_eq!(key, derive(&signing, &credentials, time));
+            assert_eq!(key, signing.algorithm().key(&signing, &credentials, time));
         };
 
         check("old", 86_399);

@@ -28,29 +28,44 @@
 //! ```
 //!
 //! - The client's own signature is dropped. An `x-amz-*` header that would use the rights of the credentials beyond the
-//!   object that is named is refused: copy sources, ACLs and grants, tags, locks, KMS keys, payment, redirects, MFA.
+//!   object that is named is refused, unless [`AllowedHeaders`] has it: copy sources, ACLs, tags, locks, KMS keys, ..
 //! - `Host` is what stands in the request, or the URI's authority. Without either nothing is sent.
 //! - For S3, path and query are decoded and encoded once; a `+` is itself in a path and a space in a query. For others
 //!   the path keeps its escapes and loses `//` and dot segments, which a signature does not cover.
 //! - Signed are `host`, `content-type`, `content-md5`, `x-amz-*` and [`SignedHeaders`]; a value that is not visible
 //!   ASCII is refused. Bodies are hashed or go unsigned, as [`Payload`] says.
+//! - The signature is in `Authorization`, or in the query ([`Signing::presigned`]). [`Signing::presign`] makes a URL.
+//! - Credentials of a provider are kept, refreshed ahead of their end, and used until they expire ([`RefreshPolicy`]).
+//! - A `400` or `403` whose `Date` is four minutes to a day away corrects the time of later signatures: see [`ClockSkew`].
 //! - A refusal is a response with [`NotSigned`] in its extensions. Nothing is ever sent unsigned.
+//!
+//! The feature `metrics` counts `sigv4_sign_requests_total` (`service`, `payload`, `outcome`: `signed` or a reason) and
+//! `sigv4_credentials_refresh_total` (`service`, `region`, `outcome`), and shows `sigv4_credentials_expiry_seconds` (Unix
+//! time) and `sigv4_clock_skew_seconds` (added to this machine's time), both by `service` and `region`.
 //!
 //! # What it leaves to others
 //!
 //! - Hop-by-hop headers, to be removed above; and all that changes `Host`, the target or a signed header, to come above.
 //! - Which operations a client may ask for, `?acl` or `DELETE` among them: by a route, or by what the credentials may do.
-//! - Caching and refreshing credentials. A retry passes through the layer again, for a fresh signature.
+//! - A retry passes through the layer again, for a fresh signature.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod layer;
 mod service;
 mod future;
 mod body;
+mod handle;
 mod signing;
 mod scope;
+#[cfg(feature = "sigv4a")]
+mod region_set;
+mod expires;
+mod allowed_headers;
 mod payload;
 mod signed_headers;
+mod refresh_policy;
+mod environment_credentials;
+mod profile_credentials;
 mod not_signed;
 mod signer;
 mod claims;
@@ -59,18 +74,35 @@ mod percent;
 mod preparation;
 mod collect;
 mod source;
+mod credential_store;
+mod refresh;
+mod meters;
+mod clock;
 mod canonical;
 mod stamp;
+mod http_date;
+mod algorithm;
 mod key_cache;
 mod authorization;
+mod presigned;
 #[cfg(test)]
 mod suite;
 
+pub use allowed_headers::{AllowedHeaders, InvalidAllowance};
 pub use body::SignedBody;
+pub use clock::ClockSkew;
+pub use environment_credentials::EnvironmentCredentials;
+pub use expires::{Expires, InvalidExpires};
 pub use future::ResponseFuture;
+pub use handle::SigV4Handle;
 pub use layer::SigV4SignLayer;
 pub use not_signed::NotSigned;
 pub use payload::{Larger, Payload};
+pub use profile_credentials::ProfileCredentials;
+pub use refresh_policy::RefreshPolicy;
+#[cfg(feature = "sigv4a")]
+#[cfg_attr(docsrs, doc(cfg(feature = "sigv4a")))]
+pub use region_set::{InvalidRegionSet, RegionSet};
 pub use scope::{InvalidName, Region, ServiceName};
 pub use service::SigV4Sign;
 pub use signed_headers::{SignedHeaders, UnsignableHeader};

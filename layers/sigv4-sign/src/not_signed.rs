@@ -1,5 +1,6 @@
 use std::error::Error;
 use std::fmt;
+use std::time::Duration;
 
 use http::{Response, StatusCode};
 use portcullis_refusal::{Dialect, GrpcStatus, Refusal};
@@ -27,7 +28,10 @@ pub enum NotSigned {
     /// `500`: the clock shows a time before 1970 or after 9999.
     NoTime,
     /// `503`: there are no credentials, or they have expired.
-    NoCredentials,
+    NoCredentials {
+        /// When there may be some, as `Retry-After` says.
+        retry_after: Duration,
+    },
 }
 
 impl NotSigned {
@@ -37,9 +41,16 @@ impl NotSigned {
         let refusal = match self {
             Self::TooLarge => refusal.grpc_status(GrpcStatus::ResourceExhausted),
             Self::AwsChunked => refusal.grpc_status(GrpcStatus::Unimplemented),
+            Self::NoCredentials { retry_after } => refusal.retry_after(retry_after),
             _ => refusal,
         };
         refusal.into_response(dialect, body)
+    }
+
+    /// The reason in `snake_case`, fit for a metric label.
+    #[must_use]
+    pub const fn reason(self) -> &'static str {
+        self.status_and_reason().1
     }
 
     const fn status_and_reason(self) -> (StatusCode, &'static str) {
@@ -53,7 +64,7 @@ impl NotSigned {
             Self::UnsignedOverHttp => (StatusCode::INTERNAL_SERVER_ERROR, "unsigned_over_http"),
             Self::NoHost => (StatusCode::INTERNAL_SERVER_ERROR, "no_host"),
             Self::NoTime => (StatusCode::INTERNAL_SERVER_ERROR, "no_time"),
-            Self::NoCredentials => (StatusCode::SERVICE_UNAVAILABLE, "no_credentials"),
+            Self::NoCredentials { .. } => (StatusCode::SERVICE_UNAVAILABLE, "no_credentials"),
         }
     }
 
@@ -68,7 +79,7 @@ impl NotSigned {
             Self::UnsignedOverHttp => "the body may not be sent unsigned",
             Self::NoHost => "the request names no host",
             Self::NoTime => "the time is not known",
-            Self::NoCredentials => "there are no credentials to sign with",
+            Self::NoCredentials { .. } => "there are no credentials to sign with",
         }
     }
 }
@@ -99,12 +110,12 @@ mod tests {
             (NotSigned::UnsignedOverHttp, 500, 2, "unsigned_over_http"),
             (NotSigned::NoHost, 500, 2, "no_host"),
             (NotSigned::NoTime, 500, 2, "no_time"),
-            (NotSigned::NoCredentials, 503, 14, "no_credentials"),
+            (NotSigned::NoCredentials { retry_after: Duration::ZERO }, 503, 14, "no_credentials"),
         ];
         for (reason, status, grpc_status, name) in known {
             let response = reason.into_response(Dialect::Http, ());
             assert_eq!(response.status(), status);
-            assert_eq!(response.extensions().get(), Some(&reason));
+            assert_eq!((response.extensions().get(), reason.reason()), (Some(&reason), name));
             let refused: &Refused = response.extensions().get().unwrap();
             assert_eq!((refused.reason(), refused.detail()), (name, &*reason.to_string()));
 

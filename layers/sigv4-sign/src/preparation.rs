@@ -1,8 +1,6 @@
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
-use std::time::SystemTime;
 
-use aws_credential_types::Credentials;
 use bytes::Bytes;
 use http::Request;
 use http::header::HeaderValue;
@@ -11,8 +9,8 @@ use http_body::Body;
 use tower_service::Service;
 
 use crate::collect::Collect;
+use crate::credential_store::Landing;
 use crate::signer::{Plan, Signer};
-use crate::source::{Asking, Source};
 use crate::{NotSigned, SignedBody};
 
 /// The way to a signature that has to wait: for the body, for credentials, then for the inner service.
@@ -22,7 +20,6 @@ use crate::{NotSigned, SignedBody};
 pub(crate) struct Preparation<S, B> {
     inner: S,
     signer: Arc<Signer>,
-    clock: fn() -> SystemTime,
     parts: Option<Parts>,
     body: Reading<B>,
     credentials: Obtaining,
@@ -35,8 +32,8 @@ enum Reading<B> {
 
 enum Obtaining {
     Wanted,
-    Asked(Asking),
-    Done(Credentials),
+    Asked(Landing),
+    Done,
 }
 
 /// Why the inner service was not called.
@@ -56,19 +53,12 @@ where
     S: Service<Request<SignedBody<B>>>,
     B: Body<Data = Bytes> + Unpin,
 {
-    pub(crate) fn new(
-        inner: S,
-        signer: Arc<Signer>,
-        clock: fn() -> SystemTime,
-        parts: Parts,
-        body: B,
-        plan: Plan,
-    ) -> Self {
+    pub(crate) fn new(inner: S, signer: Arc<Signer>, parts: Parts, body: B, plan: Plan) -> Self {
         let body = match plan {
             Plan::Known(payload) => Reading::Done(Some((SignedBody::passing(body), payload))),
             Plan::Read(limits) => Reading::Running(Collect::new(body, limits)),
         };
-        Self { inner, signer, clock, parts: Some(parts), body, credentials: Obtaining::Wanted }
+        Self { inner, signer, parts: Some(parts), body, credentials: Obtaining::Wanted }
     }
 
     /// Calls the inner service. Not to be polled again after that, nor after it has stopped.
@@ -77,12 +67,14 @@ where
         cx: &mut Context<'_>,
     ) -> Poll<Result<S::Future, Stopped<S::Error>>> {
         ready!(self.poll_body(cx))?;
-        let credentials = ready!(self.poll_credentials(cx))?;
+        ready!(self.poll_credentials(cx))?;
         ready!(self.inner.poll_ready(cx)).map_err(Stopped::Failed)?;
 
         #[expect(clippy::expect_used, reason = "taken once: the response future moves on")]
         let (mut parts, (body, payload)) = self.take_request().expect("a request to send");
-        self.signer.sign(&mut parts, &payload, &credentials, (self.clock)())?;
+        // They may have expired while the service was not ready.
+        let signed = self.signer.sign(&mut parts, &payload);
+        signed.unwrap_or_else(|| Err(self.signer.lacks_credentials(None)))?;
         Poll::Ready(Ok(self.inner.call(Request::from_parts(parts, body))))
     }
 
@@ -93,23 +85,23 @@ where
         Poll::Ready(Ok(()))
     }
 
-    fn poll_credentials(&mut self, cx: &mut Context<'_>) -> Poll<Result<Credentials, NotSigned>> {
+    fn poll_credentials(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), NotSigned>> {
         loop {
             self.credentials = match &mut self.credentials {
-                Obtaining::Wanted => match self.signer.source() {
-                    Source::Fixed(credentials) => Obtaining::Done(credentials.clone()),
-                    Source::Asked(provider) => {
-                        let provider = Arc::clone(provider);
-                        Obtaining::Asked(Box::pin(
-                            async move { provider.provide_credentials().await },
-                        ))
+                Obtaining::Wanted if self.signer.has_credentials_at_hand() => Obtaining::Done,
+                Obtaining::Wanted => match self.signer.source().ask() {
+                    Ok(landing) => Obtaining::Asked(landing),
+                    Err(_) => return Poll::Ready(Err(self.signer.lacks_credentials(None))),
+                },
+                // One answer is waited for, and no more.
+                Obtaining::Asked(landing) => {
+                    ready!(landing.as_mut().poll(cx));
+                    if !self.signer.has_credentials_at_hand() {
+                        return Poll::Ready(Err(self.signer.lacks_credentials(None)));
                     }
-                },
-                Obtaining::Asked(asking) => match ready!(asking.as_mut().poll(cx)) {
-                    Ok(credentials) => Obtaining::Done(credentials),
-                    Err(error) => return Poll::Ready(Err(self.signer.lacks_credentials(&error))),
-                },
-                Obtaining::Done(credentials) => return Poll::Ready(Ok(credentials.clone())),
+                    Obtaining::Done
+                }
+                Obtaining::Done => return Poll::Ready(Ok(())),
             };
         }
     }

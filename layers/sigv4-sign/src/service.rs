@@ -1,6 +1,5 @@
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::SystemTime;
 
 use bytes::Bytes;
 use http::{Request, Response};
@@ -8,32 +7,26 @@ use http_body::Body;
 use portcullis_refusal::{DefaultBody, Dialect, EmptyBody};
 use tower_service::Service;
 
+use crate::future::Step;
 use crate::preparation::Preparation;
 use crate::signer::{Plan, Signer};
-use crate::source::Source;
 use crate::{ResponseFuture, SignedBody};
 
 /// Signs each request; see [`SigV4SignLayer`](crate::SigV4SignLayer).
 ///
 /// Where there is nothing to wait for, the inner service is called at once. Where the body has to be read or credentials
-/// to be asked for, its place is given back, and a clone is readied when all is there. Bodies are of [`Bytes`] and
+/// to be waited for, its place is given back, and a clone is readied when all is there. Bodies are of [`Bytes`] and
 /// [`Unpin`].
 #[derive(Clone, Debug)]
 pub struct SigV4Sign<S, R = DefaultBody> {
     inner: S,
     signer: Arc<Signer>,
-    clock: fn() -> SystemTime,
     empty: R,
 }
 
 impl<S, R> SigV4Sign<S, R> {
-    pub(crate) const fn new(
-        inner: S,
-        signer: Arc<Signer>,
-        clock: fn() -> SystemTime,
-        empty: R,
-    ) -> Self {
-        Self { inner, signer, clock, empty }
+    pub(crate) const fn new(inner: S, signer: Arc<Signer>, empty: R) -> Self {
+        Self { inner, signer, empty }
     }
 }
 
@@ -56,28 +49,28 @@ where
         let empty = self.empty.clone();
         let (mut parts, body) = request.into_parts();
 
-        let signed = match (self.signer.prepare(&mut parts, &body), self.signer.source()) {
-            (Ok(Plan::Known(payload)), Source::Fixed(credentials)) => {
-                self.signer.sign(&mut parts, &payload, credentials, (self.clock)())
-            }
-            (Ok(plan), _) => {
-                let (signer, clock) = (Arc::clone(&self.signer), self.clock);
-                let inner = self.release();
-                let preparation = Preparation::new(inner, signer, clock, parts, body, plan);
-                return ResponseFuture::prepare(preparation, dialect, empty);
-            }
-            (Err(reason), _) => Err(reason),
+        let plan = self.signer.prepare(&mut parts, &body);
+        let signed = match &plan {
+            Ok(Plan::Known(payload)) => self.signer.sign(&mut parts, payload),
+            Ok(Plan::Read(_)) => None,
+            Err(reason) => Some(Err(*reason)),
         };
-        match signed {
-            Ok(()) => {
+        let step = match (signed, plan) {
+            (Some(Ok(())), _) => {
                 let request = Request::from_parts(parts, SignedBody::passing(body));
-                ResponseFuture::respond(self.inner.call(request), dialect, empty)
+                Step::Respond { response: self.inner.call(request) }
             }
-            Err(reason) => {
+            (Some(Err(reason)), _) | (None, Err(reason)) => {
                 drop(self.release());
-                ResponseFuture::refuse(reason, dialect, empty)
+                Step::Refuse { reason }
             }
-        }
+            (None, Ok(plan)) => {
+                let signer = Arc::clone(&self.signer);
+                let preparation = Preparation::new(self.release(), signer, parts, body, plan);
+                Step::Prepare { preparation }
+            }
+        };
+        ResponseFuture::new(step, Arc::clone(&self.signer), dialect, empty)
     }
 }
 

@@ -1,25 +1,35 @@
 use std::error::Error;
+use std::fmt;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::SystemTime;
 
 use aws_credential_types::Credentials;
+use aws_credential_types::provider::ProvideCredentials;
 use aws_credential_types::provider::error::CredentialsError;
-use http::header::{AUTHORIZATION, HeaderValue};
+use http::header::{AGE, AUTHORIZATION, DATE, HeaderValue};
 use http::request::Parts;
+use http::{Response, StatusCode};
 use http_body::Body;
 
 use crate::authorization::authorization;
-use crate::claims::{self, X_AMZ_CONTENT_SHA256, X_AMZ_DATE, X_AMZ_SECURITY_TOKEN};
+#[cfg(feature = "sigv4a")]
+use crate::claims::X_AMZ_REGION_SET;
+use crate::claims::{self, X_AMZ_CONTENT_SHA256, X_AMZ_DATE};
+use crate::clock::Clock;
 use crate::collect::{EMPTY, Limits, UNSIGNED};
 use crate::key_cache::KeyCache;
+use crate::meters::Meters;
+use crate::presigned::Presigned;
 use crate::source::Source;
 use crate::stamp::Stamp;
-use crate::{Larger, NotSigned, Payload, Signing, canonical, target};
+use crate::{ClockSkew, Larger, NotSigned, Payload, RefreshPolicy, Signing, canonical, http_date};
 
 /// What the services of a layer share.
-#[derive(Debug)]
 pub(crate) struct Signer {
     signing: Signing,
+    clock: Arc<Clock>,
+    meters: Arc<Meters>,
     source: Source,
     keys: KeyCache,
     out_of_credentials: AtomicBool,
@@ -34,13 +44,41 @@ pub(crate) enum Plan {
 }
 
 impl Signer {
-    pub(crate) fn new(signing: Signing, source: Source) -> Self {
+    pub(crate) fn new(signing: Signing, provider: impl ProvideCredentials + 'static) -> Self {
+        let clock = Arc::new(Clock::new(SystemTime::now));
+        let meters = Arc::new(Meters::new(&signing));
+        let source = Source::new(provider, Arc::clone(&clock), Arc::clone(&meters));
+        Self::of(signing, clock, meters, source)
+    }
+
+    fn of(signing: Signing, clock: Arc<Clock>, meters: Arc<Meters>, source: Source) -> Self {
         Self {
             signing,
+            clock,
+            meters,
             source,
             keys: KeyCache::default(),
             out_of_credentials: AtomicBool::new(false),
         }
+    }
+
+    /// The same, by another clock.
+    pub(crate) fn clock(&self, own: fn() -> SystemTime) -> Self {
+        let clock = Arc::new(Clock::new(own));
+        let source = self.source.anew(None, Arc::clone(&clock));
+        Self::of(self.signing.clone(), clock, Arc::clone(&self.meters), source)
+    }
+
+    /// The same, by another policy.
+    pub(crate) fn refresh(&self, policy: RefreshPolicy) -> Self {
+        let clock = Arc::clone(&self.clock);
+        let source = self.source.anew(Some(policy), Arc::clone(&clock));
+        Self::of(self.signing.clone(), clock, Arc::clone(&self.meters), source)
+    }
+
+    /// The time to sign by.
+    pub(crate) fn now(&self) -> SystemTime {
+        self.clock.now()
     }
 
     pub(crate) const fn source(&self) -> &Source {
@@ -49,10 +87,19 @@ impl Signer {
 
     /// Brings a request into the form in which it is signed and sent.
     pub(crate) fn prepare(&self, parts: &mut Parts, body: &impl Body) -> Result<Plan, NotSigned> {
-        claims::drop_claims(&mut parts.headers)?;
-        claims::settle_host(parts)?;
-        target::settle(&mut parts.uri, self.signing.path_rules())?;
+        self.signing.settle(parts)?;
+        if self.signing.expires().is_some() && self.signing.service().is_s3() {
+            return if self.may_go_unsigned(parts) {
+                Ok(Plan::Known(UNSIGNED))
+            } else {
+                Err(NotSigned::UnsignedOverHttp)
+            };
+        }
         self.plan(parts, body)
+    }
+
+    fn may_go_unsigned(&self, parts: &Parts) -> bool {
+        self.signing.allows_unsigned_over_http() || parts.uri.scheme_str() == Some("https")
     }
 
     fn plan(&self, parts: &Parts, body: &impl Body) -> Result<Plan, NotSigned> {
@@ -60,8 +107,7 @@ impl Signer {
         if body.is_end_stream() || size.exact() == Some(0) {
             return Ok(Plan::Known(EMPTY));
         }
-        let may_go_unsigned =
-            self.signing.allows_unsigned_over_http() || parts.uri.scheme_str() == Some("https");
+        let may_go_unsigned = self.may_go_unsigned(parts);
         match self.signing.body_policy() {
             Payload::Unsigned if may_go_unsigned => Ok(Plan::Known(UNSIGNED)),
             Payload::Unsigned => Err(NotSigned::UnsignedOverHttp),
@@ -78,28 +124,52 @@ impl Signer {
         }
     }
 
-    /// Signs a prepared request at `time`; `payload` is what is signed for its body.
+    /// Signs a prepared request; `payload` is what is signed for its body. None if credentials have to be asked for.
     pub(crate) fn sign(
         &self,
         parts: &mut Parts,
         payload: &HeaderValue,
+    ) -> Option<Result<(), NotSigned>> {
+        let time = self.now();
+        let signed =
+            self.source.with(time, |credentials| self.sign_by(credentials, time, parts, payload));
+        if let Some(Ok(())) = signed {
+            self.meters.signed(payload);
+        }
+        signed
+    }
+
+    fn sign_by(
+        &self,
         credentials: &Credentials,
         time: SystemTime,
+        parts: &mut Parts,
+        payload: &HeaderValue,
     ) -> Result<(), NotSigned> {
         if credentials.expiry().is_some_and(|expiry| expiry <= time) {
-            return Err(self.lacks_credentials(&CredentialsError::provider_error(
-                "the credentials have expired",
-            )));
+            let expired = CredentialsError::provider_error("the credentials have expired");
+            return Err(self.lacks_credentials(Some(&expired)));
         }
         let stamp = Stamp::of(time).ok_or(NotSigned::NoTime)?;
+        let key = self.keys.key(&self.signing, credentials, time, stamp);
+        if let Some(expires) = self.signing.expires() {
+            // S3 expects nothing else, and nobody else expects that.
+            if *payload == UNSIGNED && !self.signing.service().is_s3() {
+                self.add_content_hash(parts, payload)?;
+            }
+            let presigned = Presigned { signing: &self.signing, credentials, stamp, expires };
+            presigned.sign(parts, &key, payload.as_bytes())?;
+            self.has_credentials();
+            return Ok(());
+        }
         self.add_headers(parts, payload, credentials, stamp)?;
 
         let names = self.signing.names(&parts.headers);
         let rules = self.signing.path_rules();
         let request = canonical::digest(parts, rules, &names, payload.as_bytes())?;
-        let key = self.keys.key(&self.signing, credentials, time, stamp);
         let id = credentials.access_key_id();
-        let authorization = authorization(&self.signing, id, stamp, &names, &request, &key)?;
+        let authorization = authorization(&self.signing, id, stamp, &names, &request, &key)
+            .map_err(|error| self.lacks_credentials(Some(&error)))?;
         self.has_credentials();
         claims::put(&mut parts.headers, AUTHORIZATION, authorization)
     }
@@ -111,27 +181,82 @@ impl Signer {
         credentials: &Credentials,
         stamp: Stamp,
     ) -> Result<(), NotSigned> {
+        self.add_content_hash(parts, payload)?;
         let headers = &mut parts.headers;
         claims::put(headers, X_AMZ_DATE, stamp.to_header()?)?;
-        if self.signing.service().wants_content_hash() || *payload == UNSIGNED {
-            claims::put(headers, X_AMZ_CONTENT_SHA256, payload.clone())?;
+        #[cfg(feature = "sigv4a")]
+        if let Some(regions) = self.signing.regions() {
+            let regions = HeaderValue::from_str(regions.as_str());
+            claims::put(headers, X_AMZ_REGION_SET, regions.map_err(|_| NotSigned::BadHeader)?)?;
         }
         if let Some(token) = credentials.session_token() {
             let token = HeaderValue::from_str(token);
-            let mut token = token.map_err(|error| self.lacks_credentials(&error))?;
+            let mut token = token.map_err(|error| self.lacks_credentials(Some(&error)))?;
             token.set_sensitive(true);
-            claims::put(headers, X_AMZ_SECURITY_TOKEN, token)?;
+            claims::put(headers, self.signing.token_names().0, token)?;
         }
         Ok(())
     }
 
-    pub(crate) fn lacks_credentials(&self, why: &(dyn Error + 'static)) -> NotSigned {
+    fn add_content_hash(&self, parts: &mut Parts, payload: &HeaderValue) -> Result<(), NotSigned> {
+        if self.signing.service().wants_content_hash() || *payload == UNSIGNED {
+            claims::put(&mut parts.headers, X_AMZ_CONTENT_SHA256, payload.clone())?;
+        }
+        Ok(())
+    }
+
+    /// Learns from a refusal that this machine's clock is off.
+    ///
+    /// The reason for a refusal is in its body, which is the client's. But S3 and others refuse with `403` or `400` what is
+    /// signed at a time minutes away from theirs, and say theirs in `Date`: where that differs by so much, it is the reason.
+    pub(crate) fn learn<B>(&self, response: &Response<B>) {
+        let refused = matches!(response.status(), StatusCode::BAD_REQUEST | StatusCode::FORBIDDEN);
+        // What a cache answers is of another time.
+        if !refused || response.headers().contains_key(AGE) {
+            return;
+        }
+        let date = response.headers().get(DATE).and_then(|date| http_date::parse(date.as_bytes()));
+        if let Some(correction) = date.and_then(|date| self.clock.learn(date)) {
+            let skew = self.skew();
+            self.meters.skew(correction);
+            let (service, region) = (self.signing.service(), self.signing.region());
+            let (service, region) = (service.as_str(), region.as_str());
+            tracing::warn!(
+                service,
+                region,
+                ?skew,
+                "the clocks of the service and of this machine differ"
+            );
+        }
+    }
+
+    /// Counts a request that is not sent.
+    pub(crate) fn refused(&self, reason: NotSigned) {
+        self.meters.refused(reason.reason());
+    }
+
+    pub(crate) fn skew(&self) -> ClockSkew {
+        self.clock.skew()
+    }
+
+    pub(crate) fn has_credentials_at_hand(&self) -> bool {
+        let time = self.now();
+        let good = |expiry| time < expiry;
+        self.source.with(time, |held| held.expiry().is_none_or(good)).unwrap_or(false)
+    }
+
+    /// Credentials that are refused now; tells the log, once.
+    pub(crate) fn lacks_credentials(&self, why: Option<&(dyn Error + 'static)>) -> NotSigned {
         if !self.out_of_credentials.swap(true, Ordering::Relaxed) {
             let (service, region) = (self.signing.service(), self.signing.region());
             let (service, region) = (service.as_str(), region.as_str());
             tracing::warn!(service, region, error = why, "no credentials to sign with");
         }
-        NotSigned::NoCredentials
+        self.no_credentials()
+    }
+
+    pub(crate) fn no_credentials(&self) -> NotSigned {
+        NotSigned::NoCredentials { retry_after: self.source.retry_after() }
     }
 
     fn has_credentials(&self) {
@@ -143,5 +268,11 @@ impl Signer {
             let (service, region) = (service.as_str(), region.as_str());
             tracing::info!(service, region, "credentials to sign with are back");
         }
+    }
+}
+
+impl fmt::Debug for Signer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Signer").field("signing", &self.signing).finish_non_exhaustive()
     }
 }

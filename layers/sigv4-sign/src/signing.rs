@@ -1,8 +1,21 @@
-use http::HeaderMap;
-use http::header::{CONTENT_TYPE, HOST, HeaderName};
+use std::time::{Duration, SystemTime};
 
-use crate::target::PathRules;
-use crate::{Payload, Region, ServiceName, SignedHeaders};
+use aws_credential_types::Credentials;
+use http::header::{CONTENT_TYPE, HOST, HeaderName};
+use http::request::Parts;
+use http::{HeaderMap, Uri};
+
+#[cfg(feature = "sigv4a")]
+use crate::RegionSet;
+use crate::algorithm::Algorithm;
+use crate::claims::{X_AMZ_S3SESSION_TOKEN, X_AMZ_SECURITY_TOKEN};
+use crate::collect::{EMPTY, UNSIGNED};
+use crate::presigned::Presigned;
+use crate::stamp::Stamp;
+use crate::target::{self, PathRules};
+use crate::{
+    AllowedHeaders, Expires, NotSigned, Payload, Region, ServiceName, SignedHeaders, claims,
+};
 
 /// What to sign for, and how.
 ///
@@ -17,6 +30,10 @@ use crate::{Payload, Region, ServiceName, SignedHeaders};
 /// payload = { hash = "1MiB", larger = "unsigned" } # the default of S3; else larger bodies are refused
 /// signed_headers = ["range"]                       # none by default
 /// unsigned_over_http = false                       # the default
+/// allow = ["x-amz-acl", "x-amz-grant-*"]           # what clients may ask for; nothing of that kind by default
+/// presigned = "15m"                                # signs in the query, for so long; in the headers by default
+/// express_session = true                           # credentials are of a session of S3 Express; false by default
+/// region_set = "*"                                 # signs by Version 4A; needs the feature `sigv4a`
 /// ```
 #[derive(Clone, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Deserialize), serde(deny_unknown_fields))]
@@ -29,6 +46,13 @@ pub struct Signing {
     signed_headers: SignedHeaders,
     #[cfg_attr(feature = "serde", serde(default))]
     unsigned_over_http: bool,
+    #[cfg_attr(feature = "serde", serde(default))]
+    allow: AllowedHeaders,
+    presigned: Option<Expires>,
+    #[cfg_attr(feature = "serde", serde(default))]
+    express_session: bool,
+    #[cfg(feature = "sigv4a")]
+    region_set: Option<RegionSet>,
 }
 
 impl Signing {
@@ -43,6 +67,11 @@ impl Signing {
             payload: None,
             signed_headers: SignedHeaders::none(),
             unsigned_over_http: false,
+            allow: AllowedHeaders::none(),
+            presigned: None,
+            express_session: false,
+            #[cfg(feature = "sigv4a")]
+            region_set: None,
         }
     }
 
@@ -64,6 +93,117 @@ impl Signing {
     pub const fn unsigned_over_http(mut self) -> Self {
         self.unsigned_over_http = true;
         self
+    }
+
+    /// Lets clients use the rights of the credentials by these headers. None of them passes without it.
+    pub fn allow(mut self, headers: AllowedHeaders) -> Self {
+        self.allow = headers;
+        self
+    }
+
+    /// Puts the signature into the query of the URI, valid for so long, and not into `Authorization`.
+    ///
+    /// S3 takes no other signature for the body of such a request than `UNSIGNED-PAYLOAD`. So for S3 and its kin all bodies
+    /// stream by unsigned, whatever [`payload`](Self::payload) says, and a request over plain `http` is refused, with or
+    /// without a body, unless [`unsigned_over_http`](Self::unsigned_over_http) allows it.
+    pub const fn presigned(mut self, expires: Expires) -> Self {
+        self.presigned = Some(expires);
+        self
+    }
+
+    /// Sends the token of the credentials in `x-amz-s3session-token`, where `CreateSession` of S3 Express has made them, and
+    /// not in `x-amz-security-token`.
+    pub const fn express_session(mut self) -> Self {
+        self.express_session = true;
+        self
+    }
+
+    /// Signs by Signature Version 4A for a set of regions; `region` then is no part of the signature.
+    #[cfg(feature = "sigv4a")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "sigv4a")))]
+    pub fn region_set(mut self, regions: RegionSet) -> Self {
+        self.region_set = Some(regions);
+        self
+    }
+
+    /// A URL by which anybody may send the request `parts` until it `expires` after `time`, in the name of `credentials`.
+    ///
+    /// Its authority is what goes into `Host`. Whoever uses it has to send the `content-type`, `content-md5`, `x-amz-*`
+    /// and [`signed_headers`](Self::signed_headers) of `parts` with the values they have there. The body is free for S3 and
+    /// its kin, and has to be empty for others. A URL is valid no longer than the credentials are.
+    ///
+    /// # Errors
+    ///
+    /// As the layer refuses `parts`; without an authority in their URI, [`NotSigned::NoHost`]; with credentials that have
+    /// expired, [`NotSigned::NoCredentials`].
+    pub fn presign(
+        &self,
+        parts: &Parts,
+        credentials: &Credentials,
+        time: SystemTime,
+        expires: Expires,
+    ) -> Result<Uri, NotSigned> {
+        if credentials.expiry().is_some_and(|expiry| expiry <= time) {
+            return Err(NotSigned::NoCredentials { retry_after: Duration::ZERO });
+        }
+        let mut parts = parts.clone();
+        parts.headers.remove(HOST);
+        self.settle(&mut parts)?;
+        let stamp = Stamp::of(time).ok_or(NotSigned::NoTime)?;
+        let key = self.algorithm().key(self, credentials, time);
+        let payload = if self.service.is_s3() { UNSIGNED } else { EMPTY };
+        let presigned = Presigned { signing: self, credentials, stamp, expires };
+        presigned.sign(&mut parts, &key, payload.as_bytes())?;
+        Ok(parts.uri)
+    }
+
+    /// Brings the head of a request into the form in which it is signed and sent.
+    pub(crate) fn settle(&self, parts: &mut Parts) -> Result<(), NotSigned> {
+        claims::drop_claims(&mut parts.headers, &self.allow)?;
+        claims::settle_host(parts)?;
+        target::settle(&mut parts.uri, self.path_rules())
+    }
+
+    #[cfg_attr(
+        not(feature = "sigv4a"),
+        expect(clippy::unused_self, reason = "without the feature there is one")
+    )]
+    pub(crate) const fn algorithm(&self) -> Algorithm {
+        #[cfg(feature = "sigv4a")]
+        if self.region_set.is_some() {
+            return Algorithm::Ecdsa;
+        }
+        Algorithm::Hmac
+    }
+
+    #[cfg(feature = "sigv4a")]
+    pub(crate) const fn regions(&self) -> Option<&RegionSet> {
+        self.region_set.as_ref()
+    }
+
+    /// Where the session token goes: a header, and a parameter.
+    pub(crate) const fn token_names(&self) -> (HeaderName, &'static str) {
+        if self.express_session {
+            (X_AMZ_S3SESSION_TOKEN, "X-Amz-S3session-Token")
+        } else {
+            (X_AMZ_SECURITY_TOKEN, "X-Amz-Security-Token")
+        }
+    }
+
+    pub(crate) const fn expires(&self) -> Option<Expires> {
+        self.presigned
+    }
+
+    /// The pieces of the credential scope.
+    pub(crate) fn scope<'a>(&'a self, date: &'a [u8; 8]) -> [&'a [u8]; 6] {
+        let (region, service) = (self.region.as_str(), self.service.as_str());
+        match self.algorithm() {
+            Algorithm::Hmac => {
+                [date, b"/", region.as_bytes(), b"/", service.as_bytes(), b"/aws4_request"]
+            }
+            #[cfg(feature = "sigv4a")]
+            Algorithm::Ecdsa => [date, b"/", service.as_bytes(), b"/aws4_request", b"", b""],
+        }
     }
 
     pub(crate) const fn service(&self) -> &ServiceName {

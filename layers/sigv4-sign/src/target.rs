@@ -41,6 +41,16 @@ pub(crate) fn settle(uri: &mut Uri, rules: PathRules) -> Result<(), NotSigned> {
     let mut target = String::with_capacity(path.len() + query.len() + ROOM_FOR_ESCAPES);
     settled_path(path, rules, &mut target);
     settled_query(query, &mut target);
+    set(uri, target)
+}
+
+/// Replaces the query, which is encoded.
+pub(crate) fn set_query(uri: &mut Uri, query: &str) -> Result<(), NotSigned> {
+    let target = [uri.path(), "?", query].concat();
+    set(uri, target)
+}
+
+fn set(uri: &mut Uri, target: String) -> Result<(), NotSigned> {
     if target.len() > MAX_TARGET {
         return Err(NotSigned::BadTarget);
     }

@@ -6,20 +6,36 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use aws_credential_types::Credentials;
 use bytes::Bytes;
-use http::header::{AUTHORIZATION, HOST, HeaderValue};
+use http::header::{AUTHORIZATION, HOST, HeaderName, HeaderValue};
 use http::request::{Builder, Parts};
 use http::{Request, Response, StatusCode};
 use http_body_util::Empty;
-use portcullis_sigv4_sign::{NotSigned, SigV4SignLayer, SignedBody, Signing};
+use portcullis_sigv4_sign::{
+    AllowedHeaders, Expires, NotSigned, SigV4SignLayer, SignedBody, Signing,
+};
 use proptest::prelude::*;
 use tower::{Layer, ServiceExt, service_fn};
 
 /// What arrives at S3 when `request` is sent.
 fn send(request: Builder) -> Result<Parts, (StatusCode, NotSigned)> {
-    let signing = Signing::new("s3".parse().unwrap(), "eu-west-1".parse().unwrap());
+    send_by(signing(), request)
+}
+
+fn signing() -> Signing {
+    Signing::new("s3".parse().unwrap(), "eu-west-1".parse().unwrap())
+}
+
+fn send_by(signing: Signing, request: Builder) -> Result<Parts, (StatusCode, NotSigned)> {
     let credentials = Credentials::new("id", "secret", None, None, "test");
     let layer = SigV4SignLayer::new(signing, credentials)
         .clock(|| UNIX_EPOCH + Duration::from_secs(1_369_353_600));
+    send_through(&layer, request)
+}
+
+fn send_through(
+    layer: &SigV4SignLayer,
+    request: Builder,
+) -> Result<Parts, (StatusCode, NotSigned)> {
     let service = layer.layer(service_fn(|request: Request<SignedBody<Empty<Bytes>>>| async {
         let mut response = Response::new(());
         response.extensions_mut().insert(request.into_parts().0);
@@ -50,6 +66,7 @@ fn the_clients_own_signature_does_not_survive() {
         .header("x-amz-date", "20000101T000000Z")
         .header("x-amz-content-sha256", "theirs")
         .header("x-amz-security-token", "theirs")
+        .header("x-amz-region-set", "theirs")
         .header("x-amz-s3session-token", "theirs");
     let sent = send(request).unwrap();
 
@@ -82,6 +99,67 @@ fn a_client_does_not_borrow_the_rights_of_the_credentials() {
         let refused = send(get("https://a.example/k").header(name, "x")).unwrap_err();
         assert_eq!(refused, (StatusCode::FORBIDDEN, NotSigned::ForbiddenHeader), "{name}");
     }
+}
+
+#[test]
+fn a_header_that_is_allowed_passes_and_is_signed() {
+    let allowed = AllowedHeaders::new(["x-amz-acl", "x-amz-copy-source*"]).unwrap();
+    let send = |name| {
+        send_by(signing().allow(allowed.clone()), get("https://a.example/k").header(name, "x"))
+    };
+
+    for name in ["x-amz-acl", "x-amz-copy-source", "x-amz-copy-source-range"] {
+        let sent = send(name).unwrap();
+        assert!(signed_headers(&sent).split(';').any(|signed| signed == name), "{name}");
+    }
+    for name in ["x-amz-grant-read", "x-amz-tagging"] {
+        assert_eq!(send(name).unwrap_err().1, NotSigned::ForbiddenHeader, "{name}");
+    }
+}
+
+#[test]
+fn no_allowance_lets_a_clients_signature_through() {
+    let everything = AllowedHeaders::new(["x-amz-*"]).unwrap();
+    let request = get("https://a.example/k?x-amz-security-token=theirs&X-Amz-Acl=theirs")
+        .header("authorization", "theirs")
+        .header("x-amz-content-sha256", "theirs")
+        .header("x-amz-date", "theirs")
+        .header("x-amz-region-set", "theirs")
+        .header("x-amz-s3session-token", "theirs")
+        .header("x-amz-security-token", "theirs");
+    for signing in [signing(), signing().presigned(Expires::MAX)] {
+        let sent = send_by(signing.allow(everything.clone()), request_again(&request)).unwrap();
+        assert!(!format!("{sent:?}").contains("theirs"), "{sent:?}");
+    }
+}
+
+/// A builder is no `Clone`.
+fn request_again(request: &Builder) -> Builder {
+    let uri = request.uri_ref().unwrap().clone();
+    request
+        .headers_ref()
+        .unwrap()
+        .iter()
+        .fold(Request::get(uri), |again, (name, value)| again.header(name, value))
+}
+
+#[test]
+fn a_session_of_s3_express_has_a_header_of_its_own() {
+    let credentials = Credentials::new("id", "secret", Some("token".into()), None, "test");
+    let layer = |signing| SigV4SignLayer::new(signing, credentials.clone());
+    let signing = || Signing::new("s3express".parse().unwrap(), "eu-west-1".parse().unwrap());
+
+    let sent =
+        send_through(&layer(signing().express_session()), get("https://a.example/k")).unwrap();
+    assert_eq!(signed_headers(&sent), "host;x-amz-content-sha256;x-amz-date;x-amz-s3session-token");
+    assert_eq!(sent.headers["x-amz-s3session-token"], "token");
+
+    let sent = send_through(&layer(signing()), get("https://a.example/k")).unwrap();
+    assert_eq!(signed_headers(&sent), "host;x-amz-content-sha256;x-amz-date;x-amz-security-token");
+
+    let presigned = signing().express_session().presigned(Expires::MAX);
+    let sent = send_through(&layer(presigned), get("https://a.example/k")).unwrap();
+    assert!(sent.uri.query().unwrap().contains("&X-Amz-S3session-Token=token&"), "{}", sent.uri);
 }
 
 #[test]
@@ -215,6 +293,25 @@ proptest! {
         }
         if request.uri_ref().is_some() {
             let _ = send(request);
+        }
+    }
+
+    #[test]
+    fn every_amazon_header_that_is_sent_is_signed_and_the_scope_names_the_region(
+        names in proptest::collection::vec("x-amz-[a-z0-9-]{1,24}", 0..8),
+        service in prop_oneof![Just("s3"), Just("execute-api"), Just("glacier")],
+        region in "[a-z]{2}-[a-z]{4,9}-[1-9]",
+    ) {
+        let signing = Signing::new(service.parse().unwrap(), region.parse().unwrap());
+        let request = names.iter().fold(get("https://a.example/k"), |request, name| request.header(name, "x"));
+
+        if let Ok(sent) = send_by(signing, request) {
+            let signed: Vec<_> = signed_headers(&sent).split(';').collect();
+            for name in sent.headers.keys().map(HeaderName::as_str) {
+                prop_assert_eq!(signed.contains(&name), name != "authorization", "{}", name);
+            }
+            let scope = format!(" Credential=id/20130524/{region}/{service}/aws4_request, ");
+            prop_assert!(sent.headers[AUTHORIZATION].to_str().unwrap().contains(&scope));
         }
     }
 }

@@ -2,8 +2,10 @@
 #![cfg(feature = "serde")]
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+use std::time::Duration;
+
 use http::header::{DATE, RANGE};
-use portcullis_sigv4_sign::{Payload, SignedHeaders, Signing};
+use portcullis_sigv4_sign::{AllowedHeaders, Expires, Payload, SignedHeaders, Signing};
 
 fn read(rest: &str) -> Result<Signing, toml::de::Error> {
     toml::from_str(&format!("service = 's3'\nregion = 'eu-west-1'\n{rest}"))
@@ -20,12 +22,30 @@ fn the_service_and_the_region_are_enough() {
 
 #[test]
 fn every_key_is_read() {
-    let file =
-        "payload = 'unsigned'\nsigned_headers = ['Range', 'date']\nunsigned_over_http = true";
+    let file = "payload = 'unsigned'\nsigned_headers = ['Range', 'date']\nunsigned_over_http = true\n\
+         allow = ['X-Amz-Acl', 'x-amz-grant-*']\npresigned = '15m'\n\
+         express_session = true";
     let signed = SignedHeaders::new([RANGE, DATE]).unwrap();
+    let allowed = AllowedHeaders::new(["x-amz-acl", "x-amz-grant-*"]).unwrap();
+    let expires = Expires::new(Duration::from_secs(15 * 60)).unwrap();
 
     let signing = s3().payload(Payload::Unsigned).signed_headers(signed).unsigned_over_http();
-    assert_eq!(read(file), Ok(signing));
+    assert_eq!(read(file), Ok(signing.allow(allowed).presigned(expires).express_session()));
+}
+
+#[cfg(feature = "sigv4a")]
+#[test]
+fn a_set_of_regions_is_read() {
+    let set = portcullis_sigv4_sign::RegionSet::new("us-east-1,eu-*").unwrap();
+
+    assert_eq!(read("region_set = 'us-east-1, eu-*'"), Ok(s3().region_set(set)));
+    assert!(read("region_set = 'eu west'").is_err());
+}
+
+#[cfg(not(feature = "sigv4a"))]
+#[test]
+fn a_set_of_regions_needs_its_feature() {
+    assert!(read("region_set = '*'").is_err());
 }
 
 #[test]
@@ -73,6 +93,13 @@ fn what_makes_no_sense_is_refused() {
         "signed_headers = ['x-forwarded-for']",
         "unsigned_over_http = 'yes'",
         "credentials = 'x'",
+        "allow = 'x-amz-acl'",
+        "allow = ['x-amz-security-token']",
+        "allow = ['authorization']",
+        "presigned = 900",
+        "presigned = 'soon'",
+        "presigned = '0s'",
+        "presigned = '8d'",
     ] {
         assert!(read(rest).is_err(), "{rest}");
     }
@@ -94,6 +121,12 @@ fn names_that_do_not_fit_a_scope_are_refused() {
 fn an_error_says_what_would_do() {
     let error = read("payload = 'all'").unwrap_err().to_string();
     assert!(error.contains("\"unsigned\" or { hash = <size>"), "{error}");
+
+    let error = read("presigned = '8d'").unwrap_err().to_string();
+    assert!(error.contains("one second to seven days"), "{error}");
+
+    let error = read("allow = ['x-amz-date']").unwrap_err().to_string();
+    assert!(error.contains("\"x-amz-date\" is not a header that clients can"), "{error}");
 
     let error = read("signed_headers = ['cookie']").unwrap_err().to_string();
     assert!(error.contains("\"cookie\" is not a header that can be signed"), "{error}");
