@@ -33,7 +33,7 @@
 //! - For S3, path and query are decoded and encoded once; a `+` is itself in a path and a space in a query. For others
 //!   the path keeps its escapes and loses `//` and dot segments, which a signature does not cover.
 //! - Signed are `host`, `content-type`, `content-md5`, `x-amz-*` and [`SignedHeaders`]; a value that is not visible
-//!   ASCII is refused. Bodies are hashed or go unsigned, as [`Payload`] says.
+//!   ASCII is refused. Bodies are hashed, signed in chunks while they stream by, or go unsigned: [`Payload`].
 //! - A refusal is a response with [`NotSigned`] in its extensions. Nothing is ever sent unsigned.
 //!
 //! # What it leaves to others
@@ -47,14 +47,17 @@ mod layer;
 mod service;
 mod future;
 mod body;
+mod body_error;
 mod signing;
 mod scope;
 mod payload;
-#[cfg_attr(not(test), expect(dead_code, reason = "trailers are made of it next"))]
+mod precomputed;
+mod streaming;
 mod checksum;
 mod signed_headers;
 mod not_signed;
 mod signer;
+mod plan;
 mod claims;
 mod target;
 mod percent;
@@ -62,8 +65,8 @@ mod preparation;
 mod collect;
 mod source;
 mod canonical;
-#[cfg_attr(not(test), expect(dead_code, reason = "bodies that stream are signed by it next"))]
 mod chunk_signature;
+mod chunk_encoder;
 mod stamp;
 mod key_cache;
 mod authorization;
@@ -71,15 +74,18 @@ mod authorization;
 mod suite;
 
 pub use body::SignedBody;
+pub use body_error::SignedBodyError;
 pub use checksum::Checksum;
 pub use future::ResponseFuture;
 pub use layer::SigV4SignLayer;
 pub use not_signed::NotSigned;
 pub use payload::{Larger, Payload};
+pub use precomputed::PayloadSha256;
 pub use scope::{InvalidName, Region, ServiceName};
 pub use service::SigV4Sign;
 pub use signed_headers::{SignedHeaders, UnsignableHeader};
 pub use signing::Signing;
+pub use streaming::{InvalidChunkSize, Streaming};
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]

@@ -5,13 +5,13 @@ use std::time::SystemTime;
 use aws_credential_types::Credentials;
 use bytes::Bytes;
 use http::Request;
-use http::header::HeaderValue;
 use http::request::Parts;
 use http_body::Body;
 use tower_service::Service;
 
 use crate::collect::Collect;
-use crate::signer::{Plan, Signer};
+use crate::plan::{Plan, Settled};
+use crate::signer::Signer;
 use crate::source::{Asking, Source};
 use crate::{NotSigned, SignedBody};
 
@@ -30,7 +30,7 @@ pub(crate) struct Preparation<S, B> {
 
 enum Reading<B> {
     Running(Collect<B>),
-    Done(Option<(SignedBody<B>, HeaderValue)>),
+    Done(Option<(SignedBody<B>, Settled)>),
 }
 
 enum Obtaining {
@@ -65,7 +65,7 @@ where
         plan: Plan,
     ) -> Self {
         let body = match plan {
-            Plan::Known(payload) => Reading::Done(Some((SignedBody::passing(body), payload))),
+            Plan::Known(settled) => Reading::Done(Some((SignedBody::passing(body), settled))),
             Plan::Read(limits) => Reading::Running(Collect::new(body, limits)),
         };
         Self { inner, signer, clock, parts: Some(parts), body, credentials: Obtaining::Wanted }
@@ -81,9 +81,9 @@ where
         ready!(self.inner.poll_ready(cx)).map_err(Stopped::Failed)?;
 
         #[expect(clippy::expect_used, reason = "taken once: the response future moves on")]
-        let (mut parts, (body, payload)) = self.take_request().expect("a request to send");
-        self.signer.sign(&mut parts, &payload, &credentials, (self.clock)())?;
-        Poll::Ready(Ok(self.inner.call(Request::from_parts(parts, body))))
+        let (mut parts, (body, settled)) = self.take_request().expect("a request to send");
+        let encoder = self.signer.sign(&mut parts, &settled, &credentials, (self.clock)())?;
+        Poll::Ready(Ok(self.inner.call(Request::from_parts(parts, body.encoded(encoder)))))
     }
 
     fn poll_body(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), NotSigned>> {
@@ -114,7 +114,7 @@ where
         }
     }
 
-    fn take_request(&mut self) -> Option<(Parts, (SignedBody<B>, HeaderValue))> {
+    fn take_request(&mut self) -> Option<(Parts, (SignedBody<B>, Settled))> {
         let Reading::Done(body) = &mut self.body else { return None };
         self.parts.take().zip(body.take())
     }

@@ -8,8 +8,9 @@ use http_body::Body;
 use portcullis_refusal::{DefaultBody, Dialect, EmptyBody};
 use tower_service::Service;
 
+use crate::plan::Plan;
 use crate::preparation::Preparation;
-use crate::signer::{Plan, Signer};
+use crate::signer::Signer;
 use crate::source::Source;
 use crate::{ResponseFuture, SignedBody};
 
@@ -57,8 +58,8 @@ where
         let (mut parts, body) = request.into_parts();
 
         let signed = match (self.signer.prepare(&mut parts, &body), self.signer.source()) {
-            (Ok(Plan::Known(payload)), Source::Fixed(credentials)) => {
-                self.signer.sign(&mut parts, &payload, credentials, (self.clock)())
+            (Ok(Plan::Known(settled)), Source::Fixed(credentials)) => {
+                self.signer.sign(&mut parts, &settled, credentials, (self.clock)())
             }
             (Ok(plan), _) => {
                 let (signer, clock) = (Arc::clone(&self.signer), self.clock);
@@ -69,8 +70,9 @@ where
             (Err(reason), _) => Err(reason),
         };
         match signed {
-            Ok(()) => {
-                let request = Request::from_parts(parts, SignedBody::passing(body));
+            Ok(encoder) => {
+                let body = SignedBody::passing(body).encoded(encoder);
+                let request = Request::from_parts(parts, body);
                 ResponseFuture::respond(self.inner.call(request), dialect, empty)
             }
             Err(reason) => {

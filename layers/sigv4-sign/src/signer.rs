@@ -9,12 +9,14 @@ use http::request::Parts;
 use http_body::Body;
 
 use crate::authorization::authorization;
+use crate::chunk_encoder::Encoder;
+use crate::chunk_signature::Chain;
 use crate::claims::{self, X_AMZ_CONTENT_SHA256, X_AMZ_DATE, X_AMZ_SECURITY_TOKEN};
-use crate::collect::{EMPTY, Limits, UNSIGNED};
 use crate::key_cache::KeyCache;
+use crate::plan::{Plan, Settled, plan};
 use crate::source::Source;
 use crate::stamp::Stamp;
-use crate::{Larger, NotSigned, Payload, Signing, canonical, target};
+use crate::{NotSigned, Signing, canonical, target};
 
 /// What the services of a layer share.
 #[derive(Debug)]
@@ -23,14 +25,6 @@ pub(crate) struct Signer {
     source: Source,
     keys: KeyCache,
     out_of_credentials: AtomicBool,
-}
-
-/// What is signed for a body.
-pub(crate) enum Plan {
-    /// This, as it is known beforehand.
-    Known(HeaderValue),
-    /// Its hash, once it was read.
-    Read(Limits),
 }
 
 impl Signer {
@@ -52,69 +46,51 @@ impl Signer {
         claims::drop_claims(&mut parts.headers)?;
         claims::settle_host(parts)?;
         target::settle(&mut parts.uri, self.signing.path_rules())?;
-        self.plan(parts, body)
+        plan(&self.signing, parts, body)
     }
 
-    fn plan(&self, parts: &Parts, body: &impl Body) -> Result<Plan, NotSigned> {
-        let size = body.size_hint();
-        if body.is_end_stream() || size.exact() == Some(0) {
-            return Ok(Plan::Known(EMPTY));
-        }
-        let may_go_unsigned =
-            self.signing.allows_unsigned_over_http() || parts.uri.scheme_str() == Some("https");
-        match self.signing.body_policy() {
-            Payload::Unsigned if may_go_unsigned => Ok(Plan::Known(UNSIGNED)),
-            Payload::Unsigned => Err(NotSigned::UnsignedOverHttp),
-            Payload::Hash { max_bytes, larger } => {
-                let may_go_unsigned = may_go_unsigned && larger == Larger::Unsigned;
-                if size.lower() <= max_bytes {
-                    Ok(Plan::Read(Limits { max_bytes, may_go_unsigned }))
-                } else if may_go_unsigned {
-                    Ok(Plan::Known(UNSIGNED))
-                } else {
-                    Err(NotSigned::TooLarge)
-                }
-            }
-        }
-    }
-
-    /// Signs a prepared request at `time`; `payload` is what is signed for its body.
+    /// Signs a prepared request at `time`, and tells how to encode its body if that is to be done.
     pub(crate) fn sign(
         &self,
         parts: &mut Parts,
-        payload: &HeaderValue,
+        settled: &Settled,
         credentials: &Credentials,
         time: SystemTime,
-    ) -> Result<(), NotSigned> {
+    ) -> Result<Option<Box<Encoder>>, NotSigned> {
         if credentials.expiry().is_some_and(|expiry| expiry <= time) {
             return Err(self.lacks_credentials(&CredentialsError::provider_error(
                 "the credentials have expired",
             )));
         }
         let stamp = Stamp::of(time).ok_or(NotSigned::NoTime)?;
-        self.add_headers(parts, payload, credentials, stamp)?;
+        self.add_headers(parts, settled, credentials, stamp)?;
 
         let names = self.signing.names(&parts.headers);
         let rules = self.signing.path_rules();
-        let request = canonical::digest(parts, rules, &names, payload.as_bytes())?;
+        let request = canonical::digest(parts, rules, &names, settled.payload.as_bytes())?;
         let key = self.keys.key(&self.signing, credentials, time, stamp);
         let id = credentials.access_key_id();
         let authorization = authorization(&self.signing, id, stamp, &names, &request, &key)?;
         self.has_credentials();
-        claims::put(&mut parts.headers, AUTHORIZATION, authorization)
+        let encoder = settled.encoding.map(|encoding| {
+            let chain = || chain(&self.signing, key, stamp, &authorization);
+            Box::new(encoding.begin(chain))
+        });
+        claims::put(&mut parts.headers, AUTHORIZATION, authorization)?;
+        Ok(encoder)
     }
 
     fn add_headers(
         &self,
         parts: &mut Parts,
-        payload: &HeaderValue,
+        settled: &Settled,
         credentials: &Credentials,
         stamp: Stamp,
     ) -> Result<(), NotSigned> {
         let headers = &mut parts.headers;
         claims::put(headers, X_AMZ_DATE, stamp.to_header()?)?;
-        if self.signing.service().wants_content_hash() || *payload == UNSIGNED {
-            claims::put(headers, X_AMZ_CONTENT_SHA256, payload.clone())?;
+        if self.signing.service().wants_content_hash() || settled.is_no_hash() {
+            claims::put(headers, X_AMZ_CONTENT_SHA256, settled.payload.clone())?;
         }
         if let Some(token) = credentials.session_token() {
             let token = HeaderValue::from_str(token);
@@ -144,4 +120,15 @@ impl Signer {
             tracing::info!(service, region, "credentials to sign with are back");
         }
     }
+}
+
+/// The chain that goes on from a request with this `Authorization`.
+fn chain(signing: &Signing, key: [u8; 32], stamp: Stamp, authorization: &HeaderValue) -> Chain {
+    let (region, service) = (signing.region().as_str(), signing.service().as_str());
+    let date = stamp.date();
+    let scope: [&[u8]; 6] =
+        [&date, b"/", region.as_bytes(), b"/", service.as_bytes(), b"/aws4_request"];
+    #[expect(clippy::expect_used, reason = "it ends in 64 digits")]
+    let seed = authorization.as_bytes().last_chunk().expect("a signature");
+    Chain::new(key, stamp.as_bytes(), &scope.concat(), *seed)
 }
