@@ -19,6 +19,7 @@ mod logs;
 mod memory;
 mod order;
 mod refusals;
+mod signing;
 mod sse;
 mod tls;
 mod upstream;
