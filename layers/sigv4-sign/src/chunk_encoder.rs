@@ -20,19 +20,18 @@ pub(crate) struct Encoding {
 impl Encoding {
     /// None when a body of `decoded` bytes cannot be counted once it is encoded.
     pub(crate) fn new(streaming: Streaming, decoded: u64) -> Option<Self> {
+        let signed = streaming.signed;
         let size = bytes(streaming.chunk_bytes);
-        let signature =
-            if streaming.signed { SIGNATURE + bytes(size_of::<Signature>()) } else { 0 };
-        let around = |size: u64| digits(size) + signature + 4; // the ends of two lines
+        let around = |size: u64| line_length(size, signed) + 2;
         let whole = (size + around(size)).checked_mul(decoded / size)?;
         let last = decoded % size;
         let last = if last > 0 { last + around(last) } else { 0 };
-        let end = around(0)
-            + streaming.checksum.map_or(0, |checksum| {
-                let trailer = bytes(checksum.header().len()) + 1 + checksum.text_length() + 2;
-                let signature = bytes(TRAILER_SIGNATURE.len() + size_of::<Signature>()) + 2;
-                if streaming.signed { trailer + signature } else { trailer }
-            });
+        let trailer = streaming.checksum.map_or(0, |checksum| {
+            let checksum = bytes(checksum.header().len()) + 1 + checksum.text_length() + 2;
+            let signature = bytes(TRAILER_SIGNATURE.len() + size_of::<Signature>()) + 2;
+            if signed { checksum + signature } else { checksum }
+        });
+        let end = around(0) + trailer;
         let encoded = whole.checked_add(last)?.checked_add(end)?;
         Some(Self { streaming, decoded, encoded })
     }
@@ -182,15 +181,16 @@ impl Encoder {
 
     /// The line above a chunk, after the end of the chunk before it.
     fn header(&mut self, size: usize) -> Vec<u8> {
-        let mut line = Vec::with_capacity(HEADER);
-        if !mem::take(&mut self.first) {
-            write(&mut line, &[b"\r\n"]);
-        }
+        // Of the exact size, so that it is sent from where it is.
+        let length = line_length(bytes(size), self.chain.is_some());
+        let end: &[u8] = if mem::take(&mut self.first) { b"" } else { b"\r\n" };
+        let mut line = Vec::with_capacity(usize::try_from(length).unwrap_or(0) + end.len());
+        line.extend_from_slice(end);
         // Writing to a vector does not fail.
         let _ = write!(line, "{size:x}");
         if let Some(chain) = &mut self.chain {
             let signature = chain.chunk(&self.chunk.hash.finalize_reset().into());
-            write(&mut line, &[b";chunk-signature=", &signature]);
+            write(&mut line, &[SIGNATURE, &signature]);
         }
         write(&mut line, &[b"\r\n"]);
         line
@@ -241,21 +241,19 @@ fn write(text: &mut Vec<u8>, parts: &[&[u8]]) {
     }
 }
 
-/// How many hexadecimal digits a number has.
-fn digits(number: u64) -> u64 {
-    u64::from(number.checked_ilog2().map_or(1, |bits| bits / 4 + 1))
+/// The length of the line above a chunk, with its end.
+fn line_length(size: u64, signed: bool) -> u64 {
+    let digits = size.checked_ilog2().map_or(1, |bits| bits / 4 + 1);
+    let signature = if signed { SIGNATURE.len() + size_of::<Signature>() } else { 0 };
+    u64::from(digits) + bytes(signature) + 2
 }
 
 fn bytes(length: usize) -> u64 {
     u64::try_from(length).unwrap_or(u64::MAX)
 }
 
-/// The length of `;chunk-signature=`.
-const SIGNATURE: u64 = 17;
+const SIGNATURE: &[u8] = b";chunk-signature=";
 const TRAILER_SIGNATURE: &[u8] = b"x-amz-trailer-signature:";
-
-/// Room for the line above a chunk: its size has up to seven digits.
-const HEADER: usize = 2 + 7 + 17 + 64 + 2;
 
 /// What is smaller than this is copied.
 const SMALL: usize = 4 << 10;

@@ -58,25 +58,22 @@ pub(crate) fn plan(
     } else {
         Err(NotSigned::UnsignedOverHttp)
     };
-    match signing.body_policy() {
-        Payload::Unsigned => unsigned.map(Plan::Known),
-        Payload::Streaming(streaming) => stream(streaming, parts, size, unsigned).map(Plan::Known),
+    let settled = match signing.body_policy() {
         Payload::Hash { max_bytes, larger } if size.lower() <= max_bytes => {
             let larger = match larger {
                 Larger::Refuse => Err(NotSigned::TooLarge),
-                Larger::Unsigned => unsigned.map(drop).map_err(|_| NotSigned::TooLarge),
-                Larger::Streaming(streaming) => without_length(streaming, unsigned).map(drop),
+                Larger::Unsigned => unsigned.map_err(|_| NotSigned::TooLarge),
+                Larger::Streaming(streaming) => without_length(streaming, unsigned),
             };
-            Ok(Plan::Read(Limits { max_bytes, larger }))
+            return Ok(Plan::Read(Limits { max_bytes, larger: larger.map(drop) }));
         }
-        Payload::Hash { larger, .. } => match larger {
-            Larger::Refuse => Err(NotSigned::TooLarge),
-            Larger::Unsigned => unsigned.map(Plan::Known).map_err(|_| NotSigned::TooLarge),
-            Larger::Streaming(streaming) => {
-                stream(streaming, parts, size, unsigned).map(Plan::Known)
-            }
-        },
-    }
+        Payload::Hash { larger: Larger::Refuse, .. } => Err(NotSigned::TooLarge),
+        Payload::Hash { larger: Larger::Unsigned, .. } => unsigned.map_err(|_| NotSigned::TooLarge),
+        Payload::Unsigned => unsigned,
+        Payload::Hash { larger: Larger::Streaming(streaming), .. }
+        | Payload::Streaming(streaming) => stream(streaming, parts, size, unsigned),
+    };
+    settled.map(Plan::Known)
 }
 
 fn stream(
@@ -105,7 +102,9 @@ fn without_length(
     streaming: Streaming,
     unsigned: Result<Settled, NotSigned>,
 ) -> Result<Settled, NotSigned> {
-    if streaming.unsigned_without_length { unsigned } else { Err(NotSigned::LengthRequired) }
+    // That it may not go unsigned here is nothing the client can mend; that it has no length is.
+    let unsigned = unsigned.ok().filter(|_| streaming.unsigned_without_length);
+    unsigned.ok_or(NotSigned::LengthRequired)
 }
 
 fn announce(encoding: &Encoding, headers: &mut HeaderMap) -> Result<(), NotSigned> {
