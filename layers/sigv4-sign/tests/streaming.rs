@@ -9,6 +9,7 @@ use std::task::{Context, Poll};
 use std::time::{Duration, UNIX_EPOCH};
 
 use aws_credential_types::Credentials;
+use aws_credential_types::provider::SharedCredentialsProvider;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, header};
 use http_body::{Body, Frame, SizeHint};
@@ -83,6 +84,11 @@ fn put<B>(uri: &str, body: B) -> Request<B> {
     Request::put(uri).header("host", "a.example").body(body).unwrap()
 }
 
+fn credentials() -> Credentials {
+    let secret = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY";
+    Credentials::new("AKIAIOSFODNN7EXAMPLE", secret, None, None, "test")
+}
+
 /// Sends a request; what arrives of it, or why it does not.
 fn send<B>(
     signing: Signing,
@@ -91,15 +97,22 @@ fn send<B>(
 where
     B: Body<Data = Bytes> + Unpin + Send + 'static,
 {
-    let secret = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY";
-    let credentials = Credentials::new("AKIAIOSFODNN7EXAMPLE", secret, None, None, "test");
+    send_by(SigV4SignLayer::new(signing, credentials()), request)
+}
+
+fn send_by<B>(
+    layer: SigV4SignLayer,
+    request: Request<B>,
+) -> Result<Request<SignedBody<B>>, (StatusCode, NotSigned)>
+where
+    B: Body<Data = Bytes> + Unpin + Send + 'static,
+{
     let arrived = Arc::new(Mutex::new(None));
     let upstream = service_fn(|request: Request<SignedBody<B>>| {
         *arrived.lock().unwrap() = Some(request);
         async { Ok::<_, Infallible>(Response::new(())) }
     });
-    let layer = SigV4SignLayer::new(signing, credentials)
-        .clock(|| UNIX_EPOCH + Duration::from_secs(1_369_353_600));
+    let layer = layer.clock(|| UNIX_EPOCH + Duration::from_secs(1_369_353_600));
     let response = assert_ready!(spawn(layer.layer(upstream).oneshot(request)).poll()).unwrap();
     let arrived = arrived.lock().unwrap().take();
     arrived.ok_or_else(|| (response.status(), *response.extensions().get().unwrap()))
@@ -398,4 +411,15 @@ fn each_attempt_begins_a_chain_of_its_own() {
 
     let first = attempt();
     assert_eq!(attempt(), first);
+}
+
+#[test]
+fn credentials_that_are_asked_for_sign_the_same_chunks() {
+    let provider = SharedCredentialsProvider::new(credentials());
+    let asked = SigV4SignLayer::new(streaming(), provider);
+
+    let asked = send_by(asked, put(TLS, Full::from("hello"))).unwrap();
+    let held = send(streaming(), put(TLS, Full::from("hello"))).unwrap();
+    assert_eq!(asked.headers(), held.headers());
+    assert_eq!(whole(asked.into_body()), whole(held.into_body()));
 }
