@@ -8,6 +8,7 @@ use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Body as HttpBody, Frame, SizeHint};
 use portcullis_request_guard::GuardedBodyError;
+use portcullis_sigv4_sign::SignedBodyError;
 
 /// A body of any type, as it crosses the seams of the stack.
 ///
@@ -198,5 +199,11 @@ impl From<Infallible> for Error {
 impl From<GuardedBodyError<Self>> for Error {
     fn from(error: GuardedBodyError<Self>) -> Self {
         if let GuardedBodyError::Inner(error) = error { error } else { Self::bare(Side::Limit) }
+    }
+}
+
+impl From<SignedBodyError<Self>> for Error {
+    fn from(error: SignedBodyError<Self>) -> Self {
+        if let SignedBodyError::Inner(error) = error { error } else { Self::bare(Side::Client) }
     }
 }

@@ -21,6 +21,7 @@ mod memory;
 mod metadata;
 mod order;
 mod refusals;
+mod signing;
 mod sse;
 mod tls;
 mod upstream;

@@ -90,8 +90,8 @@ pub(crate) const X_AMZ_CONTENT_SHA256: HeaderName = HeaderName::from_static("x-a
 pub(crate) const X_AMZ_DATE: HeaderName = HeaderName::from_static("x-amz-date");
 pub(crate) const X_AMZ_REGION_SET: HeaderName = HeaderName::from_static("x-amz-region-set");
 pub(crate) const X_AMZ_SECURITY_TOKEN: HeaderName = HeaderName::from_static("x-amz-security-token");
-const X_AMZ_DECODED_CONTENT_LENGTH: HeaderName =
+pub(crate) const X_AMZ_DECODED_CONTENT_LENGTH: HeaderName =
     HeaderName::from_static("x-amz-decoded-content-length");
 pub(crate) const X_AMZ_S3SESSION_TOKEN: HeaderName =
     HeaderName::from_static("x-amz-s3session-token");
-const X_AMZ_TRAILER: HeaderName = HeaderName::from_static("x-amz-trailer");
+pub(crate) const X_AMZ_TRAILER: HeaderName = HeaderName::from_static("x-amz-trailer");

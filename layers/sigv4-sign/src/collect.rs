@@ -9,6 +9,7 @@ use http_body::Body;
 use sha2::{Digest, Sha256};
 
 use crate::percent::hex;
+use crate::plan::Settled;
 use crate::{NotSigned, SignedBody};
 
 /// Reads a body and hashes it, up to a limit.
@@ -24,7 +25,8 @@ pub(crate) struct Collect<B> {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Limits {
     pub(crate) max_bytes: u64,
-    pub(crate) may_go_unsigned: bool,
+    /// Whether a larger body goes unsigned, or why not.
+    pub(crate) larger: Result<(), NotSigned>,
 }
 
 #[derive(Debug, Default)]
@@ -43,7 +45,7 @@ impl<B: Body<Data = Bytes> + Unpin> Collect<B> {
     pub(crate) fn poll(
         &mut self,
         cx: &mut Context<'_>,
-    ) -> Poll<Result<(SignedBody<B>, HeaderValue), NotSigned>> {
+    ) -> Poll<Result<(SignedBody<B>, Settled), NotSigned>> {
         let mut trailers: Option<HeaderMap> = None;
         while let Some(body) = &mut self.body {
             let frame = match ready!(Pin::new(body).poll_frame(cx)) {
@@ -68,13 +70,13 @@ impl<B: Body<Data = Bytes> + Unpin> Collect<B> {
         self.body = None;
         let hash = hex(&mem::take(&mut self.hash).finalize().into());
         let hash = HeaderValue::from_bytes(&hash).map_err(|_| NotSigned::BodyBroken)?;
-        Poll::Ready(Ok((SignedBody::whole(self.read.take(), trailers), hash)))
+        Poll::Ready(Ok((SignedBody::whole(self.read.take(), trailers), Settled::plain(hash))))
     }
 
-    fn give_up(&mut self) -> Result<(SignedBody<B>, HeaderValue), NotSigned> {
-        let rest = self.body.take().filter(|_| self.limits.may_go_unsigned);
-        let rest = rest.ok_or(NotSigned::TooLarge)?;
-        Ok((SignedBody::begun(self.read.take(), rest), UNSIGNED))
+    fn give_up(&mut self) -> Result<(SignedBody<B>, Settled), NotSigned> {
+        let rest = self.body.take();
+        self.limits.larger?;
+        Ok((SignedBody::begun(self.read.take(), rest), Settled::plain(UNSIGNED)))
     }
 }
 

@@ -33,7 +33,7 @@
 //! - For S3, path and query are decoded and encoded once; a `+` is itself in a path and a space in a query. For others
 //!   the path keeps its escapes and loses `//` and dot segments, which a signature does not cover.
 //! - Signed are `host`, `content-type`, `content-md5`, `x-amz-*` and [`SignedHeaders`]; a value that is not visible
-//!   ASCII is refused. Bodies are hashed or go unsigned, as [`Payload`] says.
+//!   ASCII is refused. Bodies are hashed, signed in chunks while they stream by, or go unsigned: [`Payload`].
 //! - The signature is in `Authorization`, or in the query ([`Signing::presigned`]). [`Signing::presign`] makes a URL.
 //! - Credentials of a provider are kept, refreshed ahead of their end, and used until they expire ([`RefreshPolicy`]).
 //! - A `400` or `403` whose `Date` is four minutes to a day away corrects the time of later signatures: see [`ClockSkew`].
@@ -55,6 +55,7 @@ mod service;
 mod future;
 mod body;
 mod handle;
+mod body_error;
 mod signing;
 mod scope;
 #[cfg(feature = "sigv4a")]
@@ -62,12 +63,16 @@ mod region_set;
 mod expires;
 mod allowed_headers;
 mod payload;
+mod precomputed;
+mod streaming;
+mod checksum;
 mod signed_headers;
 mod refresh_policy;
 mod environment_credentials;
 mod profile_credentials;
 mod not_signed;
 mod signer;
+mod plan;
 mod claims;
 mod target;
 mod percent;
@@ -79,6 +84,8 @@ mod refresh;
 mod meters;
 mod clock;
 mod canonical;
+mod chunk_signature;
+mod chunk_encoder;
 mod stamp;
 mod http_date;
 mod algorithm;
@@ -90,6 +97,8 @@ mod suite;
 
 pub use allowed_headers::{AllowedHeaders, InvalidAllowance};
 pub use body::SignedBody;
+pub use body_error::SignedBodyError;
+pub use checksum::Checksum;
 pub use clock::ClockSkew;
 pub use environment_credentials::EnvironmentCredentials;
 pub use expires::{Expires, InvalidExpires};
@@ -98,6 +107,7 @@ pub use handle::SigV4Handle;
 pub use layer::SigV4SignLayer;
 pub use not_signed::NotSigned;
 pub use payload::{Larger, Payload};
+pub use precomputed::PayloadSha256;
 pub use profile_credentials::ProfileCredentials;
 pub use refresh_policy::RefreshPolicy;
 #[cfg(feature = "sigv4a")]
@@ -107,6 +117,7 @@ pub use scope::{InvalidName, Region, ServiceName};
 pub use service::SigV4Sign;
 pub use signed_headers::{SignedHeaders, UnsignableHeader};
 pub use signing::Signing;
+pub use streaming::{InvalidChunkSize, Streaming};
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]

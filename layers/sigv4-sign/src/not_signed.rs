@@ -19,6 +19,8 @@ pub enum NotSigned {
     AwsChunked,
     /// `413`: the body is larger than what is hashed, and may not go unsigned.
     TooLarge,
+    /// `411`: the body is to be sent in chunks, and does not say how long it is.
+    LengthRequired,
     /// `400`: the body failed while it was read.
     BodyBroken,
     /// `500`: the body would go unsigned over plain `http`.
@@ -60,6 +62,7 @@ impl NotSigned {
             Self::ForbiddenHeader => (StatusCode::FORBIDDEN, "forbidden_header"),
             Self::AwsChunked => (StatusCode::NOT_IMPLEMENTED, "aws_chunked"),
             Self::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "too_large_to_sign"),
+            Self::LengthRequired => (StatusCode::LENGTH_REQUIRED, "length_required"),
             Self::BodyBroken => (StatusCode::BAD_REQUEST, "body_broken"),
             Self::UnsignedOverHttp => (StatusCode::INTERNAL_SERVER_ERROR, "unsigned_over_http"),
             Self::NoHost => (StatusCode::INTERNAL_SERVER_ERROR, "no_host"),
@@ -75,6 +78,7 @@ impl NotSigned {
             Self::ForbiddenHeader => "a header asks for more than clients may",
             Self::AwsChunked => "bodies in the aws-chunked coding are not supported",
             Self::TooLarge => "the body is too large to be signed",
+            Self::LengthRequired => "the length of the body is required",
             Self::BodyBroken => "the body broke off",
             Self::UnsignedOverHttp => "the body may not be sent unsigned",
             Self::NoHost => "the request names no host",
@@ -106,6 +110,7 @@ mod tests {
             (NotSigned::ForbiddenHeader, 403, 7, "forbidden_header"),
             (NotSigned::AwsChunked, 501, 12, "aws_chunked"),
             (NotSigned::TooLarge, 413, 8, "too_large_to_sign"),
+            (NotSigned::LengthRequired, 411, 2, "length_required"),
             (NotSigned::BodyBroken, 400, 13, "body_broken"),
             (NotSigned::UnsignedOverHttp, 500, 2, "unsigned_over_http"),
             (NotSigned::NoHost, 500, 2, "no_host"),

@@ -1,3 +1,5 @@
+use crate::Streaming;
+
 /// How the body of a request enters its signature.
 ///
 /// A request without a body is always signed as such, whatever the policy is.
@@ -8,10 +10,12 @@
 /// payload = "unsigned"
 /// payload = { hash = "1MiB" }                        # larger bodies are refused
 /// payload = { hash = 1048576, larger = "unsigned" }
+/// payload = { hash = "1MiB", larger = "streaming" }
+/// payload = "streaming"
 /// ```
 ///
 /// A size is a number of bytes, or text with one of the units `B`, `KB`, `MB`, `GB` (of 1000) and `KiB`, `MiB`,
-/// `GiB` (of 1024).
+/// `GiB` (of 1024). Instead of `"streaming"` there may be a table, `{ streaming = { .. } }`: see [`Streaming`].
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum Payload {
@@ -25,11 +29,12 @@ pub enum Payload {
     },
     /// Signs `UNSIGNED-PAYLOAD` and lets the body stream by. S3 takes that, and few others do.
     Unsigned,
+    /// Signs the body in chunks, as it streams by.
+    Streaming(Streaming),
 }
 
 /// What becomes of a body that is too large to be hashed.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-#[cfg_attr(feature = "serde", derive(serde::Deserialize), serde(rename_all = "snake_case"))]
 #[non_exhaustive]
 pub enum Larger {
     /// The request is refused with `413`.
@@ -37,6 +42,8 @@ pub enum Larger {
     Refuse,
     /// The body streams by unsigned, as under [`Payload::Unsigned`].
     Unsigned,
+    /// The body is signed in chunks, as under [`Payload::Streaming`].
+    Streaming(Streaming),
 }
 
 impl Payload {
@@ -51,7 +58,18 @@ impl Payload {
     pub const fn hash_or_unsigned(max_bytes: u64) -> Self {
         Self::Hash { max_bytes, larger: Larger::Unsigned }
     }
+
+    /// Hashes bodies of up to `max_bytes` and signs larger ones in chunks.
+    ///
+    /// A body of unknown length is read until it proves larger, and then has the fate that `streaming` says.
+    #[must_use]
+    pub const fn hash_or_streaming(max_bytes: u64, streaming: Streaming) -> Self {
+        Self::Hash { max_bytes, larger: Larger::Streaming(streaming) }
+    }
 }
+
+#[cfg(feature = "serde")]
+pub(crate) use de::Size;
 
 #[cfg(feature = "serde")]
 mod de {
@@ -61,6 +79,7 @@ mod de {
     use serde::de::{Deserialize, Deserializer, Error, MapAccess, Unexpected, Visitor};
 
     use super::{Larger, Payload};
+    use crate::Streaming;
 
     impl<'de> Deserialize<'de> for Payload {
         fn deserialize<D: Deserializer<'de>>(input: D) -> Result<Self, D::Error> {
@@ -74,33 +93,80 @@ mod de {
         type Value = Payload;
 
         fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.write_str("\"unsigned\" or { hash = <size>, larger = \"refuse\" | \"unsigned\" }")
+            f.write_str(
+                "\"unsigned\", \"streaming\" or { hash = <size>, \
+                 larger = \"refuse\" | \"unsigned\" | \"streaming\" }",
+            )
         }
 
         fn visit_str<E: Error>(self, word: &str) -> Result<Payload, E> {
             match word {
                 "unsigned" => Ok(Payload::Unsigned),
+                "streaming" => Ok(Payload::Streaming(Streaming::signed())),
                 _ => Err(E::invalid_value(Unexpected::Str(word), &self)),
             }
         }
 
         fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Payload, A::Error> {
-            let Hash { hash: Size(max_bytes), larger } =
-                Hash::deserialize(MapAccessDeserializer::new(map))?;
-            Ok(Payload::Hash { max_bytes, larger })
+            match Table::deserialize(MapAccessDeserializer::new(map))? {
+                Table { hash: Some(Size(max_bytes)), larger, streaming: None } => {
+                    Ok(Payload::Hash { max_bytes, larger: larger.unwrap_or_default() })
+                }
+                Table { hash: None, larger: None, streaming: Some(streaming) } => {
+                    Ok(Payload::Streaming(streaming))
+                }
+                _ => {
+                    Err(A::Error::custom("either `hash`, with or without `larger`, or `streaming`"))
+                }
+            }
         }
     }
 
     #[derive(serde::Deserialize)]
     #[serde(deny_unknown_fields)]
-    struct Hash {
-        hash: Size,
-        #[serde(default)]
-        larger: Larger,
+    struct Table {
+        hash: Option<Size>,
+        larger: Option<Larger>,
+        streaming: Option<Streaming>,
+    }
+
+    impl<'de> Deserialize<'de> for Larger {
+        fn deserialize<D: Deserializer<'de>>(input: D) -> Result<Self, D::Error> {
+            input.deserialize_any(LargerVisitor)
+        }
+    }
+
+    struct LargerVisitor;
+
+    impl<'de> Visitor<'de> for LargerVisitor {
+        type Value = Larger;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("\"refuse\", \"unsigned\", \"streaming\" or { streaming = { .. } }")
+        }
+
+        fn visit_str<E: Error>(self, word: &str) -> Result<Larger, E> {
+            match word {
+                "refuse" => Ok(Larger::Refuse),
+                "unsigned" => Ok(Larger::Unsigned),
+                "streaming" => Ok(Larger::Streaming(Streaming::signed())),
+                _ => Err(E::invalid_value(Unexpected::Str(word), &self)),
+            }
+        }
+
+        fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Larger, A::Error> {
+            #[derive(serde::Deserialize)]
+            #[serde(deny_unknown_fields)]
+            struct Table {
+                streaming: Streaming,
+            }
+            let Table { streaming } = Table::deserialize(MapAccessDeserializer::new(map))?;
+            Ok(Larger::Streaming(streaming))
+        }
     }
 
     /// A number of bytes.
-    struct Size(u64);
+    pub(crate) struct Size(pub(crate) u64);
 
     impl<'de> Deserialize<'de> for Size {
         fn deserialize<D: Deserializer<'de>>(input: D) -> Result<Self, D::Error> {

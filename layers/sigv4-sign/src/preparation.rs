@@ -3,14 +3,14 @@ use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use http::Request;
-use http::header::HeaderValue;
 use http::request::Parts;
 use http_body::Body;
 use tower_service::Service;
 
 use crate::collect::Collect;
 use crate::credential_store::Landing;
-use crate::signer::{Plan, Signer};
+use crate::plan::{Plan, Settled};
+use crate::signer::Signer;
 use crate::{NotSigned, SignedBody};
 
 /// The way to a signature that has to wait: for the body, for credentials, then for the inner service.
@@ -27,7 +27,7 @@ pub(crate) struct Preparation<S, B> {
 
 enum Reading<B> {
     Running(Collect<B>),
-    Done(Option<(SignedBody<B>, HeaderValue)>),
+    Done(Option<(SignedBody<B>, Settled)>),
 }
 
 enum Obtaining {
@@ -55,7 +55,7 @@ where
 {
     pub(crate) fn new(inner: S, signer: Arc<Signer>, parts: Parts, body: B, plan: Plan) -> Self {
         let body = match plan {
-            Plan::Known(payload) => Reading::Done(Some((SignedBody::passing(body), payload))),
+            Plan::Known(settled) => Reading::Done(Some((SignedBody::passing(body), settled))),
             Plan::Read(limits) => Reading::Running(Collect::new(body, limits)),
         };
         Self { inner, signer, parts: Some(parts), body, credentials: Obtaining::Wanted }
@@ -71,11 +71,11 @@ where
         ready!(self.inner.poll_ready(cx)).map_err(Stopped::Failed)?;
 
         #[expect(clippy::expect_used, reason = "taken once: the response future moves on")]
-        let (mut parts, (body, payload)) = self.take_request().expect("a request to send");
+        let (mut parts, (body, settled)) = self.take_request().expect("a request to send");
         // They may have expired while the service was not ready.
-        let signed = self.signer.sign(&mut parts, &payload);
-        signed.unwrap_or_else(|| Err(self.signer.lacks_credentials(None)))?;
-        Poll::Ready(Ok(self.inner.call(Request::from_parts(parts, body))))
+        let signed = self.signer.sign(&mut parts, &settled);
+        let encoder = signed.unwrap_or_else(|| Err(self.signer.lacks_credentials(None)))?;
+        Poll::Ready(Ok(self.inner.call(Request::from_parts(parts, body.encoded(encoder)))))
     }
 
     fn poll_body(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), NotSigned>> {
@@ -106,7 +106,7 @@ where
         }
     }
 
-    fn take_request(&mut self) -> Option<(Parts, (SignedBody<B>, HeaderValue))> {
+    fn take_request(&mut self) -> Option<(Parts, (SignedBody<B>, Settled))> {
         let Reading::Done(body) = &mut self.body else { return None };
         self.parts.take().zip(body.take())
     }

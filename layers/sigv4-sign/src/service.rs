@@ -8,8 +8,9 @@ use portcullis_refusal::{DefaultBody, Dialect, EmptyBody};
 use tower_service::Service;
 
 use crate::future::Step;
+use crate::plan::Plan;
 use crate::preparation::Preparation;
-use crate::signer::{Plan, Signer};
+use crate::signer::Signer;
 use crate::{ResponseFuture, SignedBody};
 
 /// Signs each request; see [`SigV4SignLayer`](crate::SigV4SignLayer).
@@ -51,14 +52,14 @@ where
 
         let plan = self.signer.prepare(&mut parts, &body);
         let signed = match &plan {
-            Ok(Plan::Known(payload)) => self.signer.sign(&mut parts, payload),
+            Ok(Plan::Known(settled)) => self.signer.sign(&mut parts, settled),
             Ok(Plan::Read(_)) => None,
             Err(reason) => Some(Err(*reason)),
         };
         let step = match (signed, plan) {
-            (Some(Ok(())), _) => {
-                let request = Request::from_parts(parts, SignedBody::passing(body));
-                Step::Respond { response: self.inner.call(request) }
+            (Some(Ok(encoder)), _) => {
+                let body = SignedBody::passing(body).encoded(encoder);
+                Step::Respond { response: self.inner.call(Request::from_parts(parts, body)) }
             }
             (Some(Err(reason)), _) | (None, Err(reason)) => {
                 drop(self.release());

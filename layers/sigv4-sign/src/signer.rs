@@ -12,18 +12,22 @@ use http::request::Parts;
 use http::{Response, StatusCode};
 use http_body::Body;
 
+use crate::algorithm::Key;
 use crate::authorization::authorization;
+use crate::chunk_encoder::Encoder;
+use crate::chunk_signature::Chain;
 #[cfg(feature = "sigv4a")]
 use crate::claims::X_AMZ_REGION_SET;
 use crate::claims::{self, X_AMZ_CONTENT_SHA256, X_AMZ_DATE};
 use crate::clock::Clock;
-use crate::collect::{EMPTY, Limits, UNSIGNED};
+use crate::collect::UNSIGNED;
 use crate::key_cache::KeyCache;
 use crate::meters::Meters;
+use crate::plan::{Plan, Settled, plan, unsigned};
 use crate::presigned::Presigned;
 use crate::source::Source;
 use crate::stamp::Stamp;
-use crate::{ClockSkew, Larger, NotSigned, Payload, RefreshPolicy, Signing, canonical, http_date};
+use crate::{ClockSkew, NotSigned, RefreshPolicy, Signing, canonical, http_date};
 
 /// What the services of a layer share.
 pub(crate) struct Signer {
@@ -33,14 +37,6 @@ pub(crate) struct Signer {
     source: Source,
     keys: KeyCache,
     out_of_credentials: AtomicBool,
-}
-
-/// What is signed for a body.
-pub(crate) enum Plan {
-    /// This, as it is known beforehand.
-    Known(HeaderValue),
-    /// Its hash, once it was read.
-    Read(Limits),
 }
 
 impl Signer {
@@ -89,52 +85,23 @@ impl Signer {
     pub(crate) fn prepare(&self, parts: &mut Parts, body: &impl Body) -> Result<Plan, NotSigned> {
         self.signing.settle(parts)?;
         if self.signing.expires().is_some() && self.signing.service().is_s3() {
-            return if self.may_go_unsigned(parts) {
-                Ok(Plan::Known(UNSIGNED))
-            } else {
-                Err(NotSigned::UnsignedOverHttp)
-            };
+            return unsigned(&self.signing, parts).map(Plan::Known);
         }
-        self.plan(parts, body)
+        plan(&self.signing, parts, body)
     }
 
-    fn may_go_unsigned(&self, parts: &Parts) -> bool {
-        self.signing.allows_unsigned_over_http() || parts.uri.scheme_str() == Some("https")
-    }
-
-    fn plan(&self, parts: &Parts, body: &impl Body) -> Result<Plan, NotSigned> {
-        let size = body.size_hint();
-        if body.is_end_stream() || size.exact() == Some(0) {
-            return Ok(Plan::Known(EMPTY));
-        }
-        let may_go_unsigned = self.may_go_unsigned(parts);
-        match self.signing.body_policy() {
-            Payload::Unsigned if may_go_unsigned => Ok(Plan::Known(UNSIGNED)),
-            Payload::Unsigned => Err(NotSigned::UnsignedOverHttp),
-            Payload::Hash { max_bytes, larger } => {
-                let may_go_unsigned = may_go_unsigned && larger == Larger::Unsigned;
-                if size.lower() <= max_bytes {
-                    Ok(Plan::Read(Limits { max_bytes, may_go_unsigned }))
-                } else if may_go_unsigned {
-                    Ok(Plan::Known(UNSIGNED))
-                } else {
-                    Err(NotSigned::TooLarge)
-                }
-            }
-        }
-    }
-
-    /// Signs a prepared request; `payload` is what is signed for its body. None if credentials have to be asked for.
+    /// Signs a prepared request, and tells how to encode its body if that is to be done. None if credentials have to be
+    /// asked for.
     pub(crate) fn sign(
         &self,
         parts: &mut Parts,
-        payload: &HeaderValue,
-    ) -> Option<Result<(), NotSigned>> {
+        settled: &Settled,
+    ) -> Option<Result<Option<Box<Encoder>>, NotSigned>> {
         let time = self.now();
         let signed =
-            self.source.with(time, |credentials| self.sign_by(credentials, time, parts, payload));
-        if let Some(Ok(())) = signed {
-            self.meters.signed(payload);
+            self.source.with(time, |credentials| self.sign_by(credentials, time, parts, settled));
+        if let Some(Ok(_)) = signed {
+            self.meters.signed(&settled.payload);
         }
         signed
     }
@@ -144,25 +111,26 @@ impl Signer {
         credentials: &Credentials,
         time: SystemTime,
         parts: &mut Parts,
-        payload: &HeaderValue,
-    ) -> Result<(), NotSigned> {
+        settled: &Settled,
+    ) -> Result<Option<Box<Encoder>>, NotSigned> {
         if credentials.expiry().is_some_and(|expiry| expiry <= time) {
             let expired = CredentialsError::provider_error("the credentials have expired");
             return Err(self.lacks_credentials(Some(&expired)));
         }
         let stamp = Stamp::of(time).ok_or(NotSigned::NoTime)?;
         let key = self.keys.key(&self.signing, credentials, time, stamp);
+        let payload = &settled.payload;
         if let Some(expires) = self.signing.expires() {
             // S3 expects nothing else, and nobody else expects that.
             if *payload == UNSIGNED && !self.signing.service().is_s3() {
-                self.add_content_hash(parts, payload)?;
+                self.add_content_hash(parts, settled)?;
             }
             let presigned = Presigned { signing: &self.signing, credentials, stamp, expires };
             presigned.sign(parts, &key, payload.as_bytes())?;
             self.has_credentials();
-            return Ok(());
+            return Ok(None);
         }
-        self.add_headers(parts, payload, credentials, stamp)?;
+        self.add_headers(parts, settled, credentials, stamp)?;
 
         let names = self.signing.names(&parts.headers);
         let rules = self.signing.path_rules();
@@ -171,17 +139,22 @@ impl Signer {
         let authorization = authorization(&self.signing, id, stamp, &names, &request, &key)
             .map_err(|error| self.lacks_credentials(Some(&error)))?;
         self.has_credentials();
-        claims::put(&mut parts.headers, AUTHORIZATION, authorization)
+        let encoder = settled.encoding.map(|encoding| {
+            let chain = || chain(&self.signing, &key, stamp, &authorization);
+            Box::new(encoding.begin(chain))
+        });
+        claims::put(&mut parts.headers, AUTHORIZATION, authorization)?;
+        Ok(encoder)
     }
 
     fn add_headers(
         &self,
         parts: &mut Parts,
-        payload: &HeaderValue,
+        settled: &Settled,
         credentials: &Credentials,
         stamp: Stamp,
     ) -> Result<(), NotSigned> {
-        self.add_content_hash(parts, payload)?;
+        self.add_content_hash(parts, settled)?;
         let headers = &mut parts.headers;
         claims::put(headers, X_AMZ_DATE, stamp.to_header()?)?;
         #[cfg(feature = "sigv4a")]
@@ -198,9 +171,9 @@ impl Signer {
         Ok(())
     }
 
-    fn add_content_hash(&self, parts: &mut Parts, payload: &HeaderValue) -> Result<(), NotSigned> {
-        if self.signing.service().wants_content_hash() || *payload == UNSIGNED {
-            claims::put(&mut parts.headers, X_AMZ_CONTENT_SHA256, payload.clone())?;
+    fn add_content_hash(&self, parts: &mut Parts, settled: &Settled) -> Result<(), NotSigned> {
+        if self.signing.service().wants_content_hash() || settled.is_no_hash() {
+            claims::put(&mut parts.headers, X_AMZ_CONTENT_SHA256, settled.payload.clone())?;
         }
         Ok(())
     }
@@ -275,4 +248,12 @@ impl fmt::Debug for Signer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Signer").field("signing", &self.signing).finish_non_exhaustive()
     }
+}
+
+/// The chain that goes on from a request with this `Authorization`.
+fn chain(signing: &Signing, key: &Key, stamp: Stamp, authorization: &HeaderValue) -> Chain {
+    let date = stamp.date();
+    #[expect(clippy::expect_used, reason = "it ends in 64 digits")]
+    let seed = authorization.as_bytes().last_chunk().expect("a signature");
+    Chain::new(*key, stamp.as_bytes(), &signing.scope(&date).concat(), *seed)
 }

@@ -194,6 +194,11 @@ impl Signing {
         self.presigned
     }
 
+    /// Whether a signature begins a chain of signed chunks: one in the query does not, nor one by Version 4A.
+    pub(crate) const fn signs_chunks(&self) -> bool {
+        self.presigned.is_none() && matches!(self.algorithm(), Algorithm::Hmac)
+    }
+
     /// The pieces of the credential scope.
     pub(crate) fn scope<'a>(&'a self, date: &'a [u8; 8]) -> [&'a [u8]; 6] {
         let (region, service) = (self.region.as_str(), self.service.as_str());

@@ -5,7 +5,9 @@
 use std::time::Duration;
 
 use http::header::{DATE, RANGE};
-use portcullis_sigv4_sign::{AllowedHeaders, Expires, Payload, SignedHeaders, Signing};
+use portcullis_sigv4_sign::{
+    AllowedHeaders, Checksum, Expires, Payload, SignedHeaders, Signing, Streaming,
+};
 
 fn read(rest: &str) -> Result<Signing, toml::de::Error> {
     toml::from_str(&format!("service = 's3'\nregion = 'eu-west-1'\n{rest}"))
@@ -77,6 +79,48 @@ fn larger_bodies_are_refused_or_unsigned() {
 }
 
 #[test]
+fn larger_bodies_or_all_are_signed_in_chunks() {
+    let larger = |streaming| s3().payload(Payload::hash_or_streaming(10, streaming));
+    let all = |streaming| s3().payload(Payload::Streaming(streaming));
+    let signed = Streaming::signed();
+    let cases = [
+        ("payload = 'streaming'", all(signed)),
+        ("payload = { streaming = {} }", all(signed)),
+        ("payload = { streaming = { chunk = '64KiB', signed = true } }", all(signed)),
+        ("payload = { hash = 10, larger = 'streaming' }", larger(signed)),
+        ("payload = { hash = 10, larger = { streaming = {} } }", larger(signed)),
+        ("payload = { streaming = { chunk = '1MiB' } }", all(signed.chunk_bytes(1 << 20).unwrap())),
+        (
+            "payload = { hash = 10, larger = { streaming = { without_length = 'unsigned' } } }",
+            larger(signed.unsigned_without_length()),
+        ),
+        (
+            "payload = { streaming = { signed = false, checksum = 'crc64nvme' } }",
+            all(Streaming::unsigned(Checksum::Crc64Nvme)),
+        ),
+    ];
+    for (text, signing) in cases {
+        assert_eq!(read(text), Ok(signing), "{text}");
+    }
+}
+
+#[test]
+fn a_checksum_is_named_in_lower_case() {
+    let names = [
+        ("crc32", Checksum::Crc32),
+        ("crc32c", Checksum::Crc32c),
+        ("crc64nvme", Checksum::Crc64Nvme),
+        ("sha1", Checksum::Sha1),
+        ("sha256", Checksum::Sha256),
+    ];
+    for (name, checksum) in names {
+        let signing = s3().payload(Payload::Streaming(Streaming::signed().checksum(checksum)));
+        let text = format!("payload = {{ streaming = {{ checksum = '{name}' }} }}");
+        assert_eq!(read(&text), Ok(signing), "{name}");
+    }
+}
+
+#[test]
 fn what_makes_no_sense_is_refused() {
     for rest in [
         "payload = 'hash'",
@@ -88,6 +132,18 @@ fn what_makes_no_sense_is_refused() {
         "payload = { hash = 1, larger = 'drop' }",
         "payload = { hash = 1, max = 2 }",
         "payload = 5",
+        "payload = { larger = 'streaming' }",
+        "payload = { hash = 1, streaming = {} }",
+        "payload = { larger = 'unsigned', streaming = {} }",
+        "payload = { hash = 1, larger = {} }",
+        "payload = { hash = 1, larger = { streaming = {}, chunk = 1 } }",
+        "payload = { streaming = 'signed' }",
+        "payload = { streaming = { signed = false } }",
+        "payload = { streaming = { checksum = 'md5' } }",
+        "payload = { streaming = { chunk = '8191B' } }",
+        "payload = { streaming = { chunk = '17MiB' } }",
+        "payload = { streaming = { without_length = 'hash' } }",
+        "payload = { streaming = { trailer = 'crc32' } }",
         "signed_headers = ['no spaces']",
         "signed_headers = ['User-Agent']",
         "signed_headers = ['x-forwarded-for']",
@@ -120,7 +176,10 @@ fn names_that_do_not_fit_a_scope_are_refused() {
 #[test]
 fn an_error_says_what_would_do() {
     let error = read("payload = 'all'").unwrap_err().to_string();
-    assert!(error.contains("\"unsigned\" or { hash = <size>"), "{error}");
+    assert!(error.contains("\"unsigned\", \"streaming\" or { hash = <size>"), "{error}");
+
+    let error = read("payload = { streaming = { chunk = '1KiB' } }").unwrap_err().to_string();
+    assert!(error.contains("a chunk is 8 KiB to 16 MiB"), "{error}");
 
     let error = read("presigned = '8d'").unwrap_err().to_string();
     assert!(error.contains("one second to seven days"), "{error}");
