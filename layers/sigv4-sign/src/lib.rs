@@ -36,6 +36,9 @@
 //!   ASCII is refused. Bodies are hashed or go unsigned, as [`Payload`] says.
 //! - A refusal is a response with [`NotSigned`] in its extensions. Nothing is ever sent unsigned.
 //!
+//! [`SigV4VerifyLayer`] is the other end: it lets requests through that clients signed by keys of your own, and decodes
+//! their `aws-chunked` bodies. [`AwsChunkedLayer`] does the latter alone.
+//!
 //! # What it leaves to others
 //!
 //! - Hop-by-hop headers, to be removed above; and all that changes `Host`, the target or a signed header, to come above.
@@ -47,6 +50,11 @@ mod layer;
 mod service;
 mod future;
 mod body;
+mod plain_body;
+mod plain_future;
+mod unverified;
+mod verify;
+mod aws_chunked;
 mod signing;
 mod scope;
 mod payload;
@@ -62,7 +70,6 @@ mod preparation;
 mod collect;
 mod source;
 mod canonical;
-#[cfg_attr(not(test), expect(dead_code, reason = "bodies that stream are signed by it next"))]
 mod chunk_signature;
 mod stamp;
 mod key_cache;
@@ -70,16 +77,23 @@ mod authorization;
 #[cfg(test)]
 mod suite;
 
+pub use aws_chunked::{AwsChunked, AwsChunkedLayer};
 pub use body::SignedBody;
 pub use checksum::Checksum;
 pub use future::ResponseFuture;
 pub use layer::SigV4SignLayer;
 pub use not_signed::NotSigned;
 pub use payload::{Larger, Payload};
+pub use plain_body::{PlainBody, PlainBodyError};
+pub use plain_future::PlainFuture;
 pub use scope::{InvalidName, Region, ServiceName};
 pub use service::SigV4Sign;
 pub use signed_headers::{SignedHeaders, UnsignableHeader};
 pub use signing::Signing;
+pub use unverified::Unverified;
+pub use verify::{
+    FixedKeys, SecretKey, SecretKeys, SigV4Verify, SigV4VerifyLayer, Verified, Verifying,
+};
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]

@@ -54,6 +54,9 @@ impl Payload {
 }
 
 #[cfg(feature = "serde")]
+pub(crate) use de::Size;
+
+#[cfg(feature = "serde")]
 mod de {
     use std::fmt;
 
@@ -100,7 +103,7 @@ mod de {
     }
 
     /// A number of bytes.
-    struct Size(u64);
+    pub(crate) struct Size(pub(crate) u64);
 
     impl<'de> Deserialize<'de> for Size {
         fn deserialize<D: Deserializer<'de>>(input: D) -> Result<Self, D::Error> {
