@@ -39,6 +39,9 @@
 //! - A `400` or `403` whose `Date` is four minutes to a day away corrects the time of later signatures: see [`ClockSkew`].
 //! - A refusal is a response with [`NotSigned`] in its extensions. Nothing is ever sent unsigned.
 //!
+//! [`SigV4VerifyLayer`] is the other end: it lets requests through that clients signed by keys of your own, and decodes
+//! their `aws-chunked` bodies. [`AwsChunkedLayer`] does the latter alone.
+//!
 //! The feature `metrics` counts `sigv4_sign_requests_total` (`service`, `payload`, `outcome`: `signed` or a reason) and
 //! `sigv4_credentials_refresh_total` (`service`, `region`, `outcome`), and shows `sigv4_credentials_expiry_seconds` (Unix
 //! time) and `sigv4_clock_skew_seconds` (added to this machine's time), both by `service` and `region`.
@@ -56,6 +59,11 @@ mod future;
 mod body;
 mod handle;
 mod body_error;
+mod plain_body;
+mod plain_future;
+mod unverified;
+mod verify;
+mod aws_chunked;
 mod signing;
 mod scope;
 #[cfg(feature = "sigv4a")]
@@ -96,6 +104,7 @@ mod presigned;
 mod suite;
 
 pub use allowed_headers::{AllowedHeaders, InvalidAllowance};
+pub use aws_chunked::{AwsChunked, AwsChunkedLayer};
 pub use body::SignedBody;
 pub use body_error::SignedBodyError;
 pub use checksum::Checksum;
@@ -107,6 +116,8 @@ pub use handle::SigV4Handle;
 pub use layer::SigV4SignLayer;
 pub use not_signed::NotSigned;
 pub use payload::{Larger, Payload};
+pub use plain_body::{PlainBody, PlainBodyError};
+pub use plain_future::PlainFuture;
 pub use precomputed::PayloadSha256;
 pub use profile_credentials::ProfileCredentials;
 pub use refresh_policy::RefreshPolicy;
@@ -118,6 +129,10 @@ pub use service::SigV4Sign;
 pub use signed_headers::{SignedHeaders, UnsignableHeader};
 pub use signing::Signing;
 pub use streaming::{InvalidChunkSize, Streaming};
+pub use unverified::Unverified;
+pub use verify::{
+    FixedKeys, SecretKey, SecretKeys, SigV4Verify, SigV4VerifyLayer, Verified, Verifying,
+};
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]

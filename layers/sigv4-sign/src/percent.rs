@@ -86,6 +86,16 @@ pub(crate) fn hex(bytes: &[u8; 32]) -> [u8; 64] {
     text
 }
 
+/// What `text` stands for, if it is 64 digits in lower-case hex.
+pub(crate) fn unhex(text: &[u8]) -> Option<[u8; 32]> {
+    let mut bytes = [0; 32];
+    for (byte, pair) in bytes.iter_mut().zip(text.chunks(2)) {
+        let [high, low] = pair else { return None };
+        *byte = value(*high, *low)?;
+    }
+    (hex(&bytes) == *text).then_some(bytes)
+}
+
 const fn digit(nibble: u8, ten: u8) -> u8 {
     if nibble < 10 { b'0' + nibble } else { ten + (nibble - 10) }
 }

@@ -1,5 +1,6 @@
 //! The request target as it goes on the wire: what is signed is what is sent.
 
+use std::borrow::Cow;
 use std::mem;
 
 use http::Uri;
@@ -58,6 +59,16 @@ fn set(uri: &mut Uri, target: String) -> Result<(), NotSigned> {
     parts.path_and_query = Some(PathAndQuery::try_from(target).map_err(|_| NotSigned::BadTarget)?);
     *uri = Uri::from_parts(parts).map_err(|_| NotSigned::BadTarget)?;
     Ok(())
+}
+
+/// `path` without what a service does not tell apart from nothing: dot segments and empty ones.
+pub(crate) fn without_dots(path: &str, rules: PathRules) -> Cow<'_, str> {
+    if !rules.normalised || !(path.contains("//") || path.contains("/.")) {
+        return path.into();
+    }
+    let mut out = String::with_capacity(path.len());
+    normalised(path, &mut out);
+    out.into()
 }
 
 fn is_settled_path(path: &str, rules: PathRules) -> bool {
