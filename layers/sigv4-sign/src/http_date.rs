@@ -24,14 +24,14 @@ pub(crate) fn parse(text: &[u8]) -> Option<SystemTime> {
     Some(UNIX_EPOCH + Duration::from_secs(days * 86_400 + hour * 3600 + minute * 60 + second))
 }
 
-fn number(digits: &[u8]) -> Option<u64> {
+pub(crate) fn number(digits: &[u8]) -> Option<u64> {
     digits.iter().try_fold(0, |number, digit| {
         digit.is_ascii_digit().then(|| number * 10 + u64::from(digit - b'0'))
     })
 }
 
 /// Days after 1 January 1970 of a day in the Gregorian calendar; the month counts from zero.
-fn days(year: u64, month: usize, day: u64) -> Option<u64> {
+pub(crate) fn days(year: u64, month: usize, day: u64) -> Option<u64> {
     let leap = year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400));
     let lengths = [31, 28 + u64::from(leap), 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
     if year < 1970 || day == 0 || lengths.get(month).is_none_or(|length| day > *length) {

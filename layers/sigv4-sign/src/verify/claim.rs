@@ -9,9 +9,9 @@ use http::request::Parts;
 
 use super::presigned::Presigned;
 use super::{instant, presigned};
-use crate::Unverified;
 use crate::claims::{X_AMZ_DATE, X_AMZ_SECURITY_TOKEN};
 use crate::stamp::Stamp;
+use crate::{Unverified, http_date};
 
 /// What a client says of its signature.
 #[derive(Debug)]
@@ -165,7 +165,7 @@ fn date(headers: &HeaderMap) -> Result<SystemTime, Unverified> {
     let date = match only(headers, &X_AMZ_DATE, Unverified::NoDate)? {
         Some(date) => instant::basic(date),
         None => only(headers, &DATE, Unverified::NoDate)?
-            .and_then(|date| instant::http_date(date).or_else(|| instant::basic(date))),
+            .and_then(|date| http_date::parse(date).or_else(|| instant::basic(date))),
     };
     date.ok_or(Unverified::NoDate)
 }
