@@ -53,7 +53,7 @@ pub(crate) fn plan(
         return Ok(Plan::Known(Settled::plain(hash.map_err(|_| NotSigned::BadHeader)?)));
     }
     let unsigned = unsigned(signing, parts);
-    let settled = match signing.body_policy() {
+    let settled = match signing.body_policy(unsigned.is_ok()) {
         Payload::Hash { max_bytes, larger } if size.lower() <= max_bytes => {
             let larger = match larger {
                 Larger::Refuse => Err(NotSigned::TooLarge),

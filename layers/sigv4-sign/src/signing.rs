@@ -14,7 +14,8 @@ use crate::presigned::Presigned;
 use crate::stamp::Stamp;
 use crate::target::{self, PathRules};
 use crate::{
-    AllowedHeaders, Expires, NotSigned, Payload, Region, ServiceName, SignedHeaders, claims,
+    AllowedHeaders, Expires, NotSigned, Payload, Region, ServiceName, SignedHeaders, Streaming,
+    claims,
 };
 
 /// What to sign for, and how.
@@ -27,7 +28,7 @@ use crate::{
 /// ```toml
 /// service = "s3"
 /// region = "eu-west-1"
-/// payload = { hash = "1MiB", larger = "unsigned" } # the default of S3; else larger bodies are refused
+/// payload = { hash = "1MiB", larger = "unsigned" } # the default of S3 over https; else larger bodies are refused
 /// signed_headers = ["range"]                       # none by default
 /// unsigned_over_http = false                       # the default
 /// allow = ["x-amz-acl", "x-amz-grant-*"]           # what clients may ask for; nothing of that kind by default
@@ -59,7 +60,8 @@ impl Signing {
     /// Signs for `service` in `region`.
     ///
     /// Bodies of up to 1 MiB are hashed. For S3 and its kin (`s3express`, `s3-outposts`, `s3-object-lambda`) larger
-    /// ones stream by unsigned; for all others they are refused with `413`.
+    /// ones stream by: unsigned over `https`, signed in chunks where they may not go unsigned. For all others they are
+    /// refused with `413`.
     pub const fn new(service: ServiceName, region: Region) -> Self {
         Self {
             service,
@@ -211,7 +213,9 @@ impl Signing {
         }
     }
 
-    pub(crate) const fn service(&self) -> &ServiceName {
+    /// The service that is signed for.
+    #[must_use]
+    pub const fn service(&self) -> &ServiceName {
         &self.service
     }
 
@@ -223,13 +227,11 @@ impl Signing {
         self.unsigned_over_http
     }
 
-    pub(crate) fn body_policy(&self) -> Payload {
-        self.payload.unwrap_or_else(|| {
-            if self.service.is_s3() {
-                Payload::hash_or_unsigned(DEFAULT_MAX_BYTES)
-            } else {
-                Payload::hash(DEFAULT_MAX_BYTES)
-            }
+    pub(crate) fn body_policy(&self, may_go_unsigned: bool) -> Payload {
+        self.payload.unwrap_or_else(|| match (self.service.is_s3(), may_go_unsigned) {
+            (true, true) => Payload::hash_or_unsigned(DEFAULT_MAX_BYTES),
+            (true, false) => Payload::hash_or_streaming(DEFAULT_MAX_BYTES, Streaming::signed()),
+            (false, _) => Payload::hash(DEFAULT_MAX_BYTES),
         })
     }
 

@@ -47,6 +47,12 @@ impl Verifying {
         }
     }
 
+    /// The service that signatures are for.
+    #[must_use]
+    pub const fn service(&self) -> &ServiceName {
+        &self.service
+    }
+
     /// Accepts signatures for these regions alone; for none if there are none.
     pub fn regions(mut self, regions: impl IntoIterator<Item = Region>) -> Self {
         self.regions = Some(regions.into_iter().collect());
@@ -82,10 +88,6 @@ impl Verifying {
     pub const fn max_chunk(mut self, bytes: u64) -> Self {
         self.max_chunk = bytes;
         self
-    }
-
-    pub(super) const fn service(&self) -> &ServiceName {
-        &self.service
     }
 
     pub(super) fn accepts_region(&self, region: &str) -> bool {
