@@ -9,9 +9,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use http::header::{COOKIE, HeaderValue};
+use http::header::{CONNECTION, COOKIE, EXPECT, HeaderValue};
 use http::{Request, Version};
-use hyper::body::Incoming;
+use hyper::body::{Body as HttpBody, Incoming};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
@@ -125,12 +125,19 @@ impl Connections {
                 let busy = pace.busy();
                 request.extensions_mut().insert(Peer(peer));
                 join_cookies(&mut request);
+                let waits = waits_for_nothing(&request);
                 let request = ClientBody::of(request, timeouts.request_body, pace.busy());
                 // Looked up anew for each request, so that a new stack reaches old connections.
                 let answer = Edge::clone(&stack.load()).call(request);
                 async move {
                     Ok::<_, std::convert::Infallible>(match answer.await {
-                        Ok(response) => response.map(|body| HeldBody::new(body, busy)),
+                        Ok(mut response) => {
+                            if waits {
+                                let close = HeaderValue::from_static("close");
+                                response.headers_mut().insert(CONNECTION, close);
+                            }
+                            response.map(|body| HeldBody::new(body, busy))
+                        }
                         Err(never) => match never {},
                     })
                 }
@@ -171,6 +178,15 @@ impl Connections {
 /// How hyper-util says that a connection was told to close before its first byte came.
 fn is_cancelled(error: &(dyn StdError + 'static)) -> bool {
     crate::body::find::<io::Error>(error).is_some_and(|e| e.kind() == io::ErrorKind::Interrupted)
+}
+
+/// Whether a client waits for a `100` before a body that it does not have, which RFC 9110 §10.1.1 forbids.
+///
+/// It gets none, and boto3 takes the next answer of the same connection for something else.
+fn waits_for_nothing<B: HttpBody>(request: &Request<B>) -> bool {
+    request.version() <= Version::HTTP_11
+        && request.body().is_end_stream()
+        && request.headers().contains_key(EXPECT)
 }
 
 /// HTTP/2 may send each cookie in a line of its own; all others know one line only (RFC 9113 §8.2.3).

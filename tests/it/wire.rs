@@ -257,6 +257,17 @@ async fn who_waits_for_100_is_told_to_go_on_by_the_gateway_itself() {
 }
 
 #[tokio::test]
+async fn who_waits_for_100_before_nothing_is_not_left_with_the_connection() {
+    let upstream = Upstream::answering(OK).await;
+    let gateway = gateway(&to(&upstream));
+
+    let head = "PUT / HTTP/1.1\r\nhost: a\r\nexpect: 100-continue\r\ncontent-length: 0\r\n\r\n";
+    let response = exchange(gateway.address(), head).await;
+
+    assert_eq!((response.status, response.header("connection")), (200, vec!["close"]));
+}
+
+#[tokio::test]
 async fn two_requests_need_one_connection_on_either_side() {
     let mut upstream = Upstream::answering(OK).await;
     let gateway = gateway(&to(&upstream));
