@@ -8,7 +8,7 @@ use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Body as HttpBody, Frame, SizeHint};
 use portcullis_request_guard::GuardedBodyError;
-use portcullis_sigv4_sign::SignedBodyError;
+use portcullis_sigv4_sign::{PlainBodyError, SignedBodyError};
 
 /// A body of any type, as it crosses the seams of the stack.
 ///
@@ -205,5 +205,14 @@ impl From<GuardedBodyError<Self>> for Error {
 impl From<SignedBodyError<Self>> for Error {
     fn from(error: SignedBodyError<Self>) -> Self {
         if let SignedBodyError::Inner(error) = error { error } else { Self::bare(Side::Client) }
+    }
+}
+
+impl From<PlainBodyError<Self>> for Error {
+    fn from(error: PlainBodyError<Self>) -> Self {
+        match error {
+            PlainBodyError::Inner(error) => error,
+            error => Self::new(Side::Client, error),
+        }
     }
 }

@@ -3,6 +3,7 @@
 mod load;
 mod environment;
 mod issuer;
+mod sigv4;
 mod upstream;
 mod route;
 mod secret;
@@ -15,7 +16,8 @@ pub use load::{load, parse};
 pub use problem::{Problem, Problems};
 pub use route::{JwtAuth, Route};
 pub use secret::Secret;
-pub use upstream::{Credentials, Pool, Replica, SigV4Sign, Upstream, UpstreamTimeouts, Url};
+pub use sigv4::{SigV4Sign, SigV4Verify};
+pub use upstream::{Credentials, Pool, Replica, Upstream, UpstreamTimeouts, Url};
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -53,9 +55,9 @@ pub struct Config {
     /// What is taken off between two hops.
     #[serde(default)]
     pub hop_by_hop: HopByHop,
-    /// Keys for signing, by name.
+    /// Keys for signing, the gateway's own and those that it gives to clients, by name.
     #[serde(default)]
-    pub credentials: BTreeMap<String, Credentials>,
+    pub credentials: BTreeMap<String, Spanned<Credentials>>,
     /// Whose tokens are trusted, by name.
     #[serde(default)]
     pub issuer: BTreeMap<String, Spanned<Issuer>>,

@@ -18,7 +18,7 @@ use portcullis_header_inject::HeaderInjectLayer;
 use portcullis_host_strip::{HopByHopLayer, HostPolicy, HostStripLayer, Upgrade};
 use portcullis_jwt_auth::{JwtAuthLayer, MetadataLayer};
 use portcullis_request_guard::RequestGuardLayer;
-use portcullis_sigv4_sign::SigV4SignLayer;
+use portcullis_sigv4_sign::{AwsChunkedLayer, SigV4SignLayer, SigV4VerifyLayer};
 use toml::Spanned;
 use tracing_subscriber::EnvFilter;
 
@@ -114,8 +114,12 @@ pub struct RoutePlan {
     pub rewrite: RewriteLayer,
     /// The most that a request may take.
     pub deadline: DeadlineLayer,
-    /// Who is let through; everybody if `None`.
+    /// Who is let through by a token; everybody if `None`.
     pub auth: Option<JwtAuthLayer>,
+    /// Who is let through by a signature; everybody if `None`.
+    pub verifier: Option<SigV4VerifyLayer>,
+    /// Decodes what clients of S3 send, where nothing verifies it.
+    pub aws_chunked: Option<AwsChunkedLayer>,
     /// What is set and removed.
     pub header_inject: HeaderInjectLayer,
 }
@@ -211,7 +215,7 @@ fn upstreams(
         let upstream = section.get_ref();
         let key = format!("upstream.{name}");
         let signer = upstream.sigv4_sign.as_ref().and_then(|section| {
-            signing::layer(config, section, &format!("{key}.sigv4_sign"), problems)
+            signing::layer(config, section, &format!("{key}.sigv4_sign"), recorder, problems)
         });
         let ca_file = upstream.ca_file.as_ref().map(|path| config.folder.join(path.get_ref()));
         let tls = client_config(ca_file.as_deref()).map_err(|message| {
@@ -225,7 +229,10 @@ fn upstreams(
             problems.push(Problem::new(format!("{key}.replica"), span, message));
         }
 
-        let s3 = upstream.sigv4_sign.as_ref().is_some_and(|sign| sign.get_ref().service.is_s3());
+        let s3 = upstream
+            .sigv4_sign
+            .as_ref()
+            .is_some_and(|sign| sign.get_ref().signing.service().is_s3());
         let mut replicas = Vec::new();
         for (index, replica) in upstream.replicas.get_ref().iter().enumerate() {
             let target = Target::new(&replica.name, replica.url.get_ref()).map_err(|message| {

@@ -16,6 +16,7 @@ use http_body_util::Full;
 use hyper::body::{Body as HttpBody, Frame, SizeHint};
 use pin_project_lite::pin_project;
 use portcullis_refusal::{Dialect, Refused};
+use portcullis_sigv4_sign::Unverified;
 use tower::{Layer, Service};
 
 use crate::body::{Body, Error};
@@ -144,7 +145,10 @@ impl Asked {
         let (content_type, words) = match voice {
             Voice::Grpc => return response,
             Voice::Plain => words::problem(&refused, id),
-            Voice::S3 => words::s3_error(&refused, self.uri.path(), id),
+            Voice::S3 => {
+                let code = response.extensions().get().copied().map(Unverified::code);
+                words::s3_error(&refused, code, self.uri.path(), id)
+            }
         };
         if let (Voice::S3, Some(id)) = (voice, &self.id) {
             response.headers_mut().insert(X_AMZ_REQUEST_ID, id.clone());

@@ -44,12 +44,22 @@ pub fn edge(plan: &EdgePlan, meters: Arc<Meters>, routes: Routes) -> Edge {
 /// Behind one route.
 #[must_use]
 pub fn backend(plan: &RoutePlan, replica: Replica) -> Backend {
+    let plain = || MapRequestLayer::new(|request: Request<_>| request.map(Body::new));
+    let verified = plan.verifier.clone();
+    let verified =
+        verified.map(|layer| ServiceBuilder::new().layer(layer).layer(plain()).into_inner());
+    let decoded = plan.aws_chunked;
+    let decoded =
+        decoded.map(|layer| ServiceBuilder::new().layer(layer).layer(plain()).into_inner());
     Backend::new(
         ServiceBuilder::new()
             // Around all that can take time.
             .layer(plan.deadline)
             // Before anything acts on the request; it takes off the credential that it consumed.
             .option_layer(plan.auth.clone())
+            .option_layer(verified)
+            // What is below sees a body as it is, not in the coding of S3's clients.
+            .option_layer(decoded)
             // After authentication: a client signs the path that it sends.
             .layer(plan.rewrite.clone())
             // What the upstream may trust: set or removed by the last who knows the client.

@@ -7,7 +7,7 @@ use portcullis_jwt_auth::{
 use serde::Deserialize;
 use toml::Spanned;
 
-use super::text;
+use super::{SigV4Verify, text};
 
 /// Which requests go where, and what happens to them on the way.
 #[derive(Clone, Debug, Deserialize)]
@@ -34,6 +34,8 @@ pub struct Route {
     pub upstream: Spanned<String>,
     /// Lets only requests with a valid token through.
     pub jwt_auth: Option<Spanned<JwtAuth>>,
+    /// Lets only requests through that a client has signed with AWS Signature Version 4, by keys of the gateway's own.
+    pub sigv4_verify: Option<Spanned<SigV4Verify>>,
     /// Sets and removes headers. Values may come from claims, as `claim:sub` does.
     pub header_inject: Option<Spanned<HeaderInject>>,
     /// The most that a request may take in all, its bodies included. No limit when left out.

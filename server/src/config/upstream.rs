@@ -3,11 +3,10 @@ use std::time::Duration;
 
 use http::Uri;
 use portcullis_host_strip::HostPolicy;
-use portcullis_sigv4_sign::{Payload, Region, ServiceName, SignedHeaders};
 use serde::Deserialize;
 use toml::Spanned;
 
-use super::{Secret, text};
+use super::{Secret, SigV4Sign, text};
 
 /// Where requests go.
 #[derive(Clone, Debug, Deserialize)]
@@ -120,36 +119,22 @@ impl Default for Pool {
     }
 }
 
-/// How requests to an upstream are signed.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-#[non_exhaustive]
-pub struct SigV4Sign {
-    /// The service's name in AWS, such as `s3`.
-    pub service: ServiceName,
-    /// The region, such as `eu-west-1`.
-    pub region: Region,
-    /// The name of a section `[credentials.…]`.
-    pub credentials: Spanned<String>,
-    /// How bodies are signed; the layer's default for the service when left out.
-    pub payload: Option<Payload>,
-    /// Headers to sign besides `host`, `content-type`, `content-md5` and `x-amz-*`.
-    #[serde(default)]
-    pub signed_headers: SignedHeaders,
-    /// Lets bodies go unsigned over plain HTTP, too.
-    #[serde(default)]
-    pub unsigned_over_http: bool,
-}
-
-/// A key pair of the kind that AWS issues.
+/// Keys of the kind that AWS issues: `access_key` and `secret_key`, a `profile_file`, or `environment`.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct Credentials {
     /// The access key id.
-    pub access_key: Spanned<Secret>,
+    pub access_key: Option<Spanned<Secret>>,
     /// The secret access key.
-    pub secret_key: Spanned<Secret>,
+    pub secret_key: Option<Spanned<Secret>>,
     /// The token of a temporary session.
     pub session_token: Option<Spanned<Secret>>,
+    /// A shared credentials file, as the tools of AWS have it. Read again when it changes.
+    pub profile_file: Option<PathBuf>,
+    /// The profile in that file. `default`.
+    pub profile: Option<String>,
+    /// Takes them from `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY` and `AWS_SESSION_TOKEN`.
+    #[serde(default)]
+    pub environment: bool,
 }

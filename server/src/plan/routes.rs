@@ -5,16 +5,18 @@ use std::sync::Arc;
 
 use metrics_exporter_prometheus::PrometheusRecorder;
 use portcullis_jwt_auth::JwtAuthLayer;
+use portcullis_sigv4_sign::AwsChunkedLayer;
 use toml::Spanned;
 
 use crate::config::{Config, Problem, Route};
+use crate::facts::Voice;
 use crate::limit::DeadlineLayer;
 use crate::route::{Conflict, Rewrite, RewriteLayer, Rule, Table};
 use crate::telemetry::RouteMeters;
 
 use super::auth::{self, Issuers};
 use super::documents::{Documents, Row};
-use super::{DocumentPlan, RoutePlan, UpstreamPlan, headers, named, problem};
+use super::{DocumentPlan, RoutePlan, UpstreamPlan, headers, named, problem, signing};
 
 /// The table of routes, and what its rows lead to, as far as nothing is wrong.
 pub(super) struct Routed {
@@ -85,20 +87,34 @@ fn route(
         let key = format!("{key}.jwt_auth");
         auth::layer(config, section, &key, issuers, recorder, problems)
     });
+    let verifier = route.sigv4_verify.as_ref().and_then(|section| {
+        let key = format!("{key}.sigv4_verify");
+        if route.jwt_auth.is_some() {
+            let message = "a request has one `Authorization`: this one or `jwt_auth`, not both";
+            problems.push(problem(&key, section, message));
+        }
+        signing::verifier(config, section, &key, problems)
+    });
     let key_of_upstream = format!("{key}.upstream");
     let name = named(&route.upstream, "upstream", upstreams.keys(), &key_of_upstream, problems);
     let header_inject = headers::layer(route, key, problems);
     let name = name?;
+    let verifies_s3 = route.sigv4_verify.as_ref();
+    let verifies_s3 = verifies_s3.is_some_and(|it| it.get_ref().verifying.service().is_s3());
+    let voice = if verifies_s3 { Voice::S3 } else { upstreams.get(name)?.voice };
+    let aws_chunked = verifier.is_none() && voice == Voice::S3;
     Some(RoutePlan {
         meters: Arc::new(RouteMeters::new(
             route.name.as_ref().unwrap_or_else(|| route.path.get_ref()),
             recorder,
         )),
         upstream: name.to_owned(),
-        voice: upstreams.get(name)?.voice,
+        voice,
         rewrite: RewriteLayer::new(rewrite(route)),
         deadline: DeadlineLayer::new(route.timeout),
         auth,
+        verifier,
+        aws_chunked: aws_chunked.then(AwsChunkedLayer::new),
         header_inject: header_inject?,
     })
 }

@@ -1,43 +1,133 @@
+//! Who signs: the gateway for its upstreams, and clients for the gateway.
+
 use aws_credential_types::Credentials;
-use portcullis_sigv4_sign::{SigV4SignLayer, Signing};
+use aws_credential_types::provider::SharedCredentialsProvider;
+use metrics::with_local_recorder;
+use metrics_exporter_prometheus::PrometheusRecorder;
+use portcullis_sigv4_sign::{
+    EnvironmentCredentials, FixedKeys, ProfileCredentials, SecretKey, SigV4SignLayer,
+    SigV4VerifyLayer,
+};
 use toml::Spanned;
 
-use crate::config::{Config, Problem, SigV4Sign};
+use crate::config::{self, Config, Problem, SigV4Sign, SigV4Verify};
 
-use super::{named, read_secret};
+use super::{named, problem, read_secret};
 
 /// The signer of an upstream.
 pub(super) fn layer(
     config: &Config,
     section: &Spanned<SigV4Sign>,
     key: &str,
+    recorder: &PrometheusRecorder,
     problems: &mut Vec<Problem>,
 ) -> Option<SigV4SignLayer> {
     let sign = section.get_ref();
     let known = config.credentials.keys();
     let name =
         named(&sign.credentials, "credentials", known, &format!("{key}.credentials"), problems)?;
-    let credentials = credentials(config, name, problems)?;
-
-    let mut signing = Signing::new(sign.service.clone(), sign.region.clone())
-        .signed_headers(sign.signed_headers.clone());
-    if let Some(payload) = sign.payload {
-        signing = signing.payload(payload);
-    }
-    if sign.unsigned_over_http {
-        signing = signing.unsigned_over_http();
-    }
-    Some(SigV4SignLayer::new(signing, credentials))
+    let provider = provider(config, name, problems)?;
+    Some(with_local_recorder(recorder, || SigV4SignLayer::new(sign.signing.clone(), provider)))
 }
 
-fn credentials(config: &Config, name: &str, problems: &mut Vec<Problem>) -> Option<Credentials> {
+fn provider(
+    config: &Config,
+    name: &str,
+    problems: &mut Vec<Problem>,
+) -> Option<SharedCredentialsProvider> {
     let section = config.credentials.get(name)?;
+    let keys = section.get_ref();
+    let fixed = keys.access_key.is_some() || keys.secret_key.is_some();
+    match (fixed, &keys.profile_file, keys.environment) {
+        (true, None, false) => {
+            let (id, secret, token) = pair(config, name, problems)?;
+            let keys = Credentials::new(id, secret, token, None, "portcullis");
+            Some(SharedCredentialsProvider::new(keys))
+        }
+        (false, Some(path), false) => {
+            let file = ProfileCredentials::new(config.folder.join(path));
+            Some(SharedCredentialsProvider::new(match &keys.profile {
+                Some(profile) => file.profile(profile),
+                None => file,
+            }))
+        }
+        (false, None, true) => Some(SharedCredentialsProvider::new(EnvironmentCredentials::new())),
+        _ => {
+            let message = "exactly one is needed: `access_key` and `secret_key`, `profile_file`, or \
+                           `environment = true`";
+            problems.push(problem(&format!("credentials.{name}"), section, message));
+            None
+        }
+    }
+}
+
+/// What verifies the signatures of clients.
+pub(super) fn verifier(
+    config: &Config,
+    section: &Spanned<SigV4Verify>,
+    key: &str,
+    problems: &mut Vec<Problem>,
+) -> Option<SigV4VerifyLayer> {
+    let verify = section.get_ref();
+    let span = verify.credentials.span();
+    let mut keys = Some(Vec::new());
+    for (index, name) in verify.credentials.get_ref().iter().enumerate() {
+        let name = Spanned::new(span.clone(), name.clone());
+        let key = format!("{key}.credentials[{index}]");
+        let found = named(&name, "credentials", config.credentials.keys(), &key, problems)
+            .and_then(|name| secret_key(config, name, problems));
+        keys = keys.zip(found).map(|(mut keys, found)| {
+            keys.push(found);
+            keys
+        });
+    }
+    let keys = keys?;
+    if keys.is_empty() {
+        let message = "no credentials, so nobody could sign";
+        problems.push(problem(&format!("{key}.credentials"), &verify.credentials, message));
+        return None;
+    }
+    Some(SigV4VerifyLayer::new(verify.verifying.clone(), FixedKeys::new(keys)))
+}
+
+fn secret_key(
+    config: &Config,
+    name: &str,
+    problems: &mut Vec<Problem>,
+) -> Option<(String, SecretKey)> {
+    let section = config.credentials.get(name)?;
+    if section.get_ref().profile_file.is_some() || section.get_ref().environment {
+        let message = "clients sign by an `access_key` and a `secret_key` that stand here";
+        problems.push(problem(&format!("credentials.{name}"), section, message));
+        return None;
+    }
+    let (id, secret, token) = pair(config, name, problems)?;
+    let key = match token {
+        Some(token) => SecretKey::temporary(secret, token),
+        None => SecretKey::new(secret),
+    };
+    Some((id, key))
+}
+
+/// Access key, secret key and session token.
+fn pair(
+    config: &Config,
+    name: &str,
+    problems: &mut Vec<Problem>,
+) -> Option<(String, String, Option<String>)> {
+    let section = config.credentials.get(name)?;
+    let config::Credentials { access_key, secret_key, session_token, .. } = section.get_ref();
+    let (Some(access_key), Some(secret_key)) = (access_key, secret_key) else {
+        let message = "`access_key` and `secret_key` go together";
+        problems.push(problem(&format!("credentials.{name}"), section, message));
+        return None;
+    };
     let key = |field: &str| format!("credentials.{name}.{field}");
-    let access_key = read_secret(config, &section.access_key, &key("access_key"), problems);
-    let secret_key = read_secret(config, &section.secret_key, &key("secret_key"), problems);
-    let session_token = match &section.session_token {
+    let access_key = read_secret(config, access_key, &key("access_key"), problems);
+    let secret_key = read_secret(config, secret_key, &key("secret_key"), problems);
+    let session_token = match session_token {
         Some(token) => Some(read_secret(config, token, &key("session_token"), problems)?),
         None => None,
     };
-    Some(Credentials::new(access_key?, secret_key?, session_token, None, "portcullis"))
+    Some((access_key?, secret_key?, session_token))
 }

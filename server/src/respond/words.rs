@@ -30,12 +30,17 @@ pub(super) fn problem(refused: &Refused, id: &str) -> (HeaderValue, String) {
     (HeaderValue::from_static("application/problem+json"), words)
 }
 
-/// The refusal as S3 would put it.
-pub(super) fn s3_error(refused: &Refused, path: &str, id: &str) -> (HeaderValue, String) {
+/// The refusal as S3 would put it: by the code that is known, else by one that goes with the status.
+pub(super) fn s3_error(
+    refused: &Refused,
+    code: Option<&str>,
+    path: &str,
+    id: &str,
+) -> (HeaderValue, String) {
     let words = format!(
         "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n\
          <Error><Code>{}</Code><Message>{}</Message><Resource>{}</Resource><RequestId>{}</RequestId></Error>",
-        s3_code(refused.status()),
+        code.unwrap_or_else(|| s3_code(refused.status())),
         escaped(refused.detail()),
         escaped(path),
         escaped(id),
@@ -110,7 +115,7 @@ mod tests {
     #[test]
     fn nothing_in_a_path_can_become_markup() {
         let (content_type, words) =
-            s3_error(&refused(StatusCode::FORBIDDEN), "/a<Code>&'\"\u{1}", "id");
+            s3_error(&refused(StatusCode::FORBIDDEN), None, "/a<Code>&'\"\u{1}", "id");
 
         assert_eq!(content_type, "application/xml");
         assert!(words.contains("<Code>AccessDenied</Code>"), "{words}");
