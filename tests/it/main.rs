@@ -30,3 +30,5 @@ mod wire;
 mod peers;
 #[cfg(feature = "peers")]
 mod provider;
+#[cfg(feature = "peers")]
+mod s3;

@@ -31,7 +31,7 @@ async fn run(program: &str, arguments: &[&str], input: &str) -> Output {
 }
 
 /// What a program says that must succeed and complain of nothing.
-async fn said(program: &str, arguments: &[&str], input: &str) -> String {
+pub(crate) async fn said(program: &str, arguments: &[&str], input: &str) -> String {
     let output = run(program, arguments, input).await;
     let complaint = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success() && complaint.is_empty(), "{program}: {complaint}");
