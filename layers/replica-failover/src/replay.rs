@@ -608,6 +608,18 @@ mod tests {
     }
 
     #[test]
+    fn what_cannot_be_sent_again_is_not_kept() {
+        let mut replay = replay(Upload::of([data("abc"), data("de"), data("f")]), 4);
+        let mut only = attempt(&mut replay);
+
+        for held in [3, 0, 0] {
+            text(&mut only);
+            let Replay::Shared(shared) = &replay else { panic!("not shared") };
+            assert_eq!(shared.lock().kept.held(), held);
+        }
+    }
+
+    #[test]
     fn an_attempt_that_reads_from_memory_still_may_when_none_will_follow() {
         let mut replay = replay(Upload::of([data("ab"), data("cd")]), 9);
         assert_eq!(text(&mut attempt(&mut replay)), "ab");

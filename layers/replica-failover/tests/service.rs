@@ -288,12 +288,17 @@ async fn a_lagging_replica_does_not_hide_an_object_and_is_not_blamed() {
 
 #[tokio::test]
 async fn what_is_missing_everywhere_is_missing_but_not_what_a_failed_replica_may_have() {
-    let service =
-        |fates: &[&[Fate]]| layer(FailoverPolicy::new().lagging()).layer(Scene::new(fates).list());
+    let service = |fates: &[&[Fate]]| {
+        let once_each = NonZeroU32::new(fates.len().try_into().unwrap()).unwrap();
+        let policy = FailoverPolicy::new().lagging().max_attempts(once_each);
+        layer(policy).layer(Scene::new(fates).list())
+    };
     let missing: &[Fate] = &[Fate::Answer(404)];
+    let failed: &[Fate] = &[Fate::Refuse];
 
     assert_eq!(ask(&service(&[missing, missing]), get()).await, served(404, "b"));
-    assert_eq!(ask(&service(&[&[Fate::Refuse], missing]), get()).await, (502, None));
+    assert_eq!(ask(&service(&[failed, missing]), get()).await, (502, None));
+    assert_eq!(ask(&service(&[missing, failed, missing]), get()).await, (502, None));
 }
 
 #[tokio::test]
@@ -602,6 +607,21 @@ async fn a_higher_tier_is_asked_only_when_no_replica_below_can_be() {
     layer.handle().set_enabled("b", false);
     layer.handle().set_enabled("c", false);
     assert_eq!(ask(&service, get()).await, served(200, "a"));
+}
+
+#[tokio::test]
+async fn a_second_attempt_prefers_a_replica_without_a_recent_failure_in_a_higher_tier() {
+    let scene = Scene::new(&[&[Fate::Reset], &[Fate::Reset], &[OK]]);
+    let policy = FailoverPolicy::new().order(Order::RoundRobin);
+    let tiers = [1, 1, 2].into_iter().zip(scene.list());
+    let service =
+        layer(policy).layer(tiers.map(|(tier, replica)| replica.priority(tier)).collect());
+
+    for _ in 0..2 {
+        ask(&service, get()).await;
+    }
+
+    assert_eq!(scene.reached(), ["a", "b", "c", "b", "c"]);
 }
 
 #[tokio::test(start_paused = true)]
