@@ -30,7 +30,7 @@ struct Table<K, C> {
 struct Slot<K, C> {
     key: K,
     gate: Arc<Gate<C>>,
-    /// Since the hand last passed.
+    /// A second time, since the hand last passed: keys that come once do not drive out those that come again.
     used: AtomicBool,
 }
 
@@ -92,7 +92,7 @@ impl<K: Clone + Eq + Hash, C> Table<K, C> {
         if let Some(slot) = self.places.get(&key).and_then(|place| self.slots.get(*place)) {
             return slot.gate.clone();
         }
-        let slot = Slot { key: key.clone(), gate: gate.clone(), used: AtomicBool::new(true) };
+        let slot = Slot { key: key.clone(), gate: gate.clone(), used: AtomicBool::new(false) };
         let place = if self.slots.len() < most.get() { self.slots.len() } else { self.choose() };
         match self.slots.get_mut(place) {
             Some(old) => {

@@ -82,6 +82,10 @@ mod calls;
 mod count_window;
 mod time_window;
 mod sync;
+#[cfg(all(test, not(loom)))]
+mod model;
+#[cfg(all(test, loom))]
+mod races;
 
 pub use body::ResponseBody;
 pub use classify::{Classify, ClassifyError, Verdict};
