@@ -142,7 +142,7 @@ fn circuit_breaker(criterion: &mut Criterion) -> Result<(), InvalidPolicy> {
     );
     circuit.force_open();
     let mut open = layer.layer(NoOp::<Word>::new());
-    measure(criterion, "circuit-breaker: refused", 2, request, |request| serve(&mut open, request));
+    measure(criterion, "circuit-breaker: refused", 4, request, |request| serve(&mut open, request));
 
     for (name, policy) in [
         ("the last 100 calls", policy().window(Window::calls(100, 10)?)),
@@ -150,7 +150,7 @@ fn circuit_breaker(criterion: &mut Criterion) -> Result<(), InvalidPolicy> {
     ] {
         let layer = CircuitBreakerLayer::new("bench", policy);
         let services = || [layer.layer(NoOp::new()), layer.layer(NoOp::new())];
-        criterion.bench_function(format!("circuit-breaker: two threads, {name}"), |bencher| {
+        criterion.bench_function(&format!("circuit-breaker: two threads, {name}"), |bencher| {
             bencher.iter_custom(|iterations| together(services(), iterations));
         });
     }
