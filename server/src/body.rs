@@ -7,6 +7,7 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Body as HttpBody, Frame, SizeHint};
+use portcullis_replica_failover::ReplayBodyError;
 use portcullis_request_guard::GuardedBodyError;
 
 /// A body of any type, as it crosses the seams of the stack.
@@ -108,6 +109,12 @@ pub enum Side {
 }
 
 impl Side {
+    /// Whether it was the upstream's.
+    #[must_use]
+    pub const fn is_upstream(self) -> bool {
+        matches!(self, Self::Upstream | Self::UpstreamTimeout)
+    }
+
     /// The name in logs and metrics.
     #[must_use]
     pub const fn reason(self) -> &'static str {
@@ -198,5 +205,15 @@ impl From<Infallible> for Error {
 impl From<GuardedBodyError<Self>> for Error {
     fn from(error: GuardedBodyError<Self>) -> Self {
         if let GuardedBodyError::Inner(error) = error { error } else { Self::bare(Side::Limit) }
+    }
+}
+
+impl From<ReplayBodyError<Self>> for Error {
+    fn from(error: ReplayBodyError<Self>) -> Self {
+        match error {
+            ReplayBodyError::Inner(error) => error,
+            // An attempt is given up when its replica has failed; nobody waits for it any more.
+            error => Self::new(Side::Upstream, error),
+        }
     }
 }
