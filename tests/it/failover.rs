@@ -2,17 +2,22 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use portcullis_tests::{
     Connection, Flow, InProcess, Nowhere, Process, Relay, Response, Upstream, Way, ask, exchange,
     gateway, get, plan, read_request,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::time::timeout;
 
 const OK: &str = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
 const FAILED: &str = "HTTP/1.1 500 Internal Server Error\r\ncontent-length: 4\r\n\r\nFAIL";
 
 const NAMES: [&str; 10] = ["a", "b", "c", "d", "e", "f", "g", "h", "i", "j"];
+
+/// For what comes by itself.
+const A_WHILE: Duration = Duration::from_secs(30);
 
 /// An upstream `u` with replicas named `a`, `b` and so on, and the route `/`.
 fn over(replicas: &[SocketAddr], more: &str) -> String {
@@ -145,16 +150,14 @@ async fn a_primary_that_stops_hangs_fails_and_comes_back_costs_not_one_get() {
             "nowhere" => relay.go(Way::Nowhere),
             _ => relay.go(Way::Failing),
         }
-        while opened(&gateway).await <= before {
-            flow.answered(1).await;
-        }
+        let opens = async { while opened(&gateway).await <= before {} };
+        timeout(A_WHILE, opens).await.expect(breaking);
         storages.processes[0].signal("CONT").await;
         relay.go(Way::Through);
         gateway.until_metric(r#"circuit_breaker_state{name="s3/a"}"#, 0.0).await;
         let back = asked(&gateway, "a").await;
-        while asked(&gateway, "a").await < back + 10.0 {
-            flow.answered(1).await;
-        }
+        let returns = async { while asked(&gateway, "a").await < back + 10.0 {} };
+        timeout(A_WHILE, returns).await.expect(breaking);
     }
     let statuses = flow.end().await;
 
