@@ -4,7 +4,7 @@ mod key_sets;
 
 pub use key_sets::{KeySet, KeySetState};
 pub use probe::Probed;
-pub use readiness::{Readiness, Status};
+pub use readiness::{Readiness, Standing, Status};
 
 use std::net::TcpListener as StdListener;
 use std::sync::Arc;
@@ -101,6 +101,10 @@ async fn readyz(State(known): State<Known>) -> impl IntoResponse {
 async fn metrics(State(known): State<Known>) -> impl IntoResponse {
     known.phase.set(f64::from(known.plan.edge.drain.handle().phase() as u8));
     count_ignored(&known.plan);
+    for replica in known.plan.upstreams.values().flat_map(|upstream| &upstream.replicas) {
+        // To take it sets the gauges of its rates.
+        let _ = replica.breaker.handle().snapshot();
+    }
     let text = known.plan.recorder.handle().render();
     ([(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text)
 }

@@ -7,6 +7,7 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Body as HttpBody, Frame, SizeHint};
+use portcullis_replica_failover::ReplayBodyError;
 use portcullis_request_guard::GuardedBodyError;
 use portcullis_sigv4_sign::{PlainBodyError, SignedBodyError};
 
@@ -109,6 +110,12 @@ pub enum Side {
 }
 
 impl Side {
+    /// Whether it was the upstream's.
+    #[must_use]
+    pub const fn is_upstream(self) -> bool {
+        matches!(self, Self::Upstream | Self::UpstreamTimeout)
+    }
+
     /// The name in logs and metrics.
     #[must_use]
     pub const fn reason(self) -> &'static str {
@@ -213,6 +220,16 @@ impl From<PlainBodyError<Self>> for Error {
         match error {
             PlainBodyError::Inner(error) => error,
             error => Self::new(Side::Client, error),
+        }
+    }
+}
+
+impl From<ReplayBodyError<Self>> for Error {
+    fn from(error: ReplayBodyError<Self>) -> Self {
+        match error {
+            ReplayBodyError::Inner(error) => error,
+            // An attempt is given up when its replica has failed; nobody waits for it any more.
+            error => Self::new(Side::Upstream, error),
         }
     }
 }

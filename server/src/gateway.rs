@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 
+use metrics::set_default_local_recorder;
 use portcullis_drain::{DrainHandle, Phase, Report};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
@@ -58,6 +59,9 @@ impl Gateway {
         let life =
             Life { plan, workers, events: events.clone(), threads: Vec::new(), locks: Vec::new() };
         spawn("admin", move || {
+            // A circuit may change by being looked at, which it counts.
+            let recorder = life.plan.recorder.clone();
+            let _recorder = set_default_local_recorder(&*recorder);
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
             let outcome = runtime.block_on(life.live(listeners, admin, received));
             // Whoever started the gateway may have lost interest.

@@ -8,15 +8,19 @@ mod headers;
 mod routes;
 mod signing;
 mod tls;
+mod upstreams;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::num::{NonZeroU8, NonZeroU32};
 use std::sync::Arc;
 
 use metrics_exporter_prometheus::PrometheusRecorder;
+use portcullis_circuit_breaker::CircuitBreakerLayer;
 use portcullis_drain::DrainLayer;
 use portcullis_header_inject::HeaderInjectLayer;
-use portcullis_host_strip::{HopByHopLayer, HostPolicy, HostStripLayer, Upgrade};
+use portcullis_host_strip::{HopByHopLayer, HostStripLayer, Upgrade};
 use portcullis_jwt_auth::{JwtAuthLayer, MetadataLayer};
+use portcullis_replica_failover::{Replica, ReplicaFailoverLayer};
 use portcullis_request_guard::RequestGuardLayer;
 use portcullis_sigv4_sign::{AwsChunkedLayer, SigV4SignLayer, SigV4VerifyLayer};
 use toml::Spanned;
@@ -26,8 +30,8 @@ use crate::config::{self, Config, Pool, Problem, UpstreamTimeouts};
 use crate::facts::Voice;
 use crate::limit::DeadlineLayer;
 use crate::route::{RewriteLayer, Table};
-use crate::telemetry::{Meters, ReplicaMeters, RouteMeters, recorder};
-use crate::upstream::{Connect, Target, client_config};
+use crate::telemetry::{Meters, RouteMeters, recorder};
+use crate::upstream::{ByFault, Connect, Target};
 
 use self::routes::Routed;
 
@@ -76,6 +80,8 @@ pub struct EdgePlan {
 pub struct UpstreamPlan {
     /// Its replicas.
     pub replicas: Vec<ReplicaPlan>,
+    /// Sends a request to another of them when one fails.
+    pub failover: ReplicaFailoverLayer<ByFault>,
     /// The language of refusals of the routes that lead here.
     pub voice: Voice,
 }
@@ -84,6 +90,10 @@ pub struct UpstreamPlan {
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct ReplicaPlan {
+    /// Whom it stands back for, as far as there is anybody else.
+    pub place: Option<Place>,
+    /// Stops asking it when it fails.
+    pub breaker: CircuitBreakerLayer<ByFault>,
     /// How it is addressed.
     pub target: Arc<Target>,
     /// How it is connected to.
@@ -98,6 +108,31 @@ pub struct ReplicaPlan {
     pub pool: Pool,
     /// How long it may take.
     pub timeouts: UpstreamTimeouts,
+}
+
+/// Where a replica stands among others.
+#[derive(Clone, Copy, Debug)]
+#[expect(clippy::exhaustive_structs, reason = "what an entry of a list of replicas says")]
+pub struct Place {
+    /// A lower one is asked first.
+    pub priority: NonZeroU8,
+    /// The share among those of the same priority.
+    pub weight: NonZeroU32,
+}
+
+impl ReplicaPlan {
+    /// The replica as one of a list, served by `service`.
+    pub fn place<S>(&self, service: S) -> Replica<S> {
+        let replica = Replica::new(self.target.name(), service);
+        let circuit = self.breaker.handle();
+        match self.place {
+            Some(Place { priority, weight }) => {
+                replica.priority(priority.get()).weight(weight).admits(move || circuit.admits())
+            }
+            // Its circuit says itself how long it stays open.
+            None => replica,
+        }
+    }
 }
 
 /// The layers of one route.
@@ -147,7 +182,7 @@ impl Plan {
 
         check_rest(&config, &mut problems);
         let tls = tls::listeners(&config, &mut problems);
-        let upstreams = upstreams(&config, &recorder, &mut problems);
+        let upstreams = upstreams::plan(&config, &recorder, &mut problems);
         let Routed { table, routes, documents, issuers } =
             routes::plan(&config, &upstreams, &recorder, &mut problems);
         let (edge, Some(table), true) = (edge(&config), table, problems.is_empty()) else {
@@ -203,60 +238,6 @@ fn check_rest(config: &Config, problems: &mut Vec<Problem>) {
             format!("{error}; a filter like \"info\" or \"info,portcullis=debug\" is needed");
         problems.push(Problem::new("log.level", level.span(), message));
     }
-}
-
-fn upstreams(
-    config: &Config,
-    recorder: &Arc<PrometheusRecorder>,
-    problems: &mut Vec<Problem>,
-) -> BTreeMap<String, UpstreamPlan> {
-    let mut plans = BTreeMap::new();
-    for (name, section) in &config.upstream {
-        let upstream = section.get_ref();
-        let key = format!("upstream.{name}");
-        let signer = upstream.sigv4_sign.as_ref().and_then(|section| {
-            signing::layer(config, section, &format!("{key}.sigv4_sign"), recorder, problems)
-        });
-        let ca_file = upstream.ca_file.as_ref().map(|path| config.folder.join(path.get_ref()));
-        let tls = client_config(ca_file.as_deref()).map_err(|message| {
-            let span = upstream.ca_file.as_ref().map(Spanned::span);
-            problems.push(Problem::new(format!("{key}.ca_file"), span, message));
-        });
-        if upstream.replicas.get_ref().len() != 1 {
-            let message =
-                "exactly one replica is needed: failing over between several is not there yet";
-            let span = upstream.replicas.span();
-            problems.push(Problem::new(format!("{key}.replica"), span, message));
-        }
-
-        let s3 = upstream
-            .sigv4_sign
-            .as_ref()
-            .is_some_and(|sign| sign.get_ref().signing.service().is_s3());
-        let mut replicas = Vec::new();
-        for (index, replica) in upstream.replicas.get_ref().iter().enumerate() {
-            let target = Target::new(&replica.name, replica.url.get_ref()).map_err(|message| {
-                let key = format!("{key}.replica[{index}].url");
-                problems.push(Problem::new(key, replica.url.span(), message));
-            });
-            if let (Ok(target), Ok(tls)) = (target, &tls) {
-                let target = Arc::new(target);
-                let meters = ReplicaMeters::new(name, &replica.name, recorder);
-                replicas.push(ReplicaPlan {
-                    connect: Arc::new(Connect::new(target.clone(), tls.clone(), meters)),
-                    target,
-                    host: HostStripLayer::new(upstream.host.clone().unwrap_or(HostPolicy::FromUri)),
-                    signer: signer.clone(),
-                    is_s3: s3,
-                    pool: upstream.pool,
-                    timeouts: upstream.timeouts,
-                });
-            }
-        }
-        let voice = if s3 { Voice::S3 } else { Voice::Plain };
-        plans.insert(name.clone(), UpstreamPlan { replicas, voice });
-    }
-    plans
 }
 
 /// The name of a section, if there is one of this name.

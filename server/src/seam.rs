@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use http::{Request, Response};
+use portcullis_replica_failover::ReplayBody;
 use tower::{Service, ServiceExt};
 
 use crate::body::Body;
@@ -17,62 +18,60 @@ pub type Edge = Seam<Infallible>;
 /// What a route leads to.
 pub type Backend = Seam<upstream::Error>;
 
-/// One replica of an upstream, with all that belongs to it alone.
-pub type Replica = Seam<upstream::Error>;
+/// One replica of an upstream, with all that belongs to it alone. Its requests may be sent elsewhere, too.
+pub type Replica = Seam<upstream::Error, ReplayBody<Body>>;
 
 /// A service whose type is forgotten: one pointer to clone, one allocation for each call.
 ///
 /// It is always ready. Each call readies a clone of the service inside, in its own future.
-pub struct Seam<E>(Arc<dyn Call<E>>);
+pub struct Seam<E, B = Body>(Arc<dyn Call<E, B>>);
 
 type Answer<E> = Pin<Box<dyn Future<Output = Result<Response<Body>, E>> + Send>>;
 
-trait Call<E>: Send + Sync {
-    fn call(&self, request: Request<Body>) -> Answer<E>;
+trait Call<E, B>: Send + Sync {
+    fn call(&self, request: Request<B>) -> Answer<E>;
 }
 
-impl<S> Call<S::Error> for S
+impl<S, B> Call<S::Error, B> for S
 where
-    S: Service<Request<Body>, Response = Response<Body>, Future: Send>
-        + Clone
-        + Send
-        + Sync
-        + 'static,
+    S: Service<Request<B>, Response = Response<Body>, Future: Send> + Clone + Send + Sync + 'static,
     S::Error: 'static,
+    B: Send + 'static,
 {
-    fn call(&self, request: Request<Body>) -> Answer<S::Error> {
+    fn call(&self, request: Request<B>) -> Answer<S::Error> {
         Box::pin(self.clone().oneshot(request))
     }
 }
 
-impl<E> Seam<E> {
+impl<E, B> Seam<E, B> {
     /// Forgets the type of `service`.
     pub fn new<S>(service: S) -> Self
     where
-        S: Service<Request<Body>, Response = Response<Body>, Error = E, Future: Send>
+        S: Service<Request<B>, Response = Response<Body>, Error = E, Future: Send>
             + Clone
             + Send
             + Sync
             + 'static,
         E: 'static,
+        B: Send + 'static,
     {
         Self(Arc::new(service))
     }
 }
 
-impl<E> Clone for Seam<E> {
+impl<E, B> Clone for Seam<E, B> {
     fn clone(&self) -> Self {
         Self(self.0.clone())
     }
 }
 
-impl<E> fmt::Debug for Seam<E> {
+impl<E, B> fmt::Debug for Seam<E, B> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Seam")
     }
 }
 
-impl<E> Service<Request<Body>> for Seam<E> {
+impl<E, B> Service<Request<B>> for Seam<E, B> {
     type Response = Response<Body>;
     type Error = E;
     type Future = Answer<E>;
@@ -81,7 +80,7 @@ impl<E> Service<Request<Body>> for Seam<E> {
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, request: Request<Body>) -> Self::Future {
+    fn call(&mut self, request: Request<B>) -> Self::Future {
         self.0.call(request)
     }
 }

@@ -4,13 +4,14 @@
 use std::sync::Arc;
 
 use http::{Request, Response};
+use portcullis_replica_failover as failover;
 use tower::ServiceBuilder;
 use tower::util::MapRequestLayer;
 use tower::util::MapResponseLayer;
 
 use crate::body::Body;
 use crate::facts::FactsLayer;
-use crate::plan::{DocumentPlan, EdgePlan, ReplicaPlan, RoutePlan};
+use crate::plan::{DocumentPlan, EdgePlan, ReplicaPlan, RoutePlan, UpstreamPlan};
 use crate::respond::RespondLayer;
 use crate::route::{Nothing, Routes};
 use crate::seam::{Backend, Edge, Replica};
@@ -43,7 +44,11 @@ pub fn edge(plan: &EdgePlan, meters: Arc<Meters>, routes: Routes) -> Edge {
 
 /// Behind one route.
 #[must_use]
-pub fn backend(plan: &RoutePlan, replica: Replica) -> Backend {
+pub fn backend(
+    plan: &RoutePlan,
+    upstream: &UpstreamPlan,
+    replicas: Vec<failover::Replica<Replica>>,
+) -> Backend {
     let plain = || MapRequestLayer::new(|request: Request<_>| request.map(Body::new));
     let verified = plan.verifier.clone();
     let verified =
@@ -64,7 +69,10 @@ pub fn backend(plan: &RoutePlan, replica: Replica) -> Backend {
             .layer(plan.rewrite.clone())
             // What the upstream may trust: set or removed by the last who knows the client.
             .layer(plan.header_inject.clone())
-            .service(replica),
+            .layer(MapResponseLayer::new(|response: Response<_>| response.map(Body::new)))
+            // After all that is done once for a request: what stands below is done for each attempt.
+            .layer(upstream.failover.clone())
+            .service(replicas),
     )
 }
 
@@ -88,6 +96,11 @@ pub fn replica(plan: &ReplicaPlan) -> Replica {
     });
     Replica::new(
         ServiceBuilder::new()
+            // The seam knows one type of body.
+            .layer(MapResponseLayer::new(|response: Response<_>| response.map(Body::new)))
+            // Around all that can fail, time limits included: it counts what it sees.
+            .layer(plan.breaker.clone())
+            .layer(MapRequestLayer::new(|request: Request<_>| request.map(Body::new)))
             // Around the signer, whose credentials it is that an S3 server may not know.
             .option_layer(plan.is_s3.then(S3ErrorsLayer::default))
             // The path and the authority are the replica's from here on.

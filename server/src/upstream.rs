@@ -6,10 +6,12 @@ mod pool;
 mod progress;
 mod response;
 mod error;
+mod by_fault;
 mod tls;
 mod s3_errors;
 mod issuer_client;
 
+pub use by_fault::ByFault;
 pub use connect::Connect;
 pub use error::{Error, Phase};
 pub use issuer_client::IssuerClient;

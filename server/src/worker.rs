@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use metrics::{counter, with_local_recorder};
+use metrics::{counter, set_default_local_recorder, with_local_recorder};
 use portcullis_drain::Phase;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
@@ -16,7 +16,7 @@ use tokio_rustls::TlsAcceptor;
 use crate::config::ClientTimeouts;
 use crate::connection::{Connections, Ending};
 use crate::facts::Voice;
-use crate::plan::Plan;
+use crate::plan::{Plan, UpstreamPlan};
 use crate::route::{RouteTarget, Routes};
 use crate::seam::Edge;
 use crate::stack;
@@ -36,14 +36,17 @@ pub struct Door {
 /// Wraps the layers of `plan` into the services of one worker.
 #[must_use]
 pub fn build(plan: &Plan) -> Edge {
-    let replicas: BTreeMap<_, _> = plan
-        .upstreams
-        .iter()
-        .filter_map(|(name, upstream)| Some((name, stack::replica(upstream.replicas.first()?))))
-        .collect();
+    // Routes that lead to one upstream share its pools.
+    let replicas = |upstream: &UpstreamPlan| {
+        let replicas = upstream.replicas.iter();
+        replicas.map(|replica| replica.place(stack::replica(replica))).collect::<Vec<_>>()
+    };
+    let upstreams: BTreeMap<_, _> =
+        plan.upstreams.iter().map(|(name, plan)| (name, (plan, replicas(plan)))).collect();
     let targets = plan.routes.iter().filter_map(|route| {
+        let (upstream, replicas) = upstreams.get(&route.upstream)?;
         Some(RouteTarget {
-            backend: stack::backend(route, replicas.get(&route.upstream)?.clone()),
+            backend: stack::backend(route, upstream, replicas.clone()),
             meters: route.meters.clone(),
             voice: route.voice,
         })
@@ -63,6 +66,8 @@ pub fn build(plan: &Plan) -> Edge {
 ///
 /// When the runtime cannot be had.
 pub fn run(plan: &Arc<Plan>, doors: Vec<Door>, cut: watch::Receiver<bool>) -> io::Result<()> {
+    // What layers count on the way, instead of beforehand, is counted by whoever runs them.
+    let _recorder = set_default_local_recorder(&*plan.recorder);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(serve(plan, doors, cut))
 }

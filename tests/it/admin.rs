@@ -66,7 +66,10 @@ async fn it_is_ready_when_all_replicas_are_up() {
 
         assert_eq!(response.status, 200, "{path}");
         assert_eq!(response.header("cache-control"), ["no-store"]);
-        assert_eq!(response.body, r#"{"status":"ready","upstreams":{"u0":{"r":"up"}}}"#);
+        assert_eq!(
+            response.body,
+            r#"{"status":"ready","routes":{"/0":"ready"},"upstreams":{"u0":{"r":"up"}}}"#
+        );
     }
 }
 
@@ -80,7 +83,7 @@ async fn it_is_degraded_and_still_ready_when_one_of_two_upstreams_is_down() {
     let response = until_ready(gateway.admin(), "\"down\"").await;
 
     assert_eq!(response.status, 200);
-    let expected = r#"{"status":"degraded","upstreams":{"u0":{"r":"up"},"u1":{"r":"down"}}}"#;
+    let expected = r#"{"status":"degraded","routes":{"/0":"ready","/1":"unready"},"upstreams":{"u0":{"r":"up"},"u1":{"r":"down"}}}"#;
     assert_eq!(response.body, expected);
 }
 
@@ -92,7 +95,10 @@ async fn it_is_not_ready_when_all_upstreams_are_down() {
     let response = until_ready(gateway.admin(), "\"down\"").await;
 
     assert_eq!(response.status, 503);
-    assert_eq!(response.body, r#"{"status":"unready","upstreams":{"u0":{"r":"down"}}}"#);
+    assert_eq!(
+        response.body,
+        r#"{"status":"unready","routes":{"/0":"unready"},"upstreams":{"u0":{"r":"down"}}}"#
+    );
 }
 
 #[tokio::test]

@@ -259,17 +259,6 @@ async fn a_file_without_a_listener_is_wrong() {
 }
 
 #[tokio::test]
-async fn several_replicas_are_refused_rather_than_left_unused() {
-    let second = "/photos\" }, { name = \"second\", url = \"http://127.0.0.1:9001\" }]";
-
-    let complaint = complaint(&with("/photos\" }]", second)).await;
-
-    let expected = "gateway.toml:13:11: upstream.photos.replica: exactly one replica is needed: \
-        failing over between several is not there yet";
-    assert_eq!(complaint, expected);
-}
-
-#[tokio::test]
 async fn routes_that_cannot_be_told_apart_are_refused() {
     let config = format!("{RIGHT}\n[[route]]\npath = \"/photos/\"\nupstream = \"photos\"\n");
 

@@ -13,6 +13,7 @@ mod claims;
 mod config;
 mod demo;
 mod drain;
+mod failover;
 mod house;
 mod issuer;
 mod limits;

@@ -336,3 +336,142 @@ async fn a_refusal_asks_the_client_to_leave_like_any_response() {
         assert_eq!((response.status, response.header("connection")), (status, vec!["close"]));
     }
 }
+
+/// An upstream `a` with the replicas `one` and `two`, each signed for with keys of its own, and the route `/a`.
+fn both_signed(one: SocketAddr, two: SocketAddr, more: &str) -> String {
+    let sign =
+        |key: &str| format!("{{ service = 's3', region = 'eu-{key}', credentials = '{key}' }}");
+    let (first, second) = (sign("one"), sign("two"));
+    format!(
+        "credentials.one = {{ access_key = 'AKONE', secret_key = 's' }}
+         credentials.two = {{ access_key = 'AKTWO', secret_key = 's' }}
+         [upstream.a]
+         replica = [
+           {{ name = 'one', url = 'http://{one}/first', sigv4_sign = {first} }},
+           {{ name = 'two', url = 'http://{two}/second', sigv4_sign = {second}, priority = 2 }},
+         ]
+         [[route]]
+         path = '/a'
+         strip_prefix = true
+         upstream = 'a'
+         header_inject.request = [{{ append = 'x-amz-meta-origin', value = 'gateway' }}]
+         {more}"
+    )
+}
+
+const FAILED: &str = "HTTP/1.1 503 Service Unavailable\r\ncontent-length: 0\r\n\r\n";
+
+#[tokio::test]
+async fn each_attempt_is_addressed_and_signed_anew() {
+    let (mut one, mut two) = (Upstream::answering(FAILED).await, Upstream::answering(OK).await);
+    let gateway = gateway(&both_signed(one.address(), two.address(), ""));
+
+    let response = get(gateway.address(), "/a/key").await;
+    let attempts =
+        [(one.seen().await, &one, "first", "ONE"), (two.seen().await, &two, "second", "TWO")];
+
+    assert_eq!(response.status, 200, "{response:?}");
+    for (seen, upstream, base, key) in &attempts {
+        assert_eq!(seen.line(), format!("GET /{base}/key HTTP/1.1"));
+        assert_eq!(seen.header("host"), [upstream.address().to_string()]);
+        let [authorization] = seen.header("authorization")[..] else { panic!("{seen:?}") };
+        assert!(authorization.contains(&format!("Credential=AK{key}/")), "{authorization}");
+        let region = format!("/eu-{}/s3/aws4_request", key.to_lowercase());
+        assert!(authorization.contains(&region), "{authorization}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_done_once_for_a_request_is_not_done_again_for_the_next_attempt() {
+    let (one, mut two) = (Upstream::answering(FAILED).await, Upstream::answering(OK).await);
+    let gateway = gateway(&both_signed(one.address(), two.address(), ""));
+
+    get(gateway.address(), "/a/key").await;
+    let seen = two.seen().await;
+
+    assert_eq!(seen.header("x-amz-meta-origin"), ["gateway"]);
+    assert_eq!(seen.line(), "GET /second/key HTTP/1.1");
+}
+
+#[tokio::test]
+async fn a_circuit_sees_what_a_storage_said_though_clients_are_told_otherwise() {
+    const ERROR: &str = "HTTP/1.1 500 Internal Server Error\r\ncontent-length: 0\r\n\r\n";
+    let (one, two) = (Upstream::answering(ERROR).await, Upstream::answering(OK).await);
+    let gateway = gateway(&both_signed(one.address(), two.address(), ""));
+
+    let response = get(gateway.address(), "/a/key").await;
+
+    assert_eq!(response.status, 200, "{response:?}");
+    let failure = r#"circuit_breaker_calls_total{name="a/one",outcome="failure"}"#;
+    assert_eq!(gateway.metric(failure).await, 1.0);
+}
+
+#[tokio::test]
+async fn a_storage_that_does_not_know_the_gateway_is_left_for_the_next_and_not_blamed() {
+    const DENIED: &str = "HTTP/1.1 403 Forbidden\r\ncontent-type: application/xml\r\n\
+        content-length: 47\r\n\r\n<Error><Code>SignatureDoesNotMatch</Code></Error>";
+    let denied = DENIED.replace("47", &DENIED.split("\r\n\r\n").nth(1).unwrap().len().to_string());
+    let (one, two) = (Upstream::answering(denied).await, Upstream::answering(OK).await);
+    let gateway = gateway(&both_signed(one.address(), two.address(), ""));
+
+    let response = get(gateway.address(), "/a/key").await;
+
+    assert_eq!(response.status, 200, "{response:?}");
+    let neutral = r#"circuit_breaker_calls_total{name="a/one",outcome="neutral"}"#;
+    assert_eq!(gateway.metric(neutral).await, 1.0);
+}
+
+#[tokio::test]
+async fn a_circuit_sees_the_time_of_its_replica_run_out() {
+    let silent = Upstream::serving(|mut socket, _| async move {
+        drop(tokio::io::AsyncReadExt::read_to_end(&mut socket, &mut Vec::new()).await);
+    })
+    .await;
+    let two = Upstream::answering(OK).await;
+    let config = format!(
+        "[upstream.a]
+         replica = [{{ name = 'one', url = 'http://{}' }}, {{ name = 'two', url = 'http://{}' }}]
+         timeouts = {{ response_header = '100ms' }}
+         [[route]]\npath = '/'\nupstream = 'a'\n",
+        silent.address(),
+        two.address()
+    );
+    let gateway = gateway(&config);
+
+    let response = get(gateway.address(), "/").await;
+
+    assert_eq!(response.status, 200, "{response:?}");
+    let failure = r#"circuit_breaker_calls_total{name="a/one",outcome="failure"}"#;
+    assert_eq!(gateway.metric(failure).await, 1.0);
+    let late =
+        r#"replica_failover_failovers_total{upstream="a",from="one",to="two",reason="timeout"}"#;
+    assert_eq!(gateway.metric(late).await, 1.0);
+}
+
+#[tokio::test]
+async fn a_client_that_breaks_its_upload_off_is_not_held_against_the_replica_nor_sent_on() {
+    let one = Upstream::serving(|mut socket, seen| async move {
+        drop(portcullis_tests::read_request(&mut socket).await.map(|request| seen.send(request)));
+    })
+    .await;
+    let mut two = Upstream::answering(OK).await;
+    let config = format!(
+        "[upstream.a]
+         replica = [{{ name = 'one', url = 'http://{}' }}, {{ name = 'two', url = 'http://{}' }}]
+         [[route]]\npath = '/'\nupstream = 'a'\n",
+        one.address(),
+        two.address()
+    );
+    let gateway = gateway(&config);
+
+    let mut client = Connection::open(gateway.address()).await;
+    client
+        .write("PUT / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\nno size\r\n")
+        .await;
+    let told = client.response().await;
+
+    assert_eq!(told.status, 400, "{told:?}");
+    let neutral = r#"circuit_breaker_calls_total{name="a/one",outcome="neutral"}"#;
+    gateway.until_metric(neutral, 1.0).await;
+    assert!(two.saw_nothing());
+}

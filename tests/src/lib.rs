@@ -14,6 +14,7 @@ mod client;
 mod flow;
 mod tokens;
 mod identity;
+mod relay;
 
 pub use client::{
     Connection, Response, ask, dechunk, exchange, get, http2, http2_over, read_to_end, send,
@@ -22,5 +23,6 @@ pub use flow::Flow;
 pub use gateway::{InProcess, gateway, plan};
 pub use identity::Identity;
 pub use process::Process;
+pub use relay::{Relay, Way};
 pub use tokens::{ISSUER, choose_backend, in_an_hour, token};
 pub use upstream::{Nowhere, Recorded, Upstream, read_request};

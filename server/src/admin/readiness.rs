@@ -1,5 +1,6 @@
 use std::collections::BTreeMap;
 
+use portcullis_circuit_breaker::{CircuitBreakerHandle, CircuitState};
 use portcullis_drain::Phase;
 use serde::Serialize;
 use toml::Spanned;
@@ -14,15 +15,20 @@ use super::{KeySet, KeySetState, Probed};
 #[derive(Debug, Serialize)]
 pub struct Readiness {
     status: Status,
+    /// Each route, by its name; of several that have one name, the worst.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    routes: BTreeMap<String, Status>,
     /// Each upstream's replicas.
-    upstreams: BTreeMap<String, BTreeMap<String, &'static str>>,
+    upstreams: Upstreams,
     /// The issuers that are asked for their keys.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     issuers: BTreeMap<String, KeySet>,
 }
 
-/// Whether new requests should come here.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
+type Upstreams = BTreeMap<String, BTreeMap<String, Standing>>;
+
+/// Whether new requests should come here, or to a route.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd, Serialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Status {
@@ -30,50 +36,89 @@ pub enum Status {
     Ready,
     /// Some replica is down or some issuer does not answer, and something still works.
     Degraded,
-    /// No upstream has a replica that is up, or no route lets anybody through: each asks for tokens of issuers that have
-    /// no keys. Another instance may have them.
+    /// No upstream has a replica that can be asked, or no route lets anybody through: each asks for tokens of issuers that
+    /// have no keys. Another instance may have them.
     Unready,
     /// The gateway is about to stop.
     Draining,
 }
 
+/// What a replica is good for.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Standing {
+    /// It was not probed yet.
+    Unknown,
+    /// It takes connections.
+    Up,
+    /// It takes none.
+    Down,
+    /// Its circuit is open: nobody is sent there.
+    Open,
+    /// Its circuit lets a few through, to find out.
+    HalfOpen,
+}
+
+impl Standing {
+    fn new(up: Option<bool>, circuit: &CircuitBreakerHandle) -> Self {
+        let state = circuit.state();
+        match (up, state) {
+            (Some(false), _) => Self::Down,
+            (_, CircuitState::ForcedOpen) => Self::Open,
+            // One whose time is over waits for a request: to say that it is open would keep requests away for ever.
+            (_, CircuitState::Open) if !circuit.admits() => Self::Open,
+            (_, CircuitState::Open | CircuitState::HalfOpen) => Self::HalfOpen,
+            (Some(true), _) => Self::Up,
+            (None, _) => Self::Unknown,
+        }
+    }
+
+    const fn is_usable(self) -> bool {
+        !matches!(self, Self::Down | Self::Open)
+    }
+
+    const fn is_well(self) -> bool {
+        matches!(self, Self::Unknown | Self::Up)
+    }
+}
+
 impl Readiness {
-    /// Sums up what the probes found, and what keys there are.
+    /// Sums up what the probes found, where the circuits stand, and what keys there are.
     #[must_use]
     pub fn new(plan: &Plan, probed: &Probed) -> Self {
         let issuers = key_sets(plan);
-        let mut routes = plan.config.routes.iter().map(Spanned::get_ref).peekable();
-        let shut = routes.peek().is_some() && routes.all(|route| is_shut(route, &issuers));
-        Self::of(plan.edge.drain.handle().phase(), probed.iter(), issuers, shut)
+        let mut upstreams = Upstreams::new();
+        let replicas = plan.upstreams.values().flat_map(|upstream| &upstream.replicas);
+        for ((upstream, name, up), replica) in probed.iter().zip(replicas) {
+            let standing = Standing::new(up, &replica.breaker.handle());
+            upstreams.entry(upstream.to_owned()).or_default().insert(name.to_owned(), standing);
+        }
+        let sections = plan.config.routes.iter().map(Spanned::get_ref);
+        let routes = plan.routes.iter().zip(sections).map(|(route, section)| {
+            (route.meters.name(), &*route.upstream, is_shut(section, &issuers))
+        });
+        let routes = sum_of_routes(routes, &upstreams);
+        Self::of(plan.edge.drain.handle().phase(), routes, upstreams, issuers)
     }
 
-    fn of<'a>(
+    fn of(
         phase: Phase,
-        replicas: impl Iterator<Item = (&'a str, &'a str, Option<bool>)>,
+        routes: BTreeMap<String, Status>,
+        upstreams: Upstreams,
         issuers: BTreeMap<String, KeySet>,
-        shut: bool,
     ) -> Self {
-        let mut upstreams: BTreeMap<String, BTreeMap<String, &'static str>> = BTreeMap::new();
-        let mut usable: BTreeMap<&str, bool> = BTreeMap::new();
-        let mut down = false;
-        for (upstream, replica, up) in replicas {
-            let word = match up {
-                Some(true) => "up",
-                Some(false) => "down",
-                None => "unknown",
-            };
-            upstreams.entry(upstream.to_owned()).or_default().insert(replica.to_owned(), word);
-            down |= up == Some(false);
-            *usable.entry(upstream).or_default() |= up != Some(false);
-        }
-        let dead = down && !usable.values().any(|usable| *usable);
+        let mut sums = upstreams.values().map(sum);
+        let dead = !upstreams.is_empty() && sums.clone().all(|sum| sum == Status::Unready);
+        let shut = !routes.is_empty() && routes.values().all(|route| *route == Status::Unready);
+        let ill = sums.any(|sum| sum > Status::Ready) || issuers.values().any(KeySet::is_failing);
         let status = match phase {
             Phase::Ready if dead || shut => Status::Unready,
-            Phase::Ready if down || issuers.values().any(KeySet::is_failing) => Status::Degraded,
+            Phase::Ready if ill => Status::Degraded,
             Phase::Ready => Status::Ready,
             _ => Status::Draining,
         };
-        Self { status, upstreams, issuers }
+        Self { status, routes, upstreams, issuers }
     }
 
     /// The sum.
@@ -81,6 +126,34 @@ impl Readiness {
     pub const fn status(&self) -> Status {
         self.status
     }
+}
+
+/// What an upstream with these replicas is good for.
+fn sum(replicas: &BTreeMap<String, Standing>) -> Status {
+    let mut standings = replicas.values();
+    match () {
+        () if standings.clone().all(|standing| standing.is_well()) => Status::Ready,
+        () if standings.any(|standing| standing.is_usable()) => Status::Degraded,
+        () => Status::Unready,
+    }
+}
+
+/// What each route is good for: its name, its upstream, and whether it refuses everybody.
+fn sum_of_routes<'a>(
+    routes: impl Iterator<Item = (&'a str, &'a str, bool)>,
+    upstreams: &Upstreams,
+) -> BTreeMap<String, Status> {
+    let mut sums = BTreeMap::new();
+    for (name, upstream, is_shut) in routes {
+        let status = match upstreams.get(upstream) {
+            _ if is_shut => Status::Unready,
+            Some(replicas) => sum(replicas),
+            None => Status::Ready,
+        };
+        let worst = sums.entry(name.to_owned()).or_insert(status);
+        *worst = status.max(*worst);
+    }
+    sums
 }
 
 /// Whether a route refuses everybody: nobody whose tokens it asks for has keys.
@@ -94,34 +167,73 @@ fn is_shut(route: &Route, issuers: &BTreeMap<String, KeySet>) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use portcullis_circuit_breaker::{CircuitBreakerLayer, CircuitBreakerPolicy, Mode};
+
+    use super::Standing::{Down, HalfOpen, Open, Unknown, Up};
     use super::*;
 
-    fn status(phase: Phase, replicas: &[(&str, Option<bool>)]) -> Status {
-        let replicas = replicas.iter().map(|(upstream, up)| (*upstream, "a replica", *up));
-        Readiness::of(phase, replicas, BTreeMap::new(), false).status()
+    fn upstreams(replicas: &[(&str, &str, Standing)]) -> Upstreams {
+        let mut upstreams = Upstreams::new();
+        for (upstream, name, standing) in replicas {
+            upstreams
+                .entry((*upstream).to_owned())
+                .or_default()
+                .insert((*name).to_owned(), *standing);
+        }
+        upstreams
+    }
+
+    fn status(phase: Phase, replicas: &[(&str, &str, Standing)]) -> Status {
+        Readiness::of(phase, BTreeMap::new(), upstreams(replicas), BTreeMap::new()).status()
     }
 
     #[test]
     fn one_dead_upstream_degrades_and_only_all_of_them_unready() {
-        let (up, down) = (Some(true), Some(false));
-
         assert_eq!(status(Phase::Ready, &[]), Status::Ready);
-        assert_eq!(status(Phase::Ready, &[("a", up), ("b", up)]), Status::Ready);
-        assert_eq!(status(Phase::Ready, &[("a", up), ("b", down)]), Status::Degraded);
-        assert_eq!(status(Phase::Ready, &[("a", down), ("b", down)]), Status::Unready);
+        assert_eq!(status(Phase::Ready, &[("a", "1", Up), ("b", "1", Up)]), Status::Ready);
+        assert_eq!(status(Phase::Ready, &[("a", "1", Up), ("b", "1", Down)]), Status::Degraded);
+        assert_eq!(status(Phase::Ready, &[("a", "1", Open), ("b", "1", Down)]), Status::Unready);
+    }
+
+    #[test]
+    fn an_upstream_works_as_long_as_one_of_its_replicas_does() {
+        for bad in [Down, Open, HalfOpen] {
+            assert_eq!(status(Phase::Ready, &[("a", "1", bad), ("a", "2", Up)]), Status::Degraded);
+        }
+        assert_eq!(status(Phase::Ready, &[("a", "1", Down), ("a", "2", Open)]), Status::Unready);
+        assert_eq!(status(Phase::Ready, &[("a", "1", HalfOpen)]), Status::Degraded);
     }
 
     #[test]
     fn what_was_not_probed_yet_is_not_held_against_it() {
-        assert_eq!(status(Phase::Ready, &[("a", None)]), Status::Ready);
-        assert_eq!(status(Phase::Ready, &[("a", None), ("b", Some(false))]), Status::Degraded);
+        assert_eq!(status(Phase::Ready, &[("a", "1", Unknown)]), Status::Ready);
+        let replicas = [("a", "1", Unknown), ("b", "1", Down)];
+        assert_eq!(status(Phase::Ready, &replicas), Status::Degraded);
+    }
+
+    #[test]
+    fn a_route_is_worth_what_its_upstream_is_and_nothing_when_it_is_shut() {
+        let upstreams = upstreams(&[("a", "1", Up), ("b", "1", Down), ("b", "2", Up)]);
+        let routes = [("up", "a", false), ("half", "b", false), ("shut", "a", true)];
+        let named_alike = [("same", "b", false), ("same", "a", false)];
+
+        let sums = sum_of_routes(routes.into_iter().chain(named_alike), &upstreams);
+
+        let expected = [
+            ("up", Status::Ready),
+            ("half", Status::Degraded),
+            ("shut", Status::Unready),
+            ("same", Status::Degraded),
+        ];
+        assert_eq!(sums, expected.map(|(name, status)| (name.to_owned(), status)).into());
     }
 
     #[test]
     fn it_is_not_ready_when_nobody_is_let_through() {
-        let up = [("a", "a replica", Some(true))];
+        let upstreams = upstreams(&[("a", "1", Up)]);
+        let routes = BTreeMap::from([("r".to_owned(), Status::Unready)]);
 
-        let readiness = Readiness::of(Phase::Ready, up.into_iter(), BTreeMap::new(), true);
+        let readiness = Readiness::of(Phase::Ready, routes, upstreams, BTreeMap::new());
 
         assert_eq!(readiness.status(), Status::Unready);
     }
@@ -129,7 +241,20 @@ mod tests {
     #[test]
     fn it_is_not_ready_from_the_signal_on() {
         for phase in [Phase::Lingering, Phase::Draining, Phase::Forced, Phase::Done] {
-            assert_eq!(status(phase, &[("a", Some(true))]), Status::Draining);
+            assert_eq!(status(phase, &[("a", "1", Up)]), Status::Draining);
         }
+    }
+
+    #[test]
+    fn a_circuit_that_only_counts_says_nothing_and_one_forced_open_all() {
+        let standing = |mode, up| {
+            let layer = CircuitBreakerLayer::new("a", CircuitBreakerPolicy::new().mode(mode));
+            Standing::new(up, &layer.handle())
+        };
+
+        assert_eq!(standing(Mode::MetricsOnly, Some(true)), Up);
+        assert_eq!(standing(Mode::MetricsOnly, None), Unknown);
+        assert_eq!(standing(Mode::ForcedOpen, Some(true)), Open);
+        assert_eq!(standing(Mode::ForcedOpen, Some(false)), Down);
     }
 }

@@ -1,8 +1,11 @@
+use std::num::{NonZeroU8, NonZeroU32};
 use std::path::PathBuf;
 use std::time::Duration;
 
 use http::Uri;
+use portcullis_circuit_breaker::CircuitBreakerPolicy;
 use portcullis_host_strip::HostPolicy;
+use portcullis_replica_failover::FailoverPolicy;
 use serde::Deserialize;
 use toml::Spanned;
 
@@ -13,11 +16,16 @@ use super::{Secret, SigV4Sign, text};
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct Upstream {
-    /// The servers. For now exactly one.
+    /// The servers, which can all do the same.
     #[serde(rename = "replica")]
     pub replicas: Spanned<Vec<Replica>>,
     /// Signs each request with AWS Signature Version 4.
     pub sigv4_sign: Option<Spanned<SigV4Sign>>,
+    /// When a request goes from one replica to another.
+    pub failover: Option<Spanned<FailoverPolicy>>,
+    /// When a replica is not asked any more. Each has a circuit of its own; that of the only one just counts when this is
+    /// left out.
+    pub circuit_breaker: Option<CircuitBreakerPolicy>,
     /// The `Host` that the upstream sees: the replica's own when left out.
     pub host: Option<HostPolicy>,
     /// Certificates to trust besides the public ones, in a PEM file.
@@ -36,9 +44,22 @@ pub struct Upstream {
 #[non_exhaustive]
 pub struct Replica {
     /// Its name in logs and metrics.
-    pub name: String,
+    pub name: Spanned<String>,
     /// `http` or `https`, host, port, and a path to put before that of the request.
     pub url: Spanned<Url>,
+    /// A lower one is asked first, a higher one only when no replica below can be. 1.
+    #[serde(default = "first")]
+    pub priority: NonZeroU8,
+    /// Its share of the requests among those of its priority, in the orders that weigh. 1.
+    pub weight: Option<Spanned<NonZeroU32>>,
+    /// Signs for this replica, in place of what the upstream says.
+    pub sigv4_sign: Option<Spanned<SigV4Sign>>,
+    /// How long this replica may take, in place of what the upstream says.
+    pub timeouts: Option<UpstreamTimeouts>,
+}
+
+const fn first() -> NonZeroU8 {
+    NonZeroU8::MIN
 }
 
 /// The URL of a replica.

@@ -2,8 +2,6 @@
 
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::SharedCredentialsProvider;
-use metrics::with_local_recorder;
-use metrics_exporter_prometheus::PrometheusRecorder;
 use portcullis_sigv4_sign::{
     EnvironmentCredentials, FixedKeys, ProfileCredentials, SecretKey, SigV4SignLayer,
     SigV4VerifyLayer,
@@ -14,12 +12,11 @@ use crate::config::{self, Config, Problem, SigV4Sign, SigV4Verify};
 
 use super::{named, problem, read_secret};
 
-/// The signer of an upstream.
+/// The signer of an upstream, which counts where it is made.
 pub(super) fn layer(
     config: &Config,
     section: &Spanned<SigV4Sign>,
     key: &str,
-    recorder: &PrometheusRecorder,
     problems: &mut Vec<Problem>,
 ) -> Option<SigV4SignLayer> {
     let sign = section.get_ref();
@@ -27,7 +24,7 @@ pub(super) fn layer(
     let name =
         named(&sign.credentials, "credentials", known, &format!("{key}.credentials"), problems)?;
     let provider = provider(config, name, problems)?;
-    Some(with_local_recorder(recorder, || SigV4SignLayer::new(sign.signing.clone(), provider)))
+    Some(SigV4SignLayer::new(sign.signing.clone(), provider))
 }
 
 fn provider(

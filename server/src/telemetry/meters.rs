@@ -108,6 +108,7 @@ fn describe() {
         "portcullis_replica_up",
         "Whether a replica takes connections, as last probed."
     );
+    describe_failover();
     describe_counter!(
         "jwt_auth_key_set_refreshes_total",
         "How often an issuer was asked for its keys, by what came of it."
@@ -126,6 +127,41 @@ fn describe() {
         "portcullis_drain_phase",
         "0 ready, 1 lingering, 2 draining, 3 forced, 4 done."
     );
+}
+
+fn describe_failover() {
+    describe_counter!(
+        "replica_failover_attempts_total",
+        "Attempts at a replica, by what came of them: `ok`, or why it failed."
+    );
+    describe_counter!(
+        "replica_failover_failovers_total",
+        "Requests that went from one replica to another, by why."
+    );
+    describe_counter!(
+        "replica_failover_unserved_total",
+        "Requests that no replica's answer was passed on for, by why."
+    );
+    describe_counter!(
+        "replica_failover_budget_exhausted_total",
+        "Requests that would have gone to a replica that failed lately, if there had been budget."
+    );
+    describe_gauge!(
+        "replica_failover_replay_buffer_bytes",
+        Unit::Bytes,
+        "What is kept of request bodies for another attempt."
+    );
+    describe_gauge!(
+        "circuit_breaker_state",
+        "0 closed, 1 open, 2 half open, 3 ramping up, 4 forced open, 5 forced closed, 6 disabled, 7 only counting."
+    );
+    describe_counter!(
+        "circuit_breaker_calls_total",
+        "Calls of a circuit's replica, by outcome: `success`, `failure`, `neutral`, `rejected`, `stale`."
+    );
+    describe_counter!("circuit_breaker_transitions_total", "Changes of a circuit's state.");
+    describe_gauge!("circuit_breaker_failure_rate", "The share of a circuit's calls that failed.");
+    describe_gauge!("circuit_breaker_slow_rate", "The share of a circuit's calls that were slow.");
 }
 
 /// What is counted of one replica.

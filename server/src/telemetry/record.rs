@@ -7,6 +7,7 @@ use bytes::{Buf, Bytes};
 use http::{Method, Request, Response, StatusCode, Uri, Version};
 use hyper::body::{Body as HttpBody, Frame, SizeHint};
 use pin_project_lite::pin_project;
+use portcullis_replica_failover::{Attempt, Attempts};
 use tokio::time::Instant;
 
 use crate::body::Error;
@@ -26,6 +27,7 @@ pub(super) struct Record {
     uri: Uri,
     version: Version,
     status: Option<StatusCode>,
+    tried: Option<String>,
     started: Option<Instant>,
     received: Arc<AtomicU64>,
     sent: u64,
@@ -50,6 +52,7 @@ impl Record {
             uri: request.uri().clone(),
             version: request.version(),
             status: None,
+            tried: None,
             started: None,
             received: Arc::default(),
             sent: 0,
@@ -65,6 +68,9 @@ impl Record {
     /// The headers of the response are ready; they carry the request's id.
     pub(super) fn answered<B>(&mut self, response: &mut Response<B>) {
         self.id.put(response.headers_mut());
+        if let Some(attempts) = response.extensions().get::<Attempts>() {
+            self.tried = tried(attempts.trail());
+        }
         self.status = Some(response.status());
         self.started = Some(Instant::now());
     }
@@ -110,6 +116,7 @@ impl Drop for Record {
             route = route.name(),
             replica = known.replica.as_deref(),
             attempts = known.attempts,
+            tried = self.tried,
             status = status.as_u16(),
             reason = known.reason,
             error = known.error,
@@ -119,6 +126,12 @@ impl Drop for Record {
             response_bytes = self.sent,
         );
     }
+}
+
+/// What did not answer, and why not, in order.
+fn tried(trail: &[Attempt]) -> Option<String> {
+    let attempts: Vec<_> = trail.iter().map(Attempt::to_string).collect();
+    (!attempts.is_empty()).then(|| attempts.join(", "))
 }
 
 pin_project! {

@@ -112,9 +112,9 @@ fn is_suspect<B>(response: &Response<B>) -> bool {
 fn own(response: Response<Body>, code: &str, facts: Option<&Facts>) -> Response<Body> {
     let ours = response.extensions().get::<Refused>().is_some();
     let (reason, detail) = if CREDENTIALS.contains(&code) {
-        ("upstream_credentials", "the storage does not know the gateway")
+        (UPSTREAM_CREDENTIALS, "the storage does not know the gateway")
     } else if response.status() == StatusCode::INTERNAL_SERVER_ERROR && !ours {
-        ("upstream_error", "the storage failed")
+        (UPSTREAM_ERROR, "the storage failed")
     } else {
         return response;
     };
@@ -124,6 +124,11 @@ fn own(response: Response<Body>, code: &str, facts: Option<&Facts>) -> Response<
     let refusal = Refusal::new(StatusCode::BAD_GATEWAY, reason, detail);
     refusal.into_response(Dialect::Http, Body::empty())
 }
+
+/// The reason of a refusal in place of what a storage says of the gateway's credentials.
+pub(super) const UPSTREAM_CREDENTIALS: &str = "upstream_credentials";
+/// The reason of a refusal in place of a storage's `500`.
+pub(super) const UPSTREAM_ERROR: &str = "upstream_error";
 
 /// What S3 and its kin say of credentials that are wrong, over or not theirs: not `AccessDenied`, which is of
 /// the object, too.

@@ -1,0 +1,109 @@
+//! The calls of the last while.
+
+use std::time::Duration;
+
+use crate::calls::{Call, Totals};
+use crate::sync::{AtomicU64, Ordering};
+
+/// Ten buckets, used in turn, so that a call costs the same however many there are.
+pub(crate) struct TimeWindow {
+    bucket: u64,
+    buckets: [Bucket; BUCKETS],
+}
+
+#[derive(Default)]
+struct Bucket {
+    calls: Tally,
+    failed: Tally,
+    slow: Tally,
+}
+
+/// A number that knows which time it is of, and starts anew for a later one.
+#[derive(Default)]
+struct Tally(AtomicU64);
+
+impl TimeWindow {
+    pub(crate) fn new(time: Duration) -> Self {
+        let bucket = time.as_millis().div_ceil(BUCKETS as u128);
+        Self {
+            bucket: u64::try_from(bucket).unwrap_or(u64::MAX).max(1),
+            buckets: Default::default(),
+        }
+    }
+
+    /// Counts a call that ended at `now`, in milliseconds.
+    pub(crate) fn record(&self, call: Call, now: u64) {
+        let epoch = self.epoch(now);
+        let Some(bucket) = self.buckets.get(epoch as usize % BUCKETS) else { return };
+        // First, so that no failure is seen without its call.
+        bucket.calls.count(epoch);
+        if call.failed {
+            bucket.failed.count(epoch);
+        }
+        if call.slow {
+            bucket.slow.count(epoch);
+        }
+    }
+
+    pub(crate) fn totals(&self, now: u64) -> Totals {
+        let epoch = self.epoch(now);
+        self.buckets.iter().fold(Totals::default(), |totals, bucket| {
+            let failed = bucket.failed.within(epoch);
+            let slow = bucket.slow.within(epoch);
+            Totals {
+                calls: totals.calls.saturating_add(bucket.calls.within(epoch)),
+                failed: totals.failed.saturating_add(failed),
+                slow: totals.slow.saturating_add(slow),
+            }
+        })
+    }
+
+    pub(crate) fn clear(&self) {
+        for bucket in &self.buckets {
+            for tally in [&bucket.calls, &bucket.failed, &bucket.slow] {
+                tally.0.store(0, Ordering::Relaxed);
+            }
+        }
+    }
+
+    #[expect(clippy::cast_possible_truncation, reason = "it wraps, and is compared accordingly")]
+    const fn epoch(&self, now: u64) -> u32 {
+        // The first is 1, since 0 is what an empty tally is of.
+        ((now / self.bucket) as u32).wrapping_add(1)
+    }
+}
+
+impl Tally {
+    /// Adds one at `epoch`; whoever comes too late for the bucket is not counted.
+    fn count(&self, epoch: u32) {
+        let mut before = self.0.load(Ordering::Relaxed);
+        loop {
+            let (counted, count) = parts(before);
+            let count = match epoch.wrapping_sub(counted) {
+                0 => count.saturating_add(1),
+                ahead if ahead < u32::MAX / 2 => 1,
+                _ => return,
+            };
+            let after = u64::from(epoch) << 32 | u64::from(count);
+            // Released with what was counted before, for who reads it.
+            match self.0.compare_exchange_weak(before, after, Ordering::AcqRel, Ordering::Relaxed) {
+                Ok(_) => return,
+                Err(now) => before = now,
+            }
+        }
+    }
+
+    /// The number, if it is of one of the last epochs.
+    fn within(&self, epoch: u32) -> u32 {
+        let (counted, count) = parts(self.0.load(Ordering::Acquire));
+        let age = epoch.wrapping_sub(counted);
+        if (age as usize) < BUCKETS { count } else { 0 }
+    }
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "the halves of a word")]
+const fn parts(word: u64) -> (u32, u32) {
+    ((word >> 32) as u32, word as u32)
+}
+
+const BUCKETS: usize = 10;

@@ -1,0 +1,75 @@
+//! Durations, sizes, statuses and header names as a configuration file has them.
+
+use std::fmt;
+use std::time::Duration;
+
+use http::{HeaderName, StatusCode};
+use serde::de::{Deserialize, Deserializer, Error, Unexpected, Visitor};
+
+pub(crate) fn duration<'de, D: Deserializer<'de>>(input: D) -> Result<Duration, D::Error> {
+    let text = String::deserialize(input)?;
+    humantime::parse_duration(&text).map_err(|_| {
+        D::Error::custom(format!("a duration like \"250ms\" or \"20s\" is needed, not {text:?}"))
+    })
+}
+
+pub(crate) fn some_duration<'de, D: Deserializer<'de>>(
+    input: D,
+) -> Result<Option<Duration>, D::Error> {
+    duration(input).map(Some)
+}
+
+pub(crate) fn header_name<'de, D: Deserializer<'de>>(
+    input: D,
+) -> Result<Option<HeaderName>, D::Error> {
+    let text = String::deserialize(input)?;
+    let name = text.parse().map_err(|_| D::Error::custom(format!("{text:?} is no header name")))?;
+    Ok(Some(name))
+}
+
+/// Only what can be a failure: an answer that succeeds is none.
+pub(crate) fn statuses<'de, D: Deserializer<'de>>(input: D) -> Result<Vec<StatusCode>, D::Error> {
+    let status = |code: u16| match code {
+        400..600 => StatusCode::from_u16(code).map_err(D::Error::custom),
+        _ => Err(D::Error::custom(format!("a status from 400 to 599 is needed, not {code}"))),
+    };
+    Vec::deserialize(input)?.into_iter().map(status).collect()
+}
+
+pub(crate) fn size<'de, D: Deserializer<'de>>(input: D) -> Result<u64, D::Error> {
+    input.deserialize_any(Size)
+}
+
+struct Size;
+
+impl Visitor<'_> for Size {
+    type Value = u64;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a number of bytes, or text with B, KiB, MiB or GiB, as in \"64KiB\"")
+    }
+
+    fn visit_u64<E: Error>(self, bytes: u64) -> Result<u64, E> {
+        Ok(bytes)
+    }
+
+    fn visit_i64<E: Error>(self, bytes: i64) -> Result<u64, E> {
+        u64::try_from(bytes).map_err(|_| E::invalid_value(Unexpected::Signed(bytes), &self))
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<u64, E> {
+        parse(text).ok_or_else(|| E::invalid_value(Unexpected::Str(text), &self))
+    }
+}
+
+/// `KB` and `MB` are left out: half of their readers take them for powers of ten.
+fn parse(text: &str) -> Option<u64> {
+    let (number, shift) = [("KiB", 10), ("MiB", 20), ("GiB", 30), ("B", 0)]
+        .into_iter()
+        .find_map(|(unit, shift)| text.strip_suffix(unit).map(|number| (number, shift)))?;
+    let number = number.strip_suffix(' ').unwrap_or(number);
+    if !number.bytes().all(|digit| digit.is_ascii_digit()) {
+        return None;
+    }
+    number.parse::<u64>().ok()?.checked_mul(1 << shift)
+}

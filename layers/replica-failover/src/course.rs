@@ -1,0 +1,203 @@
+use std::mem;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::request::Parts;
+use tokio::time::Instant;
+
+use crate::candidates::{Candidates, Filter, Member};
+use crate::shared::Shared;
+use crate::{Attempt, Attempts, Pick};
+
+/// The way of one request through the replicas.
+#[derive(Debug, Default)]
+pub(crate) struct Course {
+    attempts: u32,
+    trail: Vec<Attempt>,
+    /// Not to be asked in this round.
+    without: Vec<usize>,
+    /// Never to be asked again.
+    out: Vec<usize>,
+    /// Not ready when they were asked.
+    busy: Vec<usize>,
+    failures: Vec<Failure>,
+    backs: u32,
+}
+
+#[derive(Debug)]
+struct Failure {
+    index: usize,
+    not_before: Instant,
+}
+
+/// Where a request goes next.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct Go {
+    pub(crate) index: usize,
+    /// Not before this.
+    pub(crate) at: Option<Instant>,
+    /// Waits for the replica to become ready.
+    pub(crate) patient: bool,
+}
+
+/// What a request's way depends on, apart from what it has met so far.
+#[derive(Clone, Copy)]
+pub(crate) struct Terrain<'a> {
+    pub(crate) shared: &'a Shared,
+    pub(crate) members: &'a [Member],
+    pub(crate) pick: &'a dyn Pick,
+    pub(crate) request: &'a Parts,
+    pub(crate) deadline: Option<Instant>,
+    pub(crate) now: Instant,
+    pub(crate) random: u64,
+}
+
+impl Terrain<'_> {
+    /// The place of one that `filter` lets pass.
+    fn among(self, filter: Filter<'_>, again: bool) -> Option<usize> {
+        let Terrain { shared, members, pick, request, now, random, .. } = self;
+        let candidates = Candidates::new(members, filter, shared.moment(now), again, random)?;
+        let picked = pick.pick(&candidates, request).or_else(|| candidates.iter().next())?;
+        Some(picked.index())
+    }
+}
+
+impl Course {
+    /// How many times the request has been sent.
+    pub(crate) const fn attempts(&self) -> u32 {
+        self.attempts
+    }
+
+    pub(crate) fn trail(&self) -> &[Attempt] {
+        &self.trail
+    }
+
+    /// The request is sent.
+    pub(crate) const fn sent(&mut self) {
+        self.attempts = self.attempts.saturating_add(1);
+    }
+
+    /// The request was sent, but did not reach the replica.
+    pub(crate) const fn not_sent(&mut self) {
+        self.attempts = self.attempts.saturating_sub(1);
+    }
+
+    pub(crate) fn note(&mut self, attempt: Attempt) {
+        self.trail.push(attempt);
+    }
+
+    /// The replica is not asked again.
+    pub(crate) fn leave_out(&mut self, index: usize) {
+        self.out.push(index);
+        self.without.push(index);
+    }
+
+    /// The replica is not ready: others are asked before it is waited for.
+    pub(crate) fn busy(&mut self, index: usize) {
+        self.busy.push(index);
+        self.without.push(index);
+    }
+
+    /// The replica failed, and said `Retry-After`, or not.
+    pub(crate) fn failed(
+        &mut self,
+        index: usize,
+        retry_after: Option<Duration>,
+        most: Duration,
+        now: Instant,
+    ) {
+        let wait = retry_after.unwrap_or_default();
+        match now.checked_add(wait) {
+            Some(not_before) if wait <= most => {
+                self.failures.push(Failure { index, not_before });
+                self.without.push(index);
+            }
+            _ => self.leave_out(index),
+        }
+    }
+
+    /// Where the request goes next, if anywhere.
+    pub(crate) fn choose(&mut self, terrain: &Terrain<'_>) -> Option<Go> {
+        if self.attempts >= terrain.shared.policy().max_attempts.get() {
+            return None;
+        }
+        let index = match self.pick(terrain) {
+            Some(index) => index,
+            None if !self.busy.is_empty() => {
+                let busy = mem::take(&mut self.busy);
+                return Some(Go { index: *busy.first()?, at: None, patient: true });
+            }
+            None if self.attempts == 0 => return None,
+            None => {
+                self.without.clone_from(&self.out);
+                self.pick(terrain)?
+            }
+        };
+        let at = self.not_before(index, terrain);
+        if at.is_some_and(|at| terrain.deadline.is_some_and(|deadline| at >= deadline)) {
+            return None;
+        }
+        self.affords(index, terrain).then(|| {
+            self.backs += u32::from(at.is_some());
+            Go { index, at, patient: false }
+        })
+    }
+
+    /// When a replica that failed this request may be asked again.
+    fn not_before(&self, index: usize, terrain: &Terrain<'_>) -> Option<Instant> {
+        let failure = self.failures.iter().rev().find(|failure| failure.index == index)?;
+        let wait = terrain.shared.policy().backoff.wait(self.backs + 1, terrain.random);
+        // A time that no clock reaches is not waited for here, but cut short by the deadline.
+        Some(terrain.now.checked_add(wait).unwrap_or(failure.not_before).max(failure.not_before))
+    }
+
+    /// Whether the budget lets a request that failed elsewhere go to a replica that failed lately, too.
+    fn affords(&self, index: usize, terrain: &Terrain<'_>) -> bool {
+        let Terrain { shared, members, now, .. } = terrain;
+        let now = shared.moment(*now);
+        let window = shared.policy().failback_after;
+        let failed = |member: &Member| member.state.failed_within(window, now);
+        let failed_here = self.failures.iter().any(|failure| failure.index == index);
+        if self.failures.is_empty() || !(failed_here || members.get(index).is_some_and(failed)) {
+            return true;
+        }
+        let affords = shared.budget.withdraw(now);
+        if !affords {
+            shared.meters.budget_exhausted();
+        }
+        affords
+    }
+
+    fn pick(&self, terrain: &Terrain<'_>) -> Option<usize> {
+        let again = !self.failures.is_empty();
+        let all = Filter { without: &self.without, quiet: None, clean: None };
+        let window = Some(terrain.shared.policy().failback_after);
+        if again {
+            let clean = Filter { clean: window, ..all };
+            return terrain.among(clean, again).or_else(|| terrain.among(all, again));
+        }
+        if terrain.shared.fails_back() {
+            let settled = Filter { quiet: window, ..all };
+            // Each turn of the loop loses one that another request has just begun to try.
+            for _ in terrain.members {
+                let Some(index) = terrain.among(settled, again) else { break };
+                let now = terrain.shared.moment(terrain.now);
+                let quiet = terrain.shared.policy().failback_after;
+                if terrain.members.get(index)?.state.may_be_tried(quiet, now) {
+                    return Some(index);
+                }
+            }
+        }
+        terrain.among(all, again)
+    }
+
+    /// What the response says of the way, and what is not needed any more.
+    pub(crate) fn end(&mut self, served_by: Option<Arc<str>>) -> Attempts {
+        // An empty slice takes no allocation this way.
+        let trail = match mem::take(&mut self.trail) {
+            trail if trail.is_empty() => Arc::default(),
+            trail => trail.into(),
+        };
+        Attempts::new(served_by, self.attempts, trail)
+    }
+}

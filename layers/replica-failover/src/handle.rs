@@ -1,0 +1,109 @@
+use std::num::NonZeroU32;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::shared::Shared;
+
+/// Sees how the replicas of one [`ReplicaFailoverLayer`](crate::ReplicaFailoverLayer) do, and takes them out.
+///
+/// Clones are handles to the same replicas.
+#[derive(Clone, Debug)]
+pub struct FailoverHandle {
+    shared: Arc<Shared>,
+}
+
+impl FailoverHandle {
+    pub(crate) const fn new(shared: Arc<Shared>) -> Self {
+        Self { shared }
+    }
+
+    /// How every replica does that a service has been made of, in the order in which they came.
+    #[must_use]
+    pub fn snapshot(&self) -> Vec<ReplicaSnapshot> {
+        let now = Instant::now();
+        let (moment, quiet) = (self.shared.moment(now), self.shared.policy().failback_after);
+        let replicas = self.shared.replicas();
+        let snapshots = replicas.iter().map(|(place, state)| ReplicaSnapshot {
+            name: place.name.clone(),
+            priority: place.priority,
+            weight: place.weight,
+            enabled: state.is_enabled(),
+            in_flight: state.in_flight(),
+            last_failure: state.last_failure().map(|failure| moment.since(failure)),
+            stands_back: self.shared.fails_back() && state.stands_back(quiet, moment),
+        });
+        snapshots.collect()
+    }
+
+    /// Lets a replica have requests, or no more of them, and tells whether there is one of that name.
+    ///
+    /// What it has in hand it finishes.
+    #[expect(
+        clippy::must_use_candidate,
+        reason = "who takes a replica out may not care whether it was there"
+    )]
+    pub fn set_enabled(&self, name: &str, enabled: bool) -> bool {
+        let replicas = self.shared.replicas();
+        let known = replicas.iter().find(|(place, _)| *place.name == *name);
+        known.map(|(_, state)| state.enable(enabled)).is_some()
+    }
+}
+
+/// How a replica does.
+#[derive(Clone, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub struct ReplicaSnapshot {
+    name: Arc<str>,
+    priority: u8,
+    weight: NonZeroU32,
+    enabled: bool,
+    in_flight: usize,
+    last_failure: Option<Duration>,
+    stands_back: bool,
+}
+
+impl ReplicaSnapshot {
+    /// Its name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Its priority.
+    #[must_use]
+    pub const fn priority(&self) -> u8 {
+        self.priority
+    }
+
+    /// Its weight.
+    #[must_use]
+    pub const fn weight(&self) -> NonZeroU32 {
+        self.weight
+    }
+
+    /// Whether it is let have requests; what its breaker says is not asked.
+    #[must_use]
+    pub const fn is_enabled(&self) -> bool {
+        self.enabled
+    }
+
+    /// How many requests it has in hand, to the last byte of their responses.
+    #[must_use]
+    pub const fn in_flight(&self) -> usize {
+        self.in_flight
+    }
+
+    /// How long ago a request failed at it last, if ever.
+    #[must_use]
+    pub const fn last_failure(&self) -> Option<Duration> {
+        self.last_failure
+    }
+
+    /// Whether it stands back in [`Order::Priority`](crate::Order::Priority) until it has been quiet.
+    #[must_use]
+    pub const fn stands_back(&self) -> bool {
+        self.stands_back
+    }
+}

@@ -1,0 +1,112 @@
+//! Sends a request to the next replica when one fails, and only if that is safe.
+//!
+//! A dead replica is found out by requests. This service over a list of [`Replica`]s sends such a request elsewhere, body
+//! included, before its client notices; but never a second time if the first may have acted on it, and never in a storm.
+//!
+//! ```
+//! use bytes::Bytes;
+//! use http::{Request, Response, StatusCode};
+//! use http_body_util::Empty;
+//! use portcullis_replica_failover::{Attempts, Replica, ReplicaFailoverLayer, ReplayBody};
+//! use tower::{Layer, ServiceExt, service_fn};
+//!
+//! # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+//! let replica = |status: StatusCode| {
+//!     service_fn(move |_: Request<ReplayBody<Empty<Bytes>>>| async move {
+//!         Response::builder().status(status).body(Empty::<Bytes>::new())
+//!     })
+//! };
+//! let service = ReplicaFailoverLayer::default().layer(vec![
+//!     Replica::new("a", replica(StatusCode::SERVICE_UNAVAILABLE)),
+//!     Replica::new("b", replica(StatusCode::OK)),
+//! ]);
+//!
+//! let response = service.oneshot(Request::new(Empty::new())).await.unwrap();
+//! assert_eq!(response.extensions().get::<Attempts>().unwrap().served_by(), Some("b"));
+//! # });
+//! ```
+//!
+//! An attempt fails as its [`Classify`] says: by an error, a status, a time limit. If a replica may have acted on the request, it
+//! goes on only if its method is idempotent or it has a key that says so; and only if its body is still all there: unread,
+//! or kept, as it was read, up to a cap. The next replica is one that did not fail lately, which is free, or one that did,
+//! which costs the [`RetryBudget`]; back to one that failed this request it goes after a [`Backoff`]. One that does not
+//! [admit](Replica::admits) it or is not ready is skipped. What failed before is in the response's [`Attempts`].
+//!
+//! When nothing is left, the answer is a refusal by [`Unserved`]: 502, 503 if no replica could be asked, 504 if the time is over;
+//! a response that failed is not passed on. What a replica said is passed on if it is all that was said, or if the request
+//! must not be sent again. A list of one is asked once.
+//!
+//! A request that may go on costs a copy of its head, and if it has a body, an allocation and what is kept of it; a response
+//! costs three for its `Attempts`.
+//!
+//! The feature `metrics` counts by `upstream` (the layer's name): `replica_failover_attempts_total` by `replica` and `outcome` (`ok`, or
+//! a [`Reason`]), `replica_failover_failovers_total` by `from`, `to` and `reason`, `replica_failover_unserved_total` by `reason`,
+//! `replica_failover_budget_exhausted_total`, and `replica_failover_replay_buffer_bytes`.
+//!
+//! # What it leaves to others
+//!
+//! - Making a replica's request: host, path, credentials. That is its service's, for each attempt anew.
+//! - Telling that a replica is down before a request finds out. [`Replica::admits`] and the handle take it out.
+//! - Responses that break off after their headers.
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
+mod layer;
+mod service;
+mod future;
+mod trip;
+mod course;
+mod replay;
+mod replay_error;
+mod kept;
+mod wakers;
+mod handle;
+mod rejection;
+mod attempts;
+mod policy;
+mod backoff;
+mod retry_budget;
+#[cfg(feature = "serde")]
+mod config;
+mod classify;
+mod verdict;
+mod reason;
+mod replica;
+mod set;
+mod shared;
+mod state;
+mod order;
+mod pick;
+mod candidates;
+mod picks;
+mod hash_on;
+mod maglev;
+mod latency;
+mod budget;
+mod moment;
+mod random;
+mod meters;
+
+pub use attempts::{Attempt, Attempts};
+pub use backoff::Backoff;
+pub use candidates::{Candidate, Candidates};
+pub use classify::{ByCause, Classify};
+pub use future::ResponseFuture;
+pub use handle::{FailoverHandle, ReplicaSnapshot};
+pub use hash_on::{HashKey, HashOn};
+pub use layer::ReplicaFailoverLayer;
+pub use order::Order;
+pub use pick::Pick;
+pub use policy::FailoverPolicy;
+pub use reason::Reason;
+pub use rejection::Unserved;
+pub use replay::ReplayBody;
+pub use replay_error::ReplayBodyError;
+pub use replica::Replica;
+pub use retry_budget::RetryBudget;
+pub use service::ReplicaFailover;
+pub use state::InFlight;
+pub use verdict::Verdict;
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

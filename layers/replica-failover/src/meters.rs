@@ -1,0 +1,154 @@
+//! What is counted of attempts.
+
+#[cfg(feature = "metrics")]
+pub(crate) use self::facade::{Gauge, Meters, ReplicaMeters};
+#[cfg(not(feature = "metrics"))]
+pub(crate) use self::nothing::{Gauge, Meters, ReplicaMeters};
+
+#[cfg(feature = "metrics")]
+mod facade {
+    use std::fmt;
+    use std::sync::Arc;
+
+    use metrics::{Counter, counter, gauge};
+
+    use crate::{Reason, Unserved};
+
+    pub(crate) struct Meters {
+        upstream: Arc<str>,
+        budget: Counter,
+        unserved: [(Unserved, Counter); 3],
+        kept: Gauge,
+    }
+
+    impl Meters {
+        pub(crate) fn new(upstream: Arc<str>) -> Self {
+            let kinds = [Unserved::AllFailed, Unserved::NoneAvailable, Unserved::OutOfTime];
+            let unserved = kinds.map(|why| {
+                let labels =
+                    [("upstream", upstream.to_string()), ("reason", why.reason().to_owned())];
+                (why, counter!("replica_failover_unserved_total", &labels))
+            });
+            Self {
+                budget: counter!("replica_failover_budget_exhausted_total", "upstream" => upstream.clone()),
+                kept: Gauge(
+                    gauge!("replica_failover_replay_buffer_bytes", "upstream" => upstream.clone()),
+                ),
+                unserved,
+                upstream,
+            }
+        }
+
+        pub(crate) fn replica(&self, name: &Arc<str>) -> ReplicaMeters {
+            let outcomes = Reason::NAMES.iter().chain(&[OK]).map(|outcome| {
+                let (upstream, name) = (self.upstream.clone(), name.clone());
+                (*outcome, counter!("replica_failover_attempts_total", "upstream" => upstream, "replica" => name, "outcome" => *outcome))
+            });
+            ReplicaMeters(outcomes.collect())
+        }
+
+        pub(crate) fn failover(&self, from: &Arc<str>, to: &Arc<str>, reason: Reason) {
+            let (upstream, from, to) = (self.upstream.clone(), from.clone(), to.clone());
+            counter!("replica_failover_failovers_total", "upstream" => upstream, "from" => from, "to" => to, "reason" => reason.name()).increment(1);
+        }
+
+        pub(crate) fn budget_exhausted(&self) {
+            self.budget.increment(1);
+        }
+
+        pub(crate) fn unserved(&self, why: Unserved) {
+            for (_, counter) in self.unserved.iter().filter(|(known, _)| *known == why) {
+                counter.increment(1);
+            }
+        }
+
+        pub(crate) fn kept(&self) -> Gauge {
+            self.kept.clone()
+        }
+    }
+
+    /// The counters of one replica, made once.
+    pub(crate) struct ReplicaMeters(Box<[(&'static str, Counter)]>);
+
+    impl ReplicaMeters {
+        pub(crate) fn answered(&self) {
+            self.count(OK);
+        }
+
+        pub(crate) fn failed(&self, reason: Reason) {
+            self.count(reason.name());
+        }
+
+        fn count(&self, outcome: &str) {
+            for (_, counter) in self.0.iter().filter(|(known, _)| *known == outcome) {
+                counter.increment(1);
+            }
+        }
+    }
+
+    impl fmt::Debug for ReplicaMeters {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("ReplicaMeters")
+        }
+    }
+
+    /// How many bytes are kept.
+    #[derive(Clone)]
+    pub(crate) struct Gauge(metrics::Gauge);
+
+    #[expect(clippy::cast_precision_loss, reason = "nobody keeps 2⁵² bytes")]
+    impl Gauge {
+        pub(crate) fn add(&self, bytes: usize) {
+            self.0.increment(bytes as f64);
+        }
+
+        pub(crate) fn sub(&self, bytes: usize) {
+            self.0.decrement(bytes as f64);
+        }
+    }
+
+    const OK: &str = "ok";
+}
+
+#[cfg(not(feature = "metrics"))]
+#[expect(clippy::unused_self, reason = "what is not counted has the form of what is")]
+mod nothing {
+    use std::sync::Arc;
+
+    use crate::{Reason, Unserved};
+
+    pub(crate) struct Meters;
+
+    impl Meters {
+        pub(crate) fn new(_: Arc<str>) -> Self {
+            Self
+        }
+
+        pub(crate) const fn replica(&self, _: &Arc<str>) -> ReplicaMeters {
+            ReplicaMeters
+        }
+
+        pub(crate) const fn failover(&self, _: &Arc<str>, _: &Arc<str>, _: Reason) {}
+        pub(crate) const fn budget_exhausted(&self) {}
+        pub(crate) const fn unserved(&self, _: Unserved) {}
+
+        pub(crate) const fn kept(&self) -> Gauge {
+            Gauge
+        }
+    }
+
+    #[derive(Debug)]
+    pub(crate) struct ReplicaMeters;
+
+    impl ReplicaMeters {
+        pub(crate) const fn answered(&self) {}
+        pub(crate) const fn failed(&self, _: Reason) {}
+    }
+
+    pub(crate) struct Gauge;
+
+    impl Gauge {
+        pub(crate) const fn add(&self, _: usize) {}
+        pub(crate) const fn sub(&self, _: usize) {}
+    }
+}

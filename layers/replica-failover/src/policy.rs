@@ -1,0 +1,199 @@
+use std::num::NonZeroU32;
+use std::time::Duration;
+
+use http::request::Parts;
+use http::{HeaderName, Method, StatusCode};
+
+use crate::{Backoff, Order, RetryBudget};
+
+/// When a request goes to another replica, and how often.
+///
+/// # Configuration
+///
+/// With the `serde` feature it is read from a configuration file. Durations are text, sizes a number of bytes or text with
+/// one of the units `B`, `KiB`, `MiB` and `GiB`. Every key may be left out; an unknown one is an error.
+///
+/// ```toml
+/// [failover]
+/// order = "priority"                # default; round_robin, weighted, least_request, peak_ewma, hash
+/// failback_after = "10s"            # default
+/// max_attempts = 3                  # default, the first one included
+/// per_try = "20s"                   # default, to the headers of the response
+/// within = "30s"                    # of all attempts; by default, there is no limit
+/// ready_within = "1s"               # default
+/// statuses = [500, 502, 503, 504]   # default
+/// lagging = false                   # default
+/// idempotency_key = "idempotency-key" # by default, no header makes a request safe to repeat
+/// max_replay = "64KiB"              # default
+/// max_drain = "64KiB"               # default
+/// max_retry_after = "1s"            # default
+/// backoff = { base = "25ms", max = "250ms" } # default
+/// budget = { share = 20, per_second = 10 }   # default
+/// ```
+#[derive(Clone, Debug, Eq, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(default, deny_unknown_fields))]
+#[must_use = "a policy does nothing until a layer applies it"]
+pub struct FailoverPolicy {
+    pub(crate) order: Order,
+    #[cfg_attr(feature = "serde", serde(deserialize_with = "crate::config::duration"))]
+    pub(crate) failback_after: Duration,
+    pub(crate) max_attempts: NonZeroU32,
+    #[cfg_attr(feature = "serde", serde(deserialize_with = "crate::config::duration"))]
+    pub(crate) per_try: Duration,
+    #[cfg_attr(feature = "serde", serde(deserialize_with = "crate::config::some_duration"))]
+    pub(crate) within: Option<Duration>,
+    #[cfg_attr(feature = "serde", serde(deserialize_with = "crate::config::duration"))]
+    pub(crate) ready_within: Duration,
+    #[cfg_attr(feature = "serde", serde(deserialize_with = "crate::config::statuses"))]
+    pub(crate) statuses: Vec<StatusCode>,
+    pub(crate) lagging: bool,
+    #[cfg_attr(feature = "serde", serde(deserialize_with = "crate::config::header_name"))]
+    pub(crate) idempotency_key: Option<HeaderName>,
+    #[cfg_attr(feature = "serde", serde(deserialize_with = "crate::config::size"))]
+    pub(crate) max_replay: u64,
+    #[cfg_attr(feature = "serde", serde(deserialize_with = "crate::config::size"))]
+    pub(crate) max_drain: u64,
+    #[cfg_attr(feature = "serde", serde(deserialize_with = "crate::config::duration"))]
+    pub(crate) max_retry_after: Duration,
+    pub(crate) backoff: Backoff,
+    pub(crate) budget: RetryBudget,
+}
+
+impl FailoverPolicy {
+    /// The defaults, as in the section above.
+    pub fn new() -> Self {
+        Self {
+            order: Order::Priority,
+            failback_after: Duration::from_secs(10),
+            max_attempts: NonZeroU32::MIN.saturating_add(2),
+            per_try: Duration::from_secs(20),
+            within: None,
+            ready_within: Duration::from_secs(1),
+            statuses: vec![
+                StatusCode::INTERNAL_SERVER_ERROR,
+                StatusCode::BAD_GATEWAY,
+                StatusCode::SERVICE_UNAVAILABLE,
+                StatusCode::GATEWAY_TIMEOUT,
+            ],
+            lagging: false,
+            idempotency_key: None,
+            max_replay: 64 << 10,
+            max_drain: 64 << 10,
+            max_retry_after: Duration::from_secs(1),
+            backoff: Backoff::default(),
+            budget: RetryBudget::default(),
+        }
+    }
+
+    /// Asks the replicas of a tier in this order.
+    pub const fn order(mut self, order: Order) -> Self {
+        self.order = order;
+        self
+    }
+
+    /// Holds a failure against a replica for so long.
+    ///
+    /// Until then a second attempt rather goes elsewhere, and costs the [`RetryBudget`] if it cannot. In
+    /// [`Order::Priority`] first attempts go elsewhere, too, until the replica has been quiet for so long.
+    pub const fn failback_after(mut self, quiet: Duration) -> Self {
+        self.failback_after = quiet;
+        self
+    }
+
+    /// Sends a request at most so many times.
+    pub const fn max_attempts(mut self, attempts: NonZeroU32) -> Self {
+        self.max_attempts = attempts;
+        self
+    }
+
+    /// Gives an attempt so long to answer with headers.
+    pub const fn per_try(mut self, limit: Duration) -> Self {
+        self.per_try = limit;
+        self
+    }
+
+    /// Gives all attempts together so long to answer with headers. At zero, every request that has to wait is refused.
+    pub const fn within(mut self, limit: Duration) -> Self {
+        self.within = Some(limit);
+        self
+    }
+
+    /// Waits so long for a replica to become ready when none is.
+    pub const fn ready_within(mut self, limit: Duration) -> Self {
+        self.ready_within = limit;
+        self
+    }
+
+    /// Takes responses with these statuses for failures of the replica.
+    pub fn statuses(mut self, statuses: impl IntoIterator<Item = StatusCode>) -> Self {
+        self.statuses = statuses.into_iter().collect();
+        self
+    }
+
+    /// Asks the next replica when one answers a `GET` or `HEAD` with 404, since it may not have the object yet.
+    ///
+    /// That is no failure; a 404 of the last one asked is passed on.
+    pub const fn lagging(mut self) -> Self {
+        self.lagging = true;
+        self
+    }
+
+    /// Takes a request with this header for safe to repeat, whatever its method.
+    pub fn idempotency_key(mut self, header: HeaderName) -> Self {
+        self.idempotency_key = Some(header);
+        self
+    }
+
+    /// Keeps up to so many bytes of a request's body, as it is read, for another attempt.
+    ///
+    /// A larger body goes to another replica only as long as no byte of it has been read.
+    pub const fn max_replay(mut self, bytes: u64) -> Self {
+        self.max_replay = bytes;
+        self
+    }
+
+    /// Reads up to so many bytes of a failed response, so that its connection can be used again. What is larger, or takes
+    /// more than 25 ms, is dropped.
+    pub const fn max_drain(mut self, bytes: u64) -> Self {
+        self.max_drain = bytes;
+        self
+    }
+
+    /// Goes back to a replica that said `Retry-After` only if that is no longer than this, and not before.
+    pub const fn max_retry_after(mut self, wait: Duration) -> Self {
+        self.max_retry_after = wait;
+        self
+    }
+
+    /// Waits before a request goes back to a replica that failed it.
+    pub const fn backoff(mut self, backoff: Backoff) -> Self {
+        self.backoff = backoff;
+        self
+    }
+
+    /// Bounds the attempts that go to replicas which failed lately.
+    pub const fn budget(mut self, budget: RetryBudget) -> Self {
+        self.budget = budget;
+        self
+    }
+
+    /// Whether a request may be sent again although a replica may have acted on it (RFC 9110 §9.2.2).
+    pub(crate) fn is_repeatable(&self, request: &Parts) -> bool {
+        let says_so =
+            |name: &HeaderName| request.headers.get(name).is_some_and(|value| !value.is_empty());
+        request.method.is_idempotent() || self.idempotency_key.as_ref().is_some_and(says_so)
+    }
+
+    pub(crate) fn looks_further(&self, method: &Method, status: StatusCode) -> bool {
+        self.lagging
+            && status == StatusCode::NOT_FOUND
+            && matches!(*method, Method::GET | Method::HEAD)
+    }
+}
+
+impl Default for FailoverPolicy {
+    fn default() -> Self {
+        Self::new()
+    }
+}

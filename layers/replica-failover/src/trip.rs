@@ -1,0 +1,413 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::RETRY_AFTER;
+use http::request::Parts;
+use http::{Method, Request, Response, StatusCode};
+use http_body::Body;
+use portcullis_held_body::HeldBody;
+use portcullis_refusal::{Dialect, EmptyBody};
+use tokio::time::Instant;
+
+use crate::course::{Course, Go, Terrain};
+use crate::random::random;
+use crate::replay::Replay;
+use crate::set::Set;
+use crate::state::ReplicaState;
+use crate::{Attempt, Classify, FailoverPolicy, InFlight, Reason, ReplayBody, Unserved, Verdict};
+
+/// A request, and what it takes to send it again.
+pub(crate) struct Trip<S, B, C, R> {
+    set: Arc<Set<S>>,
+    classify: C,
+    empty: R,
+    /// None once it is sent for good.
+    parts: Option<Parts>,
+    replay: Replay<B>,
+    course: Course,
+    method: Method,
+    dialect: Dialect,
+    repeatable: bool,
+    deadline: Option<Instant>,
+}
+
+/// What the future does next.
+pub(crate) enum Turn<P, E> {
+    Ready(Go),
+    Wait(Go),
+    Drain { body: P, in_flight: Option<InFlight>, go: Go },
+    Answer(Result<Response<HeldBody<P, InFlight>>, E>),
+}
+
+impl<P, E> From<Go> for Turn<P, E> {
+    fn from(go: Go) -> Self {
+        if go.at.is_some() { Self::Wait(go) } else { Self::Ready(go) }
+    }
+}
+
+/// What an attempt came to.
+struct Outcome<P, E> {
+    index: usize,
+    verdict: Verdict,
+    began: Instant,
+    now: Instant,
+    /// None, if it took too long.
+    said: Option<Result<Response<P>, E>>,
+    in_flight: Option<InFlight>,
+}
+
+impl<S, B: Body<Data = Bytes>, C, R> Trip<S, B, C, R> {
+    pub(crate) fn new(set: Arc<Set<S>>, classify: C, empty: R, request: Request<B>) -> Self {
+        let (parts, body) = request.into_parts();
+        let policy = set.shared.policy();
+        let replay = if is_sole(&set) {
+            Replay::Once(Some(body))
+        } else {
+            Replay::new(body, policy.max_replay, set.shared.meters.kept())
+        };
+        Self {
+            method: parts.method.clone(),
+            dialect: Dialect::of(&parts.headers),
+            repeatable: policy.is_repeatable(&parts),
+            deadline: policy.within.and_then(|within| Instant::now().checked_add(within)),
+            parts: Some(parts),
+            course: Course::default(),
+            set,
+            classify,
+            empty,
+            replay,
+        }
+    }
+}
+
+impl<S, B, C, R> Trip<S, B, C, R> {
+    /// Begins with the first replica.
+    pub(crate) fn start<P, E>(&mut self, now: Instant) -> Turn<P, E>
+    where
+        R: EmptyBody<P>,
+    {
+        self.set.shared.budget.deposit();
+        self.next(now).map_or_else(|| self.unserved(now), Turn::from)
+    }
+
+    pub(crate) fn service(&self, index: usize) -> Option<S>
+    where
+        S: Clone,
+    {
+        self.set.service(index)
+    }
+
+    /// The request as this attempt has it.
+    pub(crate) fn send(&mut self, index: usize) -> (Request<ReplayBody<B>>, Option<InFlight>) {
+        self.course.sent();
+        let parts = if is_sole(&self.set) { self.parts.take() } else { self.parts.clone() };
+        let body = self.replay.attempt();
+        let request = match parts {
+            Some(parts) => Request::from_parts(parts, body),
+            None => Request::new(body),
+        };
+        let member = self.set.members.get(index);
+        (request, member.map(|member| InFlight::enter(&member.state)))
+    }
+
+    pub(crate) fn limit_of_attempt(&self, began: Instant) -> Option<Instant> {
+        earlier(began.checked_add(self.policy().per_try), self.deadline)
+    }
+
+    pub(crate) fn limit_of_readiness(&self, began: Instant) -> Option<Instant> {
+        let policy = self.policy();
+        let limit = policy.ready_within.min(policy.per_try);
+        earlier(began.checked_add(limit), self.deadline)
+    }
+
+    pub(crate) fn max_drain(&self) -> u64 {
+        self.policy().max_drain
+    }
+
+    /// The replica is not ready at once: others may be.
+    pub(crate) fn busy<P, E>(&mut self, index: usize) -> Turn<P, E>
+    where
+        R: EmptyBody<P>,
+    {
+        self.course.busy(index);
+        let now = Instant::now();
+        self.next(now).map_or_else(|| self.unserved(now), Turn::from)
+    }
+
+    /// The replica did not become ready in time.
+    pub(crate) fn never_ready<P, E>(&mut self, index: usize, began: Instant) -> Turn<P, E>
+    where
+        R: EmptyBody<P>,
+    {
+        let now = Instant::now();
+        self.course.leave_out(index);
+        self.note(index, Reason::NotReady, now.saturating_duration_since(began));
+        match self.next(now) {
+            Some(go) => {
+                self.tell(index, go, Reason::NotReady);
+                go.into()
+            }
+            None => self.unserved(now),
+        }
+    }
+
+    /// The service failed before it was called.
+    pub(crate) fn unready<P, E>(&mut self, index: usize, began: Instant, error: E) -> Turn<P, E>
+    where
+        C: Classify<E>,
+        R: EmptyBody<P>,
+        P: Body,
+    {
+        let now = Instant::now();
+        self.course.sent();
+        let verdict = match self.classify.error(&error) {
+            Verdict::Failed { reason, .. } => Verdict::unsent(reason),
+            other => other,
+        };
+        let said = Some(Err(error));
+        self.judged(Outcome { index, verdict, began, now, said, in_flight: None })
+    }
+
+    pub(crate) fn answered<P, E>(
+        &mut self,
+        index: usize,
+        began: Instant,
+        result: Result<Response<P>, E>,
+        in_flight: Option<InFlight>,
+    ) -> Turn<P, E>
+    where
+        C: Classify<E>,
+        R: EmptyBody<P>,
+        P: Body,
+    {
+        let (verdict, said) = match result {
+            Ok(response) => {
+                let (head, body) = response.into_parts();
+                let verdict = self.classify.response(self.policy(), &self.method, &head);
+                (verdict, Ok(Response::from_parts(head, body)))
+            }
+            Err(error) => (self.classify.error(&error), Err(error)),
+        };
+        let now = Instant::now();
+        self.judged(Outcome { index, verdict, began, now, said: Some(said), in_flight })
+    }
+
+    pub(crate) fn timed_out<P, E>(&mut self, index: usize, began: Instant) -> Turn<P, E>
+    where
+        R: EmptyBody<P>,
+        P: Body,
+    {
+        let now = Instant::now();
+        if self.is_late(now) {
+            // It may not have had as long as an attempt may take: that is not held against it.
+            self.note(index, Reason::Timeout, now.saturating_duration_since(began));
+            return self.unserved(now);
+        }
+        let verdict = Verdict::failed(Reason::Timeout);
+        self.judged(Outcome { index, verdict, began, now, said: None, in_flight: None })
+    }
+
+    /// Keeps the record of an attempt, and decides what comes of it.
+    fn judged<P, E>(&mut self, outcome: Outcome<P, E>) -> Turn<P, E>
+    where
+        R: EmptyBody<P>,
+        P: Body,
+    {
+        let Outcome { index, verdict, began, now, .. } = outcome;
+        // A client that breaks its own upload off is not the replica's failure, whatever that makes of it.
+        let verdict = if self.replay.is_broken() { Verdict::PassOn } else { verdict };
+        let (reason, sendable) = match verdict {
+            Verdict::PassOn => {
+                if matches!(outcome.said, Some(Ok(_))) {
+                    self.record_answer(index, began, now);
+                }
+                return self.pass_on(outcome);
+            }
+            Verdict::Skip => {
+                self.course.not_sent();
+                self.course.leave_out(index);
+                (Reason::Refused, true)
+            }
+            Verdict::LookFurther => {
+                self.record_answer(index, began, now);
+                self.course.leave_out(index);
+                (Reason::Missing, self.repeatable)
+            }
+            Verdict::Failed { reason, may_have_run } => {
+                let wait = outcome.said.as_ref().and_then(|said| retry_after(said.as_ref().ok()?));
+                self.record_failure(index, began, now, wait);
+                (reason, self.repeatable || !may_have_run)
+            }
+        };
+        let sendable = sendable && self.replay.is_whole();
+        let go = if sendable { self.next(now) } else { None };
+        match go {
+            Some(go) if self.replay.cut_off() => {
+                self.note(index, reason, now.saturating_duration_since(began));
+                self.tell(index, go, reason);
+                self.leave(outcome, go)
+            }
+            None if sendable && !self.is_all_that_was_said(reason) || outcome.said.is_none() => {
+                self.note(index, reason, now.saturating_duration_since(began));
+                self.unserved(now)
+            }
+            _ => {
+                self.count(index, reason);
+                self.pass_on(outcome)
+            }
+        }
+    }
+
+    /// Whether what a replica says last is what all of them said.
+    fn is_all_that_was_said(&self, reason: Reason) -> bool {
+        let trail = self.course.trail();
+        trail.is_empty()
+            || (reason == Reason::Missing
+                && trail.iter().all(|one| one.reason() == Reason::Missing))
+    }
+
+    /// Goes on without what a replica said.
+    fn leave<P: Body, E>(&self, outcome: Outcome<P, E>, go: Go) -> Turn<P, E> {
+        let Outcome { said, in_flight, .. } = outcome;
+        match said {
+            Some(Ok(response)) => {
+                let body = response.into_body();
+                let worth_it =
+                    !body.is_end_stream() && body.size_hint().lower() <= self.max_drain();
+                if worth_it { Turn::Drain { body, in_flight, go } } else { go.into() }
+            }
+            _ => go.into(),
+        }
+    }
+
+    fn pass_on<P: Body, E>(&mut self, outcome: Outcome<P, E>) -> Turn<P, E>
+    where
+        R: EmptyBody<P>,
+    {
+        let Outcome { said, in_flight, index, now, .. } = outcome;
+        // Nobody will ask for the body of the request again.
+        self.replay = Replay::Empty;
+        let Some(said) = said else { return self.unserved(now) };
+        let name = self.set.members.get(index).map(|member| member.place.name.clone());
+        Turn::Answer(said.map(|mut response| {
+            response.extensions_mut().insert(self.course.end(name));
+            let Some(in_flight) = in_flight else { return response.map(HeldBody::free) };
+            if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+                response.extensions_mut().insert(Arc::new(in_flight));
+                return response.map(HeldBody::free);
+            }
+            response.map(|body| HeldBody::new(body, in_flight))
+        }))
+    }
+
+    /// Answers without a replica.
+    pub(crate) fn unserved<P, E>(&mut self, now: Instant) -> Turn<P, E>
+    where
+        R: EmptyBody<P>,
+    {
+        self.replay = Replay::Empty;
+        let why = match self.course.trail() {
+            _ if self.is_late(now) => Unserved::OutOfTime,
+            [only] if only.reason() == Reason::Timeout => Unserved::OutOfTime,
+            _ if self.course.attempts() > 0 => Unserved::AllFailed,
+            _ => Unserved::NoneAvailable,
+        };
+        let shared = &self.set.shared;
+        let attempts = self.course.attempts();
+        let (upstream, trail) = (&*shared.settings.name, self.course.trail());
+        tracing::error!(upstream, reason = why.reason(), attempts, ?trail, "no replica served");
+        shared.meters.unserved(why);
+        let refusal = why.refusal(self.course.end(None));
+        let response = refusal.into_response(self.dialect, HeldBody::free(self.empty.empty()));
+        Turn::Answer(Ok(response))
+    }
+
+    fn next(&mut self, now: Instant) -> Option<Go> {
+        if self.is_late(now) {
+            return None;
+        }
+        self.course.choose(&Terrain {
+            shared: &self.set.shared,
+            members: &self.set.members,
+            pick: &*self.set.pick,
+            request: self.parts.as_ref()?,
+            deadline: self.deadline,
+            now,
+            random: random(),
+        })
+    }
+
+    fn record_answer(&self, index: usize, began: Instant, now: Instant) {
+        let Some(state) = self.state(index) else { return };
+        let shared = &self.set.shared;
+        state.answered(shared.moment(began), shared.moment(now), self.policy().failback_after);
+        state.meters.answered();
+    }
+
+    fn record_failure(
+        &mut self,
+        index: usize,
+        began: Instant,
+        now: Instant,
+        retry_after: Option<Duration>,
+    ) {
+        if let Some(state) = self.state(index) {
+            state.failed(now.saturating_duration_since(began), self.set.shared.moment(now));
+        }
+        let most = self.policy().max_retry_after;
+        self.course.failed(index, retry_after, most, now);
+    }
+
+    fn note(&mut self, index: usize, reason: Reason, took: Duration) {
+        self.count(index, reason);
+        if let Some(member) = self.set.members.get(index) {
+            self.course.note(Attempt::new(member.place.name.clone(), reason, took));
+        }
+    }
+
+    fn count(&self, index: usize, reason: Reason) {
+        if let (Some(state), true) = (self.state(index), reason != Reason::Missing) {
+            state.meters.failed(reason);
+        }
+    }
+
+    /// Says that the request goes from one replica to another.
+    fn tell(&self, from: usize, go: Go, reason: Reason) {
+        let (members, shared) = (&self.set.members, &self.set.shared);
+        let (Some(from), Some(to)) = (members.get(from), members.get(go.index)) else { return };
+        let (from, to) = (&from.place.name, &to.place.name);
+        shared.meters.failover(from, to, reason);
+        let (upstream, attempt) = (&*shared.settings.name, self.course.attempts());
+        tracing::warn!(upstream, %from, %to, %reason, attempt, "failing over");
+    }
+
+    fn is_late(&self, now: Instant) -> bool {
+        self.deadline.is_some_and(|deadline| deadline <= now)
+    }
+
+    fn state(&self, index: usize) -> Option<&Arc<ReplicaState>> {
+        self.set.members.get(index).map(|member| &member.state)
+    }
+
+    fn policy(&self) -> &FailoverPolicy {
+        self.set.shared.policy()
+    }
+}
+
+/// Whether there is nobody else to ask: then nothing of the request is kept.
+const fn is_sole<S>(set: &Set<S>) -> bool {
+    set.members.len() <= 1
+}
+
+fn earlier(one: Option<Instant>, other: Option<Instant>) -> Option<Instant> {
+    one.into_iter().chain(other).min()
+}
+
+/// How long the replica wants to be left alone (RFC 9110 §10.2.3). A date, or nonsense, is for ever: the request does not last
+/// that long.
+fn retry_after<P>(response: &Response<P>) -> Option<Duration> {
+    let value = response.headers().get(RETRY_AFTER)?;
+    let seconds = value.to_str().ok().and_then(|value| value.parse().ok());
+    Some(Duration::from_secs(seconds.unwrap_or(u64::MAX)))
+}

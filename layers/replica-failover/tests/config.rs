@@ -1,0 +1,114 @@
+//! What a configuration file may say.
+#![cfg(feature = "serde")]
+
+use std::num::NonZeroU32;
+use std::time::Duration;
+
+use http::{HeaderName, StatusCode};
+use portcullis_replica_failover::{Backoff, FailoverPolicy, Order, RetryBudget};
+
+fn read(file: &str) -> Result<FailoverPolicy, toml::de::Error> {
+    toml::from_str(file)
+}
+
+#[test]
+fn every_key_may_be_left_out() {
+    assert_eq!(read(""), Ok(FailoverPolicy::new()));
+    assert_eq!(read("budget = {}\nbackoff = {}"), Ok(FailoverPolicy::default()));
+}
+
+#[test]
+fn the_defaults_are_those_of_the_documentation() {
+    let section = r#"
+        order = "priority"
+        failback_after = "10s"
+        max_attempts = 3
+        per_try = "20s"
+        ready_within = "1s"
+        statuses = [500, 502, 503, 504]
+        lagging = false
+        max_replay = "64KiB"
+        max_drain = "64KiB"
+        max_retry_after = "1s"
+        backoff = { base = "25ms", max = "250ms" }
+        budget = { share = 20, per_second = 10 }
+    "#;
+
+    assert_eq!(read(section), Ok(FailoverPolicy::new()));
+}
+
+#[test]
+fn every_key_is_the_verb_of_its_name() {
+    let section = r#"
+        order = "peak_ewma"
+        failback_after = "1m"
+        max_attempts = 2
+        per_try = "5s"
+        within = "8s"
+        ready_within = "0s"
+        statuses = [503, 429]
+        lagging = true
+        idempotency_key = "Idempotency-Key"
+        max_replay = 0
+        max_drain = "1 MiB"
+        max_retry_after = "3s"
+        backoff = { base = "1ms", max = "2ms" }
+        budget = { share = 0, per_second = 0 }
+    "#;
+    let policy = FailoverPolicy::new()
+        .order(Order::PeakEwma)
+        .failback_after(Duration::from_secs(60))
+        .max_attempts(NonZeroU32::new(2).unwrap())
+        .per_try(Duration::from_secs(5))
+        .within(Duration::from_secs(8))
+        .ready_within(Duration::ZERO)
+        .statuses([StatusCode::SERVICE_UNAVAILABLE, StatusCode::TOO_MANY_REQUESTS])
+        .lagging()
+        .idempotency_key(HeaderName::from_static("idempotency-key"))
+        .max_replay(0)
+        .max_drain(1 << 20)
+        .max_retry_after(Duration::from_secs(3))
+        .backoff(Backoff::new(Duration::from_millis(1), Duration::from_millis(2)))
+        .budget(RetryBudget::new(0, 0));
+
+    assert_eq!(read(section), Ok(policy));
+}
+
+#[test]
+fn every_order_has_its_name() {
+    for (name, order) in [
+        ("priority", Order::Priority),
+        ("round_robin", Order::RoundRobin),
+        ("weighted", Order::Weighted),
+        ("least_request", Order::LeastRequest),
+        ("peak_ewma", Order::PeakEwma),
+        ("hash", Order::Hash),
+    ] {
+        assert_eq!(read(&format!("order = '{name}'")), Ok(FailoverPolicy::new().order(order)));
+    }
+}
+
+#[test]
+fn what_makes_no_sense_is_refused_with_what_would() {
+    for (line, words) in [
+        ("max_attempts = 0", "nonzero"),
+        ("max_attempts = -1", "nonzero"),
+        ("statuses = [200]", "a status from 400 to 599 is needed, not 200"),
+        ("statuses = [600]", "a status from 400 to 599 is needed, not 600"),
+        ("per_try = 20", "string"),
+        ("per_try = '20'", "a duration like \"250ms\" or \"20s\" is needed, not \"20\""),
+        ("within = '-1s'", "a duration like"),
+        ("max_replay = '64KB'", "as in \"64KiB\""),
+        ("max_drain = -1", "as in \"64KiB\""),
+        ("idempotency_key = 'no name'", "\"no name\" is no header name"),
+        ("order = 'random'", "round_robin"),
+        ("budget = { share = 256 }", "256"),
+        ("budget = { percent = 20 }", "percent"),
+        ("backoff = { factor = 2 }", "factor"),
+        ("retries = 3", "retries"),
+    ] {
+        let error = read(line).unwrap_err();
+
+        assert!(error.message().contains(words), "{line}: {}", error.message());
+    }
+}
