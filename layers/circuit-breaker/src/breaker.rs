@@ -111,9 +111,9 @@ impl Breaker {
         self.circuit.settle(self).0.state
     }
 
-    /// Whether it is as a circuit is in which nothing has ever gone wrong.
-    pub(crate) fn is_closed(&self) -> bool {
-        self.circuit.standing().state == CircuitState::Closed
+    /// Whether it is in the state it began in, and would be anew.
+    pub(crate) fn is_at_rest(&self) -> bool {
+        self.circuit.standing().state == self.policy().mode.state()
     }
 
     pub(crate) fn snapshot(&self) -> Snapshot {

@@ -105,25 +105,25 @@ impl<K: Clone + Eq + Hash, C> Table<K, C> {
         gate
     }
 
-    /// Whose place is taken: that of a closed circuit without a call under way, which the hand has passed before without
-    /// its having been used since; else of any closed one; else of any.
+    /// Whose place is taken: that of a circuit at rest without a call under way, which the hand has passed before without
+    /// its having been used since; else of any at rest; else of any.
     fn choose(&mut self) -> usize {
-        let mut closed = None;
+        let mut at_rest = None;
         // In two rounds the hand passes every slot a second time.
         for _ in 0..self.slots.len() * 2 {
             let place = self.hand;
             self.hand = (place + 1) % self.slots.len();
             let Some(slot) = self.slots.get_mut(place) else { continue };
-            if !slot.gate.breaker.is_closed() {
+            if !slot.gate.breaker.is_at_rest() {
                 continue;
             }
-            closed = closed.or(Some(place));
+            at_rest = at_rest.or(Some(place));
             let used = std::mem::take(slot.used.get_mut());
             if !used && Arc::strong_count(&slot.gate) == 1 {
                 return place;
             }
         }
-        closed.unwrap_or(self.hand)
+        at_rest.unwrap_or(self.hand)
     }
 }
 

@@ -57,7 +57,7 @@ impl<C> Guard<C> {
 
     /// It is over at its headers.
     pub(crate) fn end_with_head(mut self, outcome: Outcome, headers: &HeaderMap) {
-        // Slow by any measure: the last byte has not even come.
+        // To where the call got: there is no waiting for the rest.
         self.measure(Until::Headers);
         self.measure(Until::LastByte);
         let retry_after = if outcome == Outcome::Failure { retry_after(headers) } else { None };

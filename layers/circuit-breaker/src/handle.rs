@@ -22,7 +22,7 @@ impl CircuitBreakerHandle {
     /// Whether a call would be let through now.
     ///
     /// It takes no probe's place, so a call that follows may be refused after all; while it ramps up, which is up to
-    /// chance, it says yes.
+    /// chance, it says yes. Where a probe is overdue, the circuit opens again on being asked.
     #[must_use]
     pub fn admits(&self) -> bool {
         self.breaker.admits()

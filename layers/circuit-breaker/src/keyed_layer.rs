@@ -24,8 +24,9 @@ pub struct KeyedCircuitBreakerLayer<K, F, C = HttpClassifier, R = DefaultBody> {
 impl<K, F: KeyOf<K>> KeyedCircuitBreakerLayer<K, F> {
     /// Circuits that keep to `policy`, under what `key` says of a request, but no more than `most`.
     ///
-    /// Keys may come from clients: where there are more, one takes the place of another that is closed, has no call under
-    /// way and was not used lately; failing that, of any that is closed; and only if none is, of one that is not.
+    /// Keys may come from clients: where there are more, one takes the place of another that is as its
+    /// [`Mode`](crate::Mode) says, closed as a rule, has no call under way and was not used lately; failing that, of any
+    /// that is as it says; and only if none is, of one that is open, half open, ramping up, or was forced.
     pub fn new(
         name: impl Into<Arc<str>>,
         policy: CircuitBreakerPolicy,

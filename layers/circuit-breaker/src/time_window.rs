@@ -69,7 +69,7 @@ impl TimeWindow {
     #[expect(clippy::cast_possible_truncation, reason = "it wraps, and is compared accordingly")]
     const fn epoch(&self, now: u64) -> u32 {
         // The first is 1, since 0 is what an empty tally is of.
-        (now / self.bucket) as u32 + 1
+        ((now / self.bucket) as u32).wrapping_add(1)
     }
 }
 

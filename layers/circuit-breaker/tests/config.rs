@@ -74,6 +74,31 @@ fn all_of_it_is_read() {
 }
 
 #[test]
+fn what_the_documentation_shows_is_the_default_but_for_what_is_off() {
+    let file = r#"
+        failure_rate = 0.5
+        record_at = "headers"
+        mode = "automatic"
+
+        [window]
+        time = "30s"
+        minimum_calls = 20
+
+        [open]
+        first = "5s"
+        longest = "1m"
+        jitter = 0.1
+
+        [half_open]
+        concurrent = 1
+        successes = 2
+        deadline = "30s"
+    "#;
+
+    assert_eq!(read(file), Ok(CircuitBreakerPolicy::new()));
+}
+
+#[test]
 fn a_small_window_lowers_the_minimum_that_is_not_given() {
     let window = Window::calls(5, 5).unwrap();
     assert_eq!(read("window.calls = 5"), Ok(CircuitBreakerPolicy::new().window(window)));

@@ -11,7 +11,7 @@ use http::request::Parts;
 use http::{Request, Response};
 use http_body_util::Full;
 use portcullis_circuit_breaker::{
-    CircuitBreakerPolicy, CircuitState, HttpClassifier, KeyOf, KeyedCircuitBreakerLayer, Open,
+    CircuitBreakerPolicy, CircuitState, HttpClassifier, KeyOf, KeyedCircuitBreakerLayer, Mode, Open,
 };
 use proptest::prelude::*;
 use tokio_test::task::spawn;
@@ -111,6 +111,21 @@ async fn an_open_circuit_outlives_any_number_of_new_keys() {
     for host in ["a", "b", "c"] {
         assert!(is_refused(&layer, &format!("http://{host}/")).await, "{host}");
     }
+}
+
+#[tokio::test]
+async fn circuits_that_only_measure_give_way_like_closed_ones() {
+    let policy = CircuitBreakerPolicy::new().mode(Mode::MetricsOnly);
+    let most = NonZeroUsize::new(2).unwrap();
+    let layer = KeyedCircuitBreakerLayer::new("test", policy, Host, most);
+    call(&layer, "http://forced/", 200).await;
+    layer.handle().circuit(&"forced".to_owned()).unwrap().force_open();
+
+    for host in 0..10 {
+        call(&layer, &format!("http://h{host}/"), 200).await;
+    }
+
+    assert!(is_refused(&layer, "http://forced/").await);
 }
 
 #[tokio::test]
