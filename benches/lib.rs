@@ -5,6 +5,7 @@
 use std::convert::Infallible;
 use std::future::{Future, Ready, ready};
 use std::hint::black_box;
+use std::marker::PhantomData;
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 
@@ -13,17 +14,26 @@ use http::{Request, Response};
 use tower_service::Service;
 
 /// A service that drops the request and answers `200` at once, with an empty body of type `B`.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Debug, Default)]
 #[non_exhaustive]
-pub struct NoOp<B = ()>(std::marker::PhantomData<B>);
+pub struct NoOp<B = ()>(PhantomData<fn() -> B>);
 
 impl<B> NoOp<B> {
     /// A service that does nothing.
     #[must_use]
     pub const fn new() -> Self {
-        Self(std::marker::PhantomData)
+        Self(PhantomData)
     }
 }
+
+// Derived, they would ask it of the body, too.
+impl<B> Clone for NoOp<B> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<B> Copy for NoOp<B> {}
 
 impl<ReqBody, B: Default> Service<Request<ReqBody>> for NoOp<B> {
     type Response = Response<B>;
