@@ -96,9 +96,7 @@ fn circuit_breaker(criterion: &mut Criterion) -> Result<(), InvalidPolicy> {
     let policy = CircuitBreakerPolicy::new;
     let slow = || SlowCalls::new(Duration::from_secs(1), Rate::percent(50));
     let mut bare = NoOp::<Word>::new();
-    measure(criterion, "circuit-breaker: no layer", 0, request, |request| {
-        serve(&mut bare, request)
-    });
+    measure(criterion, "circuit-breaker: no layer", 0, request, |it| serve(&mut bare, it));
 
     let cases = [
         ("the last call", policy().window(Window::calls(1, 1)?)),

@@ -5,7 +5,7 @@ use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 
 use crate::guard::Guard;
-use crate::{Classify, ClassifyError, Outcome};
+use crate::{Classify, ClassifyError, Verdict};
 
 pin_project! {
     /// A response body whose end is recorded.
@@ -17,29 +17,28 @@ pin_project! {
         #[pin]
         inner: B,
         guard: Option<Guard<C>>,
-        outcome: Option<Outcome>, // if it ends well; none: up to the trailers
+        verdict: Verdict,
     }
 }
 
 impl<B, C> ResponseBody<B, C> {
     /// With nothing to record.
     pub(crate) const fn free(inner: B) -> Self {
-        Self { inner, guard: None, outcome: None }
+        Self { inner, guard: None, verdict: Verdict::UpToTrailers }
     }
 
-    /// With `outcome` to record if it ends well, or what the trailers say.
-    pub(crate) fn guarded(inner: B, guard: Guard<C>, outcome: Option<Outcome>) -> Self
+    /// With what to record if it ends well, or is up to its trailers.
+    pub(crate) fn guarded(inner: B, mut guard: Guard<C>, verdict: Verdict) -> Self
     where
         B: Body,
         C: Classify,
     {
         // Whoever is told that nothing comes may never poll.
         if inner.is_end_stream() {
-            let outcome = outcome.unwrap_or_else(|| guard.classifier().trailers(None));
-            guard.end(outcome);
+            guard.end(guard.ended_with(verdict, None));
             return Self::free(inner);
         }
-        Self { inner, guard: Some(guard), outcome }
+        Self { inner, guard: Some(guard), verdict }
     }
 }
 
@@ -65,19 +64,18 @@ where
         let mut this = self.project();
         let frame = ready!(this.inner.as_mut().poll_frame(cx));
         if let Some(guard) = this.guard {
-            let classifier = guard.classifier();
-            let well = |trailers| this.outcome.unwrap_or_else(|| classifier.trailers(trailers));
             let outcome = match &frame {
-                Some(Err(error)) => Some(classifier.error(error)),
-                Some(Ok(frame)) if frame.is_trailers() => Some(well(frame.trailers_ref())),
+                Some(Err(error)) => Some(guard.classifier().error(error)),
+                Some(Ok(frame)) if frame.is_trailers() => {
+                    Some(guard.ended_with(*this.verdict, frame.trailers_ref()))
+                }
                 // Whoever sees the end announced may never poll again: hyper, for one, stops at a known length.
-                Some(Ok(_)) => this.inner.is_end_stream().then(|| well(None)),
-                None => Some(well(None)),
+                Some(Ok(_)) if !this.inner.is_end_stream() => None,
+                Some(Ok(_)) | None => Some(guard.ended_with(*this.verdict, None)),
             };
-            if let Some((outcome, guard)) =
-                outcome.and_then(|outcome| Some((outcome, this.guard.take()?)))
-            {
+            if let Some(outcome) = outcome {
                 guard.end(outcome);
+                *this.guard = None;
             }
         }
         Poll::Ready(frame)

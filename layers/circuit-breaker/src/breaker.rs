@@ -65,15 +65,17 @@ impl Breaker {
         self.circuit.extend(ticket, self);
     }
 
-    /// Counts what came of a call.
+    /// Counts what came of a call that ended now, or at a time that somebody has looked up already.
     pub(crate) fn record(
         &self,
         ticket: Ticket,
         outcome: Outcome,
         slow: bool,
         retry_after: Option<Duration>,
+        ended: Option<Instant>,
     ) {
-        match self.circuit.record(ticket, outcome, slow, retry_after, self) {
+        let world = Then { breaker: self, now: ended };
+        match self.circuit.record(ticket, outcome, slow, retry_after, &world) {
             Recorded::Counted => self.meters.ended(outcome),
             Recorded::Stale => {
                 self.stale.fetch_add(1, Ordering::Relaxed);
@@ -116,6 +118,11 @@ impl Breaker {
         self.circuit.standing().state == self.policy().mode.state()
     }
 
+    fn millis_at(&self, now: Instant) -> u64 {
+        let age = now.saturating_duration_since(self.born);
+        age.as_secs().saturating_mul(1000).saturating_add(age.subsec_millis().into())
+    }
+
     pub(crate) fn snapshot(&self) -> Snapshot {
         let (standing, left) = self.circuit.settle(self);
         let snapshot = Snapshot {
@@ -133,7 +140,7 @@ impl Breaker {
 
 impl World for Breaker {
     fn now(&self) -> u64 {
-        u64::try_from(self.born.elapsed().as_millis()).unwrap_or(u64::MAX)
+        self.millis_at(Instant::now())
     }
 
     fn random(&self) -> u64 {
@@ -163,6 +170,30 @@ impl World for Breaker {
 
     fn freed(&self) {
         self.changes.notify_waiters();
+    }
+}
+
+/// The world at a time that is known, or now: to look at the clock costs as much as all else about a call.
+struct Then<'a> {
+    breaker: &'a Breaker,
+    now: Option<Instant>,
+}
+
+impl World for Then<'_> {
+    fn now(&self) -> u64 {
+        self.now.map_or_else(|| self.breaker.now(), |now| self.breaker.millis_at(now))
+    }
+
+    fn random(&self) -> u64 {
+        self.breaker.random()
+    }
+
+    fn changed(&self, change: Change) {
+        self.breaker.changed(change);
+    }
+
+    fn freed(&self) {
+        self.breaker.freed();
     }
 }
 

@@ -88,7 +88,17 @@ impl Circuit {
     }
 
     /// Lets a call through, or not.
+    #[inline]
     pub(crate) fn admit(&self, world: &impl World) -> Result<Ticket, Shut> {
+        let standing = self.standing();
+        if standing.state == CircuitState::Closed {
+            return Ok(Ticket { generation: standing.generation, kind: Kind::Counted });
+        }
+        self.admit_unless_shut(world)
+    }
+
+    #[cold]
+    fn admit_unless_shut(&self, world: &impl World) -> Result<Ticket, Shut> {
         loop {
             let (standing, left) = self.settle(world);
             let generation = standing.generation;
@@ -145,6 +155,7 @@ impl Circuit {
     }
 
     /// Counts what came of a call.
+    #[inline]
     pub(crate) fn record(
         &self,
         ticket: Ticket,
@@ -169,9 +180,7 @@ impl Circuit {
         self.calls.record(Call { failed, slow }, || world.now());
         // A success never opens it, so most calls end here.
         if (failed || slow) && standing.state != CircuitState::ForcedClosed {
-            if let Some(cause) = self.calls.judge(&self.policy, world.now()) {
-                self.trip(ticket.generation, cause, retry_after, world);
-            }
+            self.judge(ticket.generation, retry_after, world);
         }
         Recorded::Counted
     }
@@ -219,6 +228,7 @@ impl Circuit {
         }
     }
 
+    #[cold]
     fn record_probe(
         &self,
         ticket: Ticket,
@@ -257,6 +267,14 @@ impl Circuit {
             if done {
                 return Recorded::Counted;
             }
+        }
+    }
+
+    /// Opens it, if it should be.
+    #[cold]
+    fn judge(&self, generation: u32, retry_after: Option<Duration>, world: &impl World) {
+        if let Some(cause) = self.calls.judge(&self.policy, world.now()) {
+            self.trip(generation, cause, retry_after, world);
         }
     }
 

@@ -59,3 +59,18 @@ pub enum Verdict {
     /// Nothing: the trailers will tell. Recorded at the headers this is a success.
     UpToTrailers,
 }
+
+impl Verdict {
+    /// What is recorded when nothing is waited for.
+    pub(crate) const fn at_headers(self) -> Outcome {
+        match self {
+            Self::Known(outcome) => outcome,
+            Self::UpToTrailers => Outcome::Success,
+        }
+    }
+
+    /// Whether the body can change it.
+    pub(crate) const fn is_up_to_the_body(self) -> bool {
+        matches!(self, Self::Known(Outcome::Success) | Self::UpToTrailers)
+    }
+}

@@ -8,7 +8,7 @@ use pin_project_lite::pin_project;
 use portcullis_refusal::{Dialect, EmptyBody};
 
 use crate::guard::Guard;
-use crate::{Classify, ClassifyError, Open, Outcome, ResponseBody, Verdict};
+use crate::{Classify, ClassifyError, Open, ResponseBody};
 
 pin_project! {
     /// The response future of [`CircuitBreaker`](crate::CircuitBreaker) and
@@ -64,29 +64,26 @@ where
         };
 
         let result = ready!(inner.poll(cx));
-        let Some(mut guard) = guard.take() else {
-            return Poll::Ready(result.map(|response| response.map(ResponseBody::free)));
-        };
-        let response = match result {
-            Ok(response) => response,
-            Err(error) => {
-                let outcome = guard.classifier().error(&error);
-                guard.end_without_head(outcome);
-                return Poll::Ready(Err(error));
+        let mut watched = None;
+        if let Some(call) = guard {
+            match &result {
+                Err(error) => call.end_without_head(call.classifier().error(error)),
+                Ok(response) => {
+                    let verdict = call.classifier().response(response);
+                    if verdict.is_up_to_the_body() && !call.ends_at_headers() {
+                        call.head();
+                        watched = Some(verdict);
+                    } else {
+                        call.end_with_head(verdict.at_headers(), response.headers());
+                    }
+                }
             }
-        };
-
-        let outcome = match guard.classifier().response(&response) {
-            Verdict::Known(outcome) => Some(outcome),
-            Verdict::UpToTrailers => None,
-        };
-        let goes_on = outcome.is_none_or(|outcome| outcome == Outcome::Success);
-        Poll::Ready(Ok(if goes_on && !guard.ends_at_headers() {
-            guard.head();
-            response.map(|body| ResponseBody::guarded(body, guard, outcome))
-        } else {
-            guard.end_with_head(outcome.unwrap_or(Outcome::Success), response.headers());
-            response.map(ResponseBody::free)
+        }
+        Poll::Ready(result.map(|response| {
+            response.map(|body| match (watched, guard.take()) {
+                (Some(verdict), Some(guard)) => ResponseBody::guarded(body, guard, verdict),
+                _ => ResponseBody::free(body),
+            })
         }))
     }
 }

@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 use crate::breaker::Breaker;
 use crate::circuit::Ticket;
-use crate::{Outcome, Until};
+use crate::{Classify, Outcome, Until, Verdict};
 
 /// A circuit, and who judges its calls.
 pub(crate) struct Gate<C> {
@@ -42,6 +42,17 @@ impl<C> Guard<C> {
         &self.gate.classifier
     }
 
+    /// What it is if its body ends well.
+    pub(crate) fn ended_with(&self, verdict: Verdict, trailers: Option<&HeaderMap>) -> Outcome
+    where
+        C: Classify,
+    {
+        match verdict {
+            Verdict::Known(outcome) => outcome,
+            Verdict::UpToTrailers => self.gate.classifier.trailers(trailers),
+        }
+    }
+
     /// Whether it is recorded at the headers.
     pub(crate) fn ends_at_headers(&self) -> bool {
         self.gate.breaker.policy().recorded_at() == Until::Headers
@@ -56,46 +67,51 @@ impl<C> Guard<C> {
     }
 
     /// It is over at its headers.
-    pub(crate) fn end_with_head(mut self, outcome: Outcome, headers: &HeaderMap) {
-        // To where the call got: there is no waiting for the rest.
-        self.measure(Until::Headers);
-        self.measure(Until::LastByte);
+    pub(crate) fn end_with_head(&mut self, outcome: Outcome, headers: &HeaderMap) {
+        let ended = self.measure_what_there_was();
         let retry_after = if outcome == Outcome::Failure { retry_after(headers) } else { None };
-        self.record(outcome, retry_after);
+        self.record(outcome, retry_after, ended);
     }
 
     /// It is over.
-    pub(crate) fn end(mut self, outcome: Outcome) {
-        self.measure(Until::LastByte);
-        self.record(outcome, None);
+    pub(crate) fn end(&mut self, outcome: Outcome) {
+        let ended = self.measure(Until::LastByte);
+        self.record(outcome, None, ended);
     }
 
     /// It is over without headers.
-    pub(crate) fn end_without_head(mut self, outcome: Outcome) {
-        self.measure(Until::Headers);
-        self.measure(Until::LastByte);
-        self.record(outcome, None);
+    pub(crate) fn end_without_head(&mut self, outcome: Outcome) {
+        let ended = self.measure_what_there_was();
+        self.record(outcome, None, ended);
     }
 
-    fn measure(&mut self, at: Until) {
-        let slow_calls = self.gate.breaker.policy().slow_calls.as_ref();
-        if let (Some(slow_calls), Some(since)) = (slow_calls, self.since) {
-            if slow_calls.until == at {
-                self.slow = since.elapsed() >= slow_calls.threshold;
-            }
+    /// Sees whether it is slow, if it is measured to this point; then says what time it is, too.
+    fn measure(&mut self, at: Until) -> Option<Instant> {
+        let slow_calls = self.gate.breaker.policy().slow_calls.as_ref()?;
+        if slow_calls.until != at {
+            return None;
         }
+        let now = Instant::now();
+        self.slow = now.saturating_duration_since(self.since?) >= slow_calls.threshold;
+        Some(now)
     }
 
-    fn record(&mut self, outcome: Outcome, retry_after: Option<Duration>) {
+    /// To where it got, whatever it was to be measured to: nobody waits for the rest.
+    fn measure_what_there_was(&mut self) -> Option<Instant> {
+        self.measure(Until::Headers).or_else(|| self.measure(Until::LastByte))
+    }
+
+    /// Once, now or at a time that is known.
+    fn record(&mut self, outcome: Outcome, retry_after: Option<Duration>, ended: Option<Instant>) {
         if let Some(ticket) = self.ticket.take() {
-            self.gate.breaker.record(ticket, outcome, self.slow, retry_after);
+            self.gate.breaker.record(ticket, outcome, self.slow, retry_after, ended);
         }
     }
 }
 
 impl<C> Drop for Guard<C> {
     fn drop(&mut self) {
-        self.record(Outcome::Neutral, None);
+        self.record(Outcome::Neutral, None, None);
     }
 }
 

@@ -89,7 +89,7 @@ impl<C> Readiness<C> {
     /// The inner service will never be ready.
     pub(crate) fn fail(&mut self, outcome: Outcome) {
         if let Some(Ok(ticket)) = self.answer.take() {
-            self.gate.breaker.record(ticket, outcome, false, None);
+            self.gate.breaker.record(ticket, outcome, false, None, None);
         }
     }
 }

@@ -17,6 +17,7 @@ use portcullis_circuit_breaker::{
 };
 use portcullis_refusal::{DefaultBody, Refused};
 use tokio::time::advance;
+use tokio_test::task::spawn;
 use tokio_test::{assert_pending, assert_ready_err, assert_ready_ok};
 use tower::limit::ConcurrencyLimit;
 use tower::{Layer, Service, ServiceExt, service_fn};
@@ -47,6 +48,13 @@ fn set_up(
     (service, upstream, handle)
 }
 
+/// The answer to a call, which has to be there at once.
+fn answer(
+    service: &mut Spawn<CircuitBreaker<Inner>>,
+) -> Response<ResponseBody<Full<Bytes>, HttpClassifier>> {
+    assert_ready_ok!(spawn(service.call(Request::new(()))).poll())
+}
+
 /// Fails a call of a service of its own.
 async fn open(layer: &CircuitBreakerLayer) {
     let failing = service_fn(|_: Request<()>| ready(Err::<Response<Full<Bytes>>, _>(())));
@@ -69,7 +77,7 @@ async fn an_open_circuit_answers_without_waiting_for_the_inner_service() {
     open(&layer).await;
 
     assert_ready_ok!(service.poll_ready());
-    let refused = service.call(Request::new(())).await.unwrap();
+    let refused = answer(&mut service);
 
     assert_eq!(refused.status(), StatusCode::SERVICE_UNAVAILABLE);
     assert_eq!(refused.extensions().get::<Refused>().unwrap().reason(), "circuit_open");
@@ -149,7 +157,7 @@ async fn all_services_of_a_layer_and_its_clones_share_a_circuit() {
 
     open(&layer.clone()).await;
 
-    let refused = service.call(Request::new(())).await.unwrap();
+    let refused = answer(&mut service);
     assert!(refused.extensions().get::<Open>().is_some());
 }
 
@@ -176,7 +184,7 @@ async fn what_was_found_open_is_not_called_even_if_it_has_closed_since() {
     circuit.reset();
 
     // The mock panics on a call that it was not ready for.
-    let refused = service.call(Request::new(())).await.unwrap();
+    let refused = answer(&mut service);
 
     assert!(refused.extensions().get::<Open>().is_some());
 }
@@ -232,7 +240,7 @@ async fn a_place_that_was_overdue_is_not_used() {
     advance(Duration::from_secs(5)).await;
     assert_eq!(circuit.state(), CircuitState::Open);
 
-    assert!(service.call(Request::new(())).await.unwrap().extensions().get::<Open>().is_some());
+    assert!(answer(&mut service).extensions().get::<Open>().is_some());
 
     assert_pending!(upstream.poll_request());
     assert_eq!(circuit.snapshot().probes(), 0);
