@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use std::future::pending;
 use std::io;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -23,7 +24,7 @@ use tokio::time::Instant;
 use tokio_test::task::spawn;
 use tokio_test::{assert_pending, assert_ready};
 use tower::util::BoxCloneSyncService;
-use tower::{Layer, ServiceExt, service_fn};
+use tower::{Layer, Service, ServiceExt, service_fn};
 
 type Sent = Request<ReplayBody<Empty<Bytes>>>;
 type Store = BoxCloneSyncService<Sent, Response<Script>, io::Error>;
@@ -208,7 +209,12 @@ impl Stores {
     }
 
     fn list(&self) -> Vec<Replica<Store>> {
-        let replica = |(name, answers): &(&'static str, Arc<Mutex<VecDeque<Has>>>)| {
+        let names = self.replicas.iter().map(|(name, _)| *name);
+        names.zip(self.services()).map(|(name, store)| Replica::new(name, store)).collect()
+    }
+
+    fn services(&self) -> Vec<Store> {
+        let store = |(name, answers): &(&'static str, Arc<Mutex<VecDeque<Has>>>)| {
             let (name, answers) = (*name, answers.clone());
             let (object, log) = (self.object.clone(), self.log.clone());
             let alive = self.alive.clone();
@@ -232,9 +238,9 @@ impl Stores {
                     }
                 }
             });
-            Replica::new(name, BoxCloneSyncService::new(service))
+            BoxCloneSyncService::new(service)
         };
-        self.replicas.iter().map(replica).collect()
+        self.replicas.iter().map(store).collect()
     }
 
     fn reached(&self) -> Vec<&'static str> {
@@ -499,6 +505,53 @@ async fn a_replica_that_does_not_answer_costs_no_more_than_the_limit_of_an_attem
     assert_eq!(read(response.into_body()).await, (object(100).to_vec(), Ok(())));
     let took = began.elapsed();
     assert!((3_000..3_010).contains(&took.as_millis()), "{took:?}");
+}
+
+/// A store that is not ready after the first request.
+#[derive(Clone)]
+struct ReadyOnce {
+    store: Store,
+    called: Arc<AtomicBool>,
+}
+
+impl Service<Sent> for ReadyOnce {
+    type Response = Response<Script>;
+    type Error = io::Error;
+    type Future = <Store as Service<Sent>>::Future;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.called.load(Ordering::Relaxed) { Poll::Pending } else { self.store.poll_ready(cx) }
+    }
+
+    fn call(&mut self, request: Sent) -> Self::Future {
+        self.called.store(true, Ordering::Relaxed);
+        self.store.call(request)
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_not_ready_is_passed_over_and_waited_for_only_if_there_is_no_other() {
+    for (name, answers, took, end) in [
+        ("another", &[RIGHT][..], 0, Ok(())),
+        ("none", &[Has::Status(404)][..], 1_000, Err("a".to_owned())),
+    ] {
+        let stores = Stores::new(100, &[&[breaks(10)], &[RIGHT], answers]);
+        // The second has had its one request.
+        let called = [false, true, false].map(|called| Arc::new(AtomicBool::new(called)));
+        let list = ["a", "b", "c"].into_iter().zip(stores.services()).zip(called);
+        let list = list.map(|((name, store), called)| {
+            Replica::new(name, BoxCloneSyncService::new(ReadyOnce { store, called }))
+        });
+        let service = ReplicaFailoverLayer::default().layer(list.collect());
+        let response = service.oneshot(get(None)).await.unwrap();
+        let began = Instant::now();
+
+        assert_eq!(read(response.into_body()).await.1, end, "{name}");
+
+        let waited = began.elapsed().as_millis();
+        assert!((took..=took * 3 + 500).contains(&waited), "{name}: {waited}");
+        assert_eq!(stores.reached(), ["a", "c"]);
+    }
 }
 
 #[tokio::test(start_paused = true)]
