@@ -6,6 +6,7 @@ use std::future::Ready;
 
 use bytes::Bytes;
 use criterion::{Criterion, criterion_group, criterion_main};
+use http::header::{CONTENT_LENGTH, ETAG};
 use http::{HeaderValue, Request, Response, StatusCode, Uri};
 use http_body_util::{Empty, Full};
 use portcullis_benches::{NoOp, call, measure};
@@ -112,6 +113,19 @@ fn replica_failover(criterion: &mut Criterion) {
     let list = NAMES.map(|name| Replica::new(name, bare)).into();
     let mut service = ReplicaFailoverLayer::default().layer(list);
     measure(criterion, "replica_failover: three replicas, a body", 4, upload, |request| {
+        call(&mut service, request)
+    });
+
+    // What it takes to resume a download takes one; the headers of the answer itself take two.
+    let download = service_fn(|_: Request<ReplayBody<Empty<Bytes>>>| {
+        let mut response = Response::new(Full::<Bytes>::from("download"));
+        response.headers_mut().insert(ETAG, HeaderValue::from_static("\"v1\""));
+        response.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from_static("8"));
+        std::future::ready(Ok::<_, Infallible>(response))
+    });
+    let list = NAMES.map(|name| Replica::new(name, download)).into();
+    let mut service = ReplicaFailoverLayer::default().layer(list);
+    measure(criterion, "replica_failover: a download to resume", 6, get, |request| {
         call(&mut service, request)
     });
 

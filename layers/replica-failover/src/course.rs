@@ -47,6 +47,8 @@ pub(crate) struct Terrain<'a> {
     pub(crate) members: &'a [Member],
     pub(crate) pick: &'a dyn Pick,
     pub(crate) request: &'a Parts,
+    /// How many times the request may be sent.
+    pub(crate) most: u32,
     pub(crate) deadline: Option<Instant>,
     pub(crate) now: Instant,
     pub(crate) random: u64,
@@ -118,7 +120,7 @@ impl Course {
 
     /// Where the request goes next, if anywhere.
     pub(crate) fn choose(&mut self, terrain: &Terrain<'_>) -> Option<Go> {
-        if self.attempts >= terrain.shared.policy().max_attempts.get() {
+        if self.attempts >= terrain.most {
             return None;
         }
         let index = match self.pick(terrain) {
@@ -127,7 +129,7 @@ impl Course {
                 let busy = mem::take(&mut self.busy);
                 return Some(Go { index: *busy.first()?, at: None, patient: true });
             }
-            None if self.attempts == 0 => return None,
+            None if self.attempts == 0 && self.failures.is_empty() => return None,
             None => {
                 self.without.clone_from(&self.out);
                 self.pick(terrain)?

@@ -9,7 +9,6 @@ use bytes::{Buf, Bytes};
 use http::{Request, Response};
 use http_body::Body;
 use pin_project_lite::pin_project;
-use portcullis_held_body::HeldBody;
 use portcullis_refusal::EmptyBody;
 use tokio::time::{Instant, Sleep, sleep_until};
 use tower_service::Service;
@@ -17,7 +16,7 @@ use tower_service::Service;
 use crate::course::Go;
 use crate::set::Set;
 use crate::trip::{Trip, Turn};
-use crate::{Classify, InFlight, ReplayBody};
+use crate::{Classify, InFlight, ReplayBody, ResumeBody};
 
 pin_project! {
     /// The response future of [`ReplicaFailover`](crate::ReplicaFailover).
@@ -70,10 +69,10 @@ impl<S, B, P, C, R> Future for ResponseFuture<S, B, P, C, R>
 where
     S: Service<Request<ReplayBody<B>>, Response = Response<P>> + Clone,
     P: Body,
-    C: Classify<S::Error>,
+    C: Classify<S::Error> + Clone,
     R: EmptyBody<P>,
 {
-    type Output = Result<Response<HeldBody<P, InFlight>>, S::Error>;
+    type Output = Result<Response<ResumeBody<S, B, P, C>>, S::Error>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
@@ -131,7 +130,7 @@ where
                 }
                 Turn::Answer(answer) => {
                     this.step.set(Step::Done);
-                    return Poll::Ready(answer);
+                    return Poll::Ready(answer.map(|response| trip.served(response)));
                 }
             }
         }
@@ -148,7 +147,7 @@ where
 }
 
 /// Whether the time has come; without a limit it never does.
-fn over(
+pub(crate) fn over(
     mut timer: Pin<&mut Option<Sleep>>,
     limit: Option<Instant>,
     cx: &mut Context<'_>,

@@ -37,6 +37,18 @@ impl FailoverHandle {
         snapshots.collect()
     }
 
+    /// How many times the body of a response went on at another replica.
+    #[must_use]
+    pub fn resumed(&self) -> u64 {
+        self.shared.resumes.resumed()
+    }
+
+    /// How many bodies broke off because no replica had the rest, of those that could have gone on.
+    #[must_use]
+    pub fn broken_off(&self) -> u64 {
+        self.shared.resumes.gave_up()
+    }
+
     /// Lets a replica have requests, or no more of them, and tells whether there is one of that name.
     ///
     /// What it has in hand it finishes.

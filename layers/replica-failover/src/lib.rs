@@ -36,18 +36,22 @@
 //! a response that failed is not passed on. What a replica said is passed on if it is all that was said, or if the request
 //! must not be sent again. A list of one is asked once.
 //!
+//! The response to a `GET` may break off after its headers. Its [`ResumeBody`] has the rest from another replica, if that proves to
+//! have the very same, as [`FailoverPolicy::resume`] says; if none has, it ends with the error.
+//!
 //! A request that may go on costs a copy of its head, and if it has a body, an allocation and what is kept of it; a response
-//! costs three for its `Attempts`.
+//! costs three for its `Attempts`, and one if it can be resumed.
 //!
 //! The feature `metrics` counts by `upstream` (the layer's name): `replica_failover_attempts_total` by `replica` and `outcome` (`ok`, or
 //! a [`Reason`]), `replica_failover_failovers_total` by `from`, `to` and `reason`, `replica_failover_unserved_total` by `reason`,
-//! `replica_failover_budget_exhausted_total`, and `replica_failover_replay_buffer_bytes`.
+//! `replica_failover_budget_exhausted_total`, `replica_failover_replay_buffer_bytes`, and `replica_failover_resumes_total` by
+//! `outcome`: `resumed`, `differs` and `failed` for each request for a rest, `gave_up` for a response without one.
 //!
 //! # What it leaves to others
 //!
 //! - Making a replica's request: host, path, credentials. That is its service's, for each attempt anew.
 //! - Telling that a replica is down before a request finds out. [`Replica::admits`] and the handle take it out.
-//! - Responses that break off after their headers.
+//! - Responses that stall after their headers. A time limit in the replica's service breaks them, and then they go on.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod layer;
@@ -55,6 +59,10 @@ mod service;
 mod future;
 mod trip;
 mod course;
+mod part;
+mod rest;
+mod resuming;
+mod resume_body;
 mod replay;
 mod replay_error;
 mod kept;
@@ -65,6 +73,7 @@ mod attempts;
 mod policy;
 mod backoff;
 mod retry_budget;
+mod resume;
 #[cfg(feature = "serde")]
 mod config;
 mod classify;
@@ -82,6 +91,7 @@ mod hash_on;
 mod maglev;
 mod latency;
 mod budget;
+mod resumes;
 mod moment;
 mod random;
 mod meters;
@@ -102,6 +112,8 @@ pub use rejection::Unserved;
 pub use replay::ReplayBody;
 pub use replay_error::ReplayBodyError;
 pub use replica::Replica;
+pub use resume::Resume;
+pub use resume_body::ResumeBody;
 pub use retry_budget::RetryBudget;
 pub use service::ReplicaFailover;
 pub use state::InFlight;

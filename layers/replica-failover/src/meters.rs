@@ -1,9 +1,19 @@
 //! What is counted of attempts.
 
 #[cfg(feature = "metrics")]
-pub(crate) use self::facade::{Gauge, Meters, ReplicaMeters};
+pub(crate) use self::facade::{Gauge, Meters, ReplicaMeters, ResumeMeters};
 #[cfg(not(feature = "metrics"))]
-pub(crate) use self::nothing::{Gauge, Meters, ReplicaMeters};
+pub(crate) use self::nothing::{Gauge, Meters, ReplicaMeters, ResumeMeters};
+
+/// What comes of a request for the rest of a response, and of a response that has no rest.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum ResumeOutcome {
+    Resumed,
+    /// The replica has something else.
+    Differs,
+    Failed,
+    GaveUp,
+}
 
 #[cfg(feature = "metrics")]
 mod facade {
@@ -12,6 +22,7 @@ mod facade {
 
     use metrics::{Counter, counter, gauge};
 
+    use super::ResumeOutcome;
     use crate::{Reason, Unserved};
 
     pub(crate) struct Meters {
@@ -45,6 +56,19 @@ mod facade {
                 (*outcome, counter!("replica_failover_attempts_total", "upstream" => upstream, "replica" => name, "outcome" => *outcome))
             });
             ReplicaMeters(outcomes.collect())
+        }
+
+        pub(crate) fn resumes(&self) -> ResumeMeters {
+            let outcomes = [
+                (ResumeOutcome::Resumed, "resumed"),
+                (ResumeOutcome::Differs, "differs"),
+                (ResumeOutcome::Failed, "failed"),
+                (ResumeOutcome::GaveUp, "gave_up"),
+            ];
+            ResumeMeters(outcomes.map(|(outcome, label)| {
+                let upstream = self.upstream.clone();
+                (outcome, counter!("replica_failover_resumes_total", "upstream" => upstream, "outcome" => label))
+            }))
         }
 
         pub(crate) fn failover(&self, from: &Arc<str>, to: &Arc<str>, reason: Reason) {
@@ -92,6 +116,22 @@ mod facade {
         }
     }
 
+    pub(crate) struct ResumeMeters([(ResumeOutcome, Counter); 4]);
+
+    impl ResumeMeters {
+        pub(crate) fn count(&self, outcome: ResumeOutcome) {
+            for (_, counter) in self.0.iter().filter(|(known, _)| *known == outcome) {
+                counter.increment(1);
+            }
+        }
+    }
+
+    impl fmt::Debug for ResumeMeters {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("ResumeMeters")
+        }
+    }
+
     /// How many bytes are kept.
     #[derive(Clone)]
     pub(crate) struct Gauge(metrics::Gauge);
@@ -115,6 +155,7 @@ mod facade {
 mod nothing {
     use std::sync::Arc;
 
+    use super::ResumeOutcome;
     use crate::{Reason, Unserved};
 
     pub(crate) struct Meters;
@@ -126,6 +167,10 @@ mod nothing {
 
         pub(crate) const fn replica(&self, _: &Arc<str>) -> ReplicaMeters {
             ReplicaMeters
+        }
+
+        pub(crate) const fn resumes(&self) -> ResumeMeters {
+            ResumeMeters
         }
 
         pub(crate) const fn failover(&self, _: &Arc<str>, _: &Arc<str>, _: Reason) {}
@@ -143,6 +188,13 @@ mod nothing {
     impl ReplicaMeters {
         pub(crate) const fn answered(&self) {}
         pub(crate) const fn failed(&self, _: Reason) {}
+    }
+
+    #[derive(Debug)]
+    pub(crate) struct ResumeMeters;
+
+    impl ResumeMeters {
+        pub(crate) const fn count(&self, _: ResumeOutcome) {}
     }
 
     pub(crate) struct Gauge;

@@ -4,7 +4,7 @@ use std::time::Duration;
 use http::request::Parts;
 use http::{HeaderName, Method, StatusCode};
 
-use crate::{Backoff, Order, RetryBudget};
+use crate::{Backoff, Order, Resume, RetryBudget};
 
 /// When a request goes to another replica, and how often.
 ///
@@ -29,6 +29,8 @@ use crate::{Backoff, Order, RetryBudget};
 /// max_retry_after = "1s"            # default
 /// backoff = { base = "25ms", max = "250ms" } # default
 /// budget = { share = 20, per_second = 10 }   # default
+/// resume = "if_range"               # default; if_match, for S3
+/// max_resumes = 3                   # default, requests for the rest of one response; 0 for none
 /// ```
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Deserialize))]
@@ -58,6 +60,8 @@ pub struct FailoverPolicy {
     pub(crate) max_retry_after: Duration,
     pub(crate) backoff: Backoff,
     pub(crate) budget: RetryBudget,
+    pub(crate) resume: Resume,
+    pub(crate) max_resumes: u32,
 }
 
 impl FailoverPolicy {
@@ -83,6 +87,8 @@ impl FailoverPolicy {
             max_retry_after: Duration::from_secs(1),
             backoff: Backoff::default(),
             budget: RetryBudget::default(),
+            resume: Resume::default(),
+            max_resumes: 3,
         }
     }
 
@@ -175,6 +181,25 @@ impl FailoverPolicy {
     /// Bounds the attempts that go to replicas which failed lately.
     pub const fn budget(mut self, budget: RetryBudget) -> Self {
         self.budget = budget;
+        self
+    }
+
+    /// Asks for the rest of a response that broke off in this way.
+    ///
+    /// That is done for the response to a `GET` without a body if it has a status of 200 or 206, one strong `ETag`, and a length
+    /// (a 206 also a `Content-Range` with the length of the whole); and no content coding, no `Trailer`, and not several ranges.
+    /// A replica has the rest if it answers 206 with the same `ETag`, the same length of the whole, and a
+    /// `Content-Range` from the next byte to the last one of the first response. A 200 is not used: what the client
+    /// has would have to be read again. The replica that broke off counts as failed, and each request has the
+    /// [`per_try`](Self::per_try) limit; [`within`](Self::within) ends with the headers.
+    pub const fn resume(mut self, resume: Resume) -> Self {
+        self.resume = resume;
+        self
+    }
+
+    /// Asks for the rest of one response at most so many times, whatever is answered. At zero, none is resumed.
+    pub const fn max_resumes(mut self, requests: u32) -> Self {
+        self.max_resumes = requests;
         self
     }
 

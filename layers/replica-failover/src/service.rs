@@ -5,12 +5,11 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body::Body;
-use portcullis_held_body::HeldBody;
 use portcullis_refusal::{DefaultBody, EmptyBody};
 use tower_service::Service;
 
 use crate::set::Set;
-use crate::{ByCause, Classify, InFlight, ReplayBody, ResponseFuture};
+use crate::{ByCause, Classify, ReplayBody, ResponseFuture, ResumeBody};
 
 /// Sends each request to a replica, and to the next one when that fails; see [`ReplicaFailoverLayer`](crate::ReplicaFailoverLayer).
 ///
@@ -36,7 +35,7 @@ where
     ReqBody: Body<Data = Bytes>,
     ResBody: Body,
 {
-    type Response = Response<HeldBody<ResBody, InFlight>>;
+    type Response = Response<ResumeBody<S, ReqBody, ResBody, C>>;
     type Error = S::Error;
     type Future = ResponseFuture<S, ReqBody, ResBody, C, R>;
 

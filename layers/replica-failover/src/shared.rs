@@ -9,6 +9,7 @@ use crate::maglev::Hash;
 use crate::meters::Meters;
 use crate::moment::Moment;
 use crate::replica::Place;
+use crate::resumes::Resumes;
 use crate::state::ReplicaState;
 use crate::{FailoverPolicy, HashKey, HashOn, Order, Pick};
 
@@ -32,6 +33,7 @@ pub(crate) struct Shared {
     pub(crate) settings: Settings,
     pub(crate) budget: Budget,
     pub(crate) meters: Meters,
+    pub(crate) resumes: Resumes,
     pick: Arc<dyn Pick>,
     base: Instant,
     replicas: Mutex<Vec<(Place, Arc<ReplicaState>)>>,
@@ -41,9 +43,11 @@ impl Shared {
     pub(crate) fn new(settings: Settings) -> Self {
         let hash = || Arc::new(Hash { key: settings.key.clone() });
         let ready_made = || settings.policy.order.pick().unwrap_or_else(|| hash());
+        let meters = Meters::new(settings.name.clone());
         Self {
             budget: Budget::new(settings.policy.budget),
-            meters: Meters::new(settings.name.clone()),
+            resumes: Resumes::new(meters.resumes()),
+            meters,
             pick: settings.pick.clone().unwrap_or_else(ready_made),
             base: Instant::now(),
             replicas: Mutex::default(),

@@ -9,13 +9,18 @@ use http_body::Body;
 use portcullis_held_body::HeldBody;
 use portcullis_refusal::{Dialect, EmptyBody};
 use tokio::time::Instant;
+use tower_service::Service;
 
 use crate::course::{Course, Go, Terrain};
+use crate::part::Part;
 use crate::random::random;
 use crate::replay::Replay;
+use crate::rest::Rest;
 use crate::set::Set;
 use crate::state::ReplicaState;
-use crate::{Attempt, Classify, FailoverPolicy, InFlight, Reason, ReplayBody, Unserved, Verdict};
+use crate::{
+    Attempt, Classify, FailoverPolicy, InFlight, Reason, ReplayBody, ResumeBody, Unserved, Verdict,
+};
 
 /// A request, and what it takes to send it again.
 pub(crate) struct Trip<S, B, C, R> {
@@ -29,6 +34,9 @@ pub(crate) struct Trip<S, B, C, R> {
     method: Method,
     dialect: Dialect,
     repeatable: bool,
+    resumable: bool,
+    /// The replica whose response is passed on.
+    served_by: Option<usize>,
     deadline: Option<Instant>,
 }
 
@@ -70,6 +78,10 @@ impl<S, B: Body<Data = Bytes>, C, R> Trip<S, B, C, R> {
             method: parts.method.clone(),
             dialect: Dialect::of(&parts.headers),
             repeatable: policy.is_repeatable(&parts),
+            resumable: parts.method == Method::GET
+                && matches!(replay, Replay::Empty)
+                && policy.max_resumes > 0,
+            served_by: None,
             deadline: policy.within.and_then(|within| Instant::now().checked_add(within)),
             parts: Some(parts),
             course: Course::default(),
@@ -289,6 +301,7 @@ impl<S, B, C, R> Trip<S, B, C, R> {
         // Nobody will ask for the body of the request again.
         self.replay = Replay::Empty;
         let Some(said) = said else { return self.unserved(now) };
+        self.served_by = Some(index);
         let name = self.set.members.get(index).map(|member| member.place.name.clone());
         Turn::Answer(said.map(|mut response| {
             response.extensions_mut().insert(self.course.end(name));
@@ -323,6 +336,35 @@ impl<S, B, C, R> Trip<S, B, C, R> {
         Turn::Answer(Ok(response))
     }
 
+    /// The response, with what it takes to resume its body.
+    pub(crate) fn served<P: Body>(
+        &mut self,
+        response: Response<HeldBody<P, InFlight>>,
+    ) -> Response<ResumeBody<S, B, P, C>>
+    where
+        S: Service<Request<ReplayBody<B>>>,
+        C: Clone,
+    {
+        match self.rest(&response) {
+            Some(rest) => response.map(|body| ResumeBody::resumable(body, rest)),
+            None => response.map(ResumeBody::plain),
+        }
+    }
+
+    fn rest<P: Body>(&mut self, response: &Response<P>) -> Option<Rest<S, C>>
+    where
+        C: Clone,
+    {
+        let index =
+            self.served_by.filter(|_| self.resumable && !response.body().is_end_stream())?;
+        let part = Part::of(response.status(), response.headers())?;
+        if response.body().size_hint().exact().is_some_and(|exact| exact != part.left()) {
+            return None;
+        }
+        let request = self.parts.take()?;
+        Some(Rest::new(self.set.clone(), self.classify.clone(), request, part, index))
+    }
+
     fn next(&mut self, now: Instant) -> Option<Go> {
         if self.is_late(now) {
             return None;
@@ -332,6 +374,7 @@ impl<S, B, C, R> Trip<S, B, C, R> {
             members: &self.set.members,
             pick: &*self.set.pick,
             request: self.parts.as_ref()?,
+            most: self.policy().max_attempts.get(),
             deadline: self.deadline,
             now,
             random: random(),
@@ -406,7 +449,7 @@ fn earlier(one: Option<Instant>, other: Option<Instant>) -> Option<Instant> {
 
 /// How long the replica wants to be left alone (RFC 9110 §10.2.3). A date, or nonsense, is for ever: the request does not last
 /// that long.
-fn retry_after<P>(response: &Response<P>) -> Option<Duration> {
+pub(crate) fn retry_after<P>(response: &Response<P>) -> Option<Duration> {
     let value = response.headers().get(RETRY_AFTER)?;
     let seconds = value.to_str().ok().and_then(|value| value.parse().ok());
     Some(Duration::from_secs(seconds.unwrap_or(u64::MAX)))

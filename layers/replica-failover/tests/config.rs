@@ -5,7 +5,7 @@ use std::num::NonZeroU32;
 use std::time::Duration;
 
 use http::{HeaderName, StatusCode};
-use portcullis_replica_failover::{Backoff, FailoverPolicy, Order, RetryBudget};
+use portcullis_replica_failover::{Backoff, FailoverPolicy, Order, Resume, RetryBudget};
 
 fn read(file: &str) -> Result<FailoverPolicy, toml::de::Error> {
     toml::from_str(file)
@@ -32,6 +32,8 @@ fn the_defaults_are_those_of_the_documentation() {
         max_retry_after = "1s"
         backoff = { base = "25ms", max = "250ms" }
         budget = { share = 20, per_second = 10 }
+        resume = "if_range"
+        max_resumes = 3
     "#;
 
     assert_eq!(read(section), Ok(FailoverPolicy::new()));
@@ -54,6 +56,8 @@ fn every_key_is_the_verb_of_its_name() {
         max_retry_after = "3s"
         backoff = { base = "1ms", max = "2ms" }
         budget = { share = 0, per_second = 0 }
+        resume = "if_match"
+        max_resumes = 0
     "#;
     let policy = FailoverPolicy::new()
         .order(Order::PeakEwma)
@@ -69,7 +73,9 @@ fn every_key_is_the_verb_of_its_name() {
         .max_drain(1 << 20)
         .max_retry_after(Duration::from_secs(3))
         .backoff(Backoff::new(Duration::from_millis(1), Duration::from_millis(2)))
-        .budget(RetryBudget::new(0, 0));
+        .budget(RetryBudget::new(0, 0))
+        .resume(Resume::IfMatch)
+        .max_resumes(0);
 
     assert_eq!(read(section), Ok(policy));
 }
@@ -105,6 +111,8 @@ fn what_makes_no_sense_is_refused_with_what_would() {
         ("budget = { share = 256 }", "256"),
         ("budget = { percent = 20 }", "percent"),
         ("backoff = { factor = 2 }", "factor"),
+        ("resume = 'always'", "if_match"),
+        ("max_resumes = -1", "-1"),
         ("retries = 3", "retries"),
     ] {
         let error = read(line).unwrap_err();

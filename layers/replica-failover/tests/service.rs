@@ -17,12 +17,11 @@ use http::header::{CONTENT_TYPE, HeaderName, RETRY_AFTER};
 use http::{Method, Request, Response, StatusCode};
 use http_body::{Body, Frame};
 use http_body_util::{BodyExt, Full};
-use portcullis_held_body::HeldBody;
 use portcullis_refusal::{Dialect, Refusal, Refused};
 use portcullis_replica_failover::{
     Attempts, Backoff, FailoverPolicy, InFlight, Order, Reason, ReplayBody, ReplayBodyError,
-    Replica, ReplicaFailover, ReplicaFailoverLayer, ReplicaSnapshot, ResponseFuture, RetryBudget,
-    Unserved, Verdict,
+    Replica, ReplicaFailover, ReplicaFailoverLayer, ReplicaSnapshot, ResponseFuture, ResumeBody,
+    RetryBudget, Unserved, Verdict,
 };
 use proptest::prelude::*;
 use tokio::time::Instant;
@@ -36,7 +35,8 @@ use tower_test::mock::{self, Mock};
 type Upload = Full<Bytes>;
 type Sent = Request<ReplayBody<Upload>>;
 type Answer = Response<Full<Bytes>>;
-type Served = Response<HeldBody<Full<Bytes>, InFlight>>;
+type Inner = BoxCloneSyncService<Sent, Answer, Fault>;
+type Served = Response<ResumeBody<Inner, Upload, Full<Bytes>, Errors>>;
 
 /// What happens to a request at a replica.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -157,7 +157,7 @@ fn layer(policy: FailoverPolicy) -> ReplicaFailoverLayer<Errors> {
     ReplicaFailoverLayer::new(policy).classify::<Errors>(errors)
 }
 
-type Over = ReplicaFailover<BoxCloneSyncService<Sent, Answer, Fault>, Errors>;
+type Over = ReplicaFailover<Inner, Errors>;
 
 fn over(scene: &Scene) -> Over {
     layer(FailoverPolicy::new()).layer(scene.list())
