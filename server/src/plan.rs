@@ -90,7 +90,7 @@ pub struct UpstreamPlan {
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct ReplicaPlan {
-    /// Whom it stands back for, as far as there is anybody else.
+    /// Where it stands among others; none for the only one.
     pub place: Option<Place>,
     /// Stops asking it when it fails.
     pub breaker: CircuitBreakerLayer<ByFault>,

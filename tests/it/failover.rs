@@ -110,17 +110,18 @@ async fn a_primary_that_is_killed_costs_not_one_get_and_is_not_asked_while_it_is
     let circuit = "circuit_breaker = { consecutive_failures = 3, open = { first = '1h', longest = '1h' } }\n\
         failover = { failback_after = '10ms' }";
     let gateway = gateway(&storages.config(storages.address(0), circuit));
-    let mut flow = gets(gateway.address(), 100, "/photos/hello.txt");
+    let mut flow = gets(gateway.address(), 300, "/photos/hello.txt");
 
-    flow.answered(50).await;
+    flow.answered(150).await;
     storages.processes[0].signal("KILL").await;
     gateway.until_metric(r#"circuit_breaker_state{name="s3/a"}"#, 1.0).await;
     flow.answered(20).await;
     let when_open = asked(&gateway, "a").await;
-    flow.answered(100).await;
+    flow.answered(300).await;
     let statuses = flow.end().await;
 
     assert!(only(200, &statuses), "{statuses:?}");
+    assert!(when_open >= 100.0, "{when_open}");
     assert_eq!(asked(&gateway, "a").await, when_open);
     let gone_over =
         r#"replica_failover_failovers_total{upstream="s3",from="a",to="b",reason="connect"}"#;
@@ -135,14 +136,14 @@ async fn a_primary_that_stops_hangs_fails_and_comes_back_costs_not_one_get() {
         circuit_breaker = { consecutive_failures = 3, open = { first = '100ms', longest = '200ms' } }\n\
         failover = { failback_after = '50ms' }";
     let gateway = gateway(&storages.config(relay.address(), policy));
-    let mut flow = gets(gateway.address(), 50, "/photos/hello.txt");
+    let mut flow = gets(gateway.address(), 100, "/photos/hello.txt");
     let opened = |gateway: &InProcess| {
         let series = r#"circuit_breaker_transitions_total{name="s3/a",from="closed",to="open",reason="consecutive_failures"}"#;
         let admin = gateway.admin();
         async move { value(admin, series).await }
     };
 
-    flow.answered(25).await;
+    flow.answered(50).await;
     for breaking in ["STOP", "nowhere", "failing"] {
         let before = opened(&gateway).await;
         match breaking {
@@ -288,6 +289,7 @@ async fn one_of_ten_that_fails_at_once_attracts_nothing() {
         let share = (asked(&gateway, "a").await - before) / 500.0;
 
         assert_eq!(failed, 0, "{order}");
+        assert!(before >= 1.0, "{order}: it was never asked");
         assert!(share < 0.03, "{order}: {share}");
     }
 }
