@@ -5,6 +5,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::shared::Shared;
+use crate::{CheckFailure, Health};
 
 /// Sees how the replicas of one [`ReplicaFailoverLayer`](crate::ReplicaFailoverLayer) do, and takes them out.
 ///
@@ -25,14 +26,20 @@ impl FailoverHandle {
         let now = Instant::now();
         let (moment, quiet) = (self.shared.moment(now), self.shared.policy().failback_after);
         let replicas = self.shared.replicas();
-        let snapshots = replicas.iter().map(|(place, state)| ReplicaSnapshot {
-            name: place.name.clone(),
-            priority: place.priority,
-            weight: place.weight,
-            enabled: state.is_enabled(),
-            in_flight: state.in_flight(),
-            last_failure: state.last_failure().map(|failure| moment.since(failure)),
-            stands_back: self.shared.fails_back() && state.stands_back(quiet, moment),
+        let snapshots = replicas.iter().map(|(place, state)| {
+            let findings = state.condition.findings();
+            ReplicaSnapshot {
+                name: place.name.clone(),
+                priority: place.priority,
+                weight: place.weight,
+                enabled: state.is_enabled(),
+                in_flight: state.in_flight(),
+                last_failure: state.last_failure().map(|failure| moment.since(failure)),
+                stands_back: self.shared.fails_back() && state.stands_back(quiet, moment),
+                health: findings.vitals.health(),
+                health_since: findings.since.map(|since| moment.since(since)),
+                check_failure: findings.failure,
+            }
         });
         snapshots.collect()
     }
@@ -62,6 +69,9 @@ pub struct ReplicaSnapshot {
     in_flight: usize,
     last_failure: Option<Duration>,
     stands_back: bool,
+    health: Health,
+    health_since: Option<Duration>,
+    check_failure: Option<CheckFailure>,
 }
 
 impl ReplicaSnapshot {
@@ -105,5 +115,23 @@ impl ReplicaSnapshot {
     #[must_use]
     pub const fn stands_back(&self) -> bool {
         self.stands_back
+    }
+
+    /// What checks found it to be.
+    #[must_use]
+    pub const fn health(&self) -> Health {
+        self.health
+    }
+
+    /// How long it has been so; none, if no check has told yet.
+    #[must_use]
+    pub const fn health_since(&self) -> Option<Duration> {
+        self.health_since
+    }
+
+    /// Why the last check that failed did so, if ever one did, however it has been since.
+    #[must_use]
+    pub const fn check_failure(&self) -> Option<&CheckFailure> {
+        self.check_failure.as_ref()
     }
 }

@@ -5,7 +5,10 @@ use tower_layer::Layer;
 
 use crate::set::Set;
 use crate::shared::{Settings, Shared};
-use crate::{ByCause, FailoverHandle, FailoverPolicy, HashKey, Pick, Replica, ReplicaFailover};
+use crate::{
+    ByCause, FailoverHandle, FailoverPolicy, HashKey, HealthCheck, HealthChecker, Pick, Replica,
+    ReplicaFailover,
+};
 
 /// Makes one [`ReplicaFailover`] out of a list of [`Replica`]s.
 ///
@@ -52,6 +55,16 @@ impl<C, R> ReplicaFailoverLayer<C, R> {
     /// Chooses by `pick` within a tier, instead of by the policy's [`Order`](crate::Order).
     pub fn pick(self, pick: impl Pick + 'static) -> Self {
         self.with(|settings| Settings { pick: Some(Arc::new(pick)), ..settings })
+    }
+
+    /// Skips replicas that are unhealthy, as the [`health_checker`](Self::health_checker) finds them by `check`.
+    pub fn health_check(self, check: HealthCheck) -> Self {
+        self.with(|settings| Settings { health: Some(Arc::new(check)), ..settings })
+    }
+
+    /// What checks the replicas of this layer, and must be spawned for that: see [`HealthChecker`].
+    pub fn health_checker(&self) -> HealthChecker {
+        HealthChecker::new(&self.shared)
     }
 
     /// A handle to see how the replicas do, and to take them out.

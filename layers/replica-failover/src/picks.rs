@@ -100,7 +100,7 @@ mod tests {
     use tokio::time::Instant;
 
     use super::*;
-    use crate::candidates::{Filter, Member};
+    use crate::candidates::{Filter, Heed, Member};
     use crate::moment::Moment;
     use crate::shared::{Settings, Shared};
     use crate::state::InFlight;
@@ -129,7 +129,8 @@ mod tests {
         count: u64,
     ) -> Vec<u32> {
         let (parts, ()) = Request::new(()).into_parts();
-        let (base, filter) = (Instant::now(), Filter { without, quiet: None, clean: None });
+        let (base, filter) =
+            (Instant::now(), Filter { without, quiet: None, clean: None, heed: Heed::default() });
         let mut picked = vec![0; members.len()];
         for random in 0..count {
             let now = Moment::of(base, base);

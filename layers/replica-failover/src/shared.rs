@@ -1,6 +1,8 @@
 use std::fmt;
+use std::mem;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::budget::Budget;
@@ -10,7 +12,7 @@ use crate::meters::Meters;
 use crate::moment::Moment;
 use crate::replica::Place;
 use crate::state::ReplicaState;
-use crate::{FailoverPolicy, HashKey, HashOn, Order, Pick};
+use crate::{FailoverPolicy, HashKey, HashOn, HealthCheck, InitialHealth, Order, Pick};
 
 /// What a layer is made with.
 #[derive(Clone)]
@@ -19,11 +21,13 @@ pub(crate) struct Settings {
     pub(crate) name: Arc<str>,
     pub(crate) pick: Option<Arc<dyn Pick>>,
     pub(crate) key: Arc<dyn HashKey>,
+    pub(crate) health: Option<Arc<HealthCheck>>,
 }
 
 impl Settings {
     pub(crate) fn new(policy: FailoverPolicy) -> Self {
-        Self { policy, name: "default".into(), pick: None, key: Arc::new(HashOn::path()) }
+        let key = Arc::new(HashOn::path());
+        Self { policy, name: "default".into(), pick: None, key, health: None }
     }
 }
 
@@ -35,6 +39,8 @@ pub(crate) struct Shared {
     pick: Arc<dyn Pick>,
     base: Instant,
     replicas: Mutex<Vec<(Place, Arc<ReplicaState>)>>,
+    /// Tells that the list of replicas is another.
+    changes: watch::Sender<()>,
 }
 
 impl Shared {
@@ -47,6 +53,7 @@ impl Shared {
             pick: settings.pick.clone().unwrap_or_else(ready_made),
             base: Instant::now(),
             replicas: Mutex::default(),
+            changes: watch::Sender::new(()),
             settings,
         }
     }
@@ -77,13 +84,35 @@ impl Shared {
         if let Some((known, state)) =
             replicas.iter_mut().find(|(known, _)| known.name == place.name)
         {
-            *known = place.clone();
+            let checks = place.checks.clone().or(mem::take(&mut known.checks));
+            *known = Place { checks, ..place.clone() };
+            self.changes.send_replace(());
             return state.clone();
         }
         let meters = self.meters.replica(&place.name);
         let state = Arc::new(ReplicaState::new(place.name.clone(), meters));
+        if let Some(policy) = &self.settings.health {
+            let is_checked = place.checks.of(policy).is_some();
+            if is_checked && policy.initial != InitialHealth::Healthy {
+                state.condition.shun();
+            }
+            if !is_checked {
+                let (upstream, replica) = (&*self.settings.name, &*place.name);
+                tracing::warn!(
+                    upstream,
+                    replica,
+                    "replica not checked: it cannot be asked that way"
+                );
+            }
+        }
         replicas.push((place.clone(), state.clone()));
+        self.changes.send_replace(());
         state
+    }
+
+    /// Tells when the list of replicas is another, and when this is gone.
+    pub(crate) fn changes(&self) -> watch::Receiver<()> {
+        self.changes.subscribe()
     }
 
     /// All replicas there have been, in the order in which they came.
