@@ -2,6 +2,7 @@ use std::cell::Cell;
 use std::fmt;
 use std::num::NonZeroU32;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use crate::SlowStart;
@@ -14,11 +15,22 @@ use crate::state::ReplicaState;
 pub(crate) struct Member {
     pub(crate) place: Place,
     pub(crate) state: Arc<ReplicaState>,
+    /// Whether it is in the list no more. A hint, as all of its state.
+    gone: AtomicBool,
 }
 
 impl Member {
+    pub(crate) const fn new(state: Arc<ReplicaState>, place: Place) -> Self {
+        Self { place, state, gone: AtomicBool::new(false) }
+    }
+
+    /// It is sent nothing any more.
+    pub(crate) fn leave(&self) {
+        self.gone.store(true, Ordering::Relaxed);
+    }
+
     pub(crate) fn is_enabled(&self) -> bool {
-        self.state.is_enabled()
+        self.state.is_enabled() && !self.gone.load(Ordering::Relaxed)
     }
 
     pub(crate) fn is_healthy(&self) -> bool {
@@ -26,7 +38,7 @@ impl Member {
     }
 
     fn is_available(&self) -> bool {
-        self.state.is_enabled() && self.place.admits.as_ref().is_none_or(|admits| admits())
+        self.is_enabled() && self.place.admits.as_ref().is_none_or(|admits| admits())
     }
 }
 

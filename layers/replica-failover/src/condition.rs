@@ -31,6 +31,12 @@ impl Condition {
         self.shunned.store(true, Ordering::Relaxed);
     }
 
+    /// It comes to replicas that serve already.
+    pub(crate) fn arrive(&self, now: Moment) {
+        self.locked().is_cold = true;
+        self.recovered.store(now.bits(), Ordering::Relaxed);
+    }
+
     /// Whether it has no requests, if its health counts.
     pub(crate) fn is_shunned(&self) -> bool {
         self.shunned.load(Ordering::Relaxed)

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::shared::Shared;
+use crate::shared::{Listed, Shared};
 use crate::{CheckFailure, Health};
 
 /// Sees how the replicas of one [`ReplicaFailoverLayer`](crate::ReplicaFailoverLayer) do, and takes them out.
@@ -20,13 +20,13 @@ impl FailoverHandle {
         Self { shared }
     }
 
-    /// How every replica does that a service has been made of, in the order in which they came.
+    /// How every replica does that a service has been made of and that was not replaced, in the order in which they came.
     #[must_use]
     pub fn snapshot(&self) -> Vec<ReplicaSnapshot> {
         let now = Instant::now();
         let (moment, quiet) = (self.shared.moment(now), self.shared.policy().failback_after);
         let replicas = self.shared.replicas();
-        let snapshots = replicas.iter().map(|(place, state)| {
+        let snapshots = replicas.iter().map(|Listed { place, state, .. }| {
             let findings = state.condition.findings();
             ReplicaSnapshot {
                 name: place.name.clone(),
@@ -53,8 +53,8 @@ impl FailoverHandle {
     )]
     pub fn set_enabled(&self, name: &str, enabled: bool) -> bool {
         let replicas = self.shared.replicas();
-        let known = replicas.iter().find(|(place, _)| *place.name == *name);
-        known.map(|(_, state)| state.enable(enabled)).is_some()
+        let known = replicas.iter().find(|known| *known.place.name == *name);
+        known.map(|known| known.state.enable(enabled)).is_some()
     }
 }
 

@@ -12,7 +12,7 @@ use tokio::time::{Instant, sleep, timeout};
 use crate::checks::Check;
 use crate::health_meters::HealthMeters;
 use crate::random::random;
-use crate::shared::Shared;
+use crate::shared::{Listed, Shared};
 use crate::state::ReplicaState;
 use crate::{CheckFailure, Health, HealthCheck};
 
@@ -82,7 +82,7 @@ async fn keep(shared: Weak<Shared>, mut changes: watch::Receiver<()>) {
 /// Ends the checks of replicas that are gone, and begins those of new ones.
 fn follow(running: &mut Vec<Running>, shared: &Arc<Shared>, policy: &Arc<HealthCheck>) {
     let mut before = mem::take(running);
-    for (place, state) in shared.replicas().iter() {
+    for Listed { place, state, .. } in shared.replicas().iter() {
         let Some(check) = place.checks.of(policy) else { continue };
         let is_same =
             |one: &Running| Arc::ptr_eq(&one.state, state) && Arc::ptr_eq(&one.check, check);

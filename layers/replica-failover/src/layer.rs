@@ -3,7 +3,7 @@ use std::sync::Arc;
 use portcullis_refusal::DefaultBody;
 use tower_layer::Layer;
 
-use crate::set::Set;
+use crate::live::Live;
 use crate::shared::{Settings, Shared};
 use crate::{
     ByCause, FailoverHandle, FailoverPolicy, HashKey, HealthCheck, HealthChecker, Pick, Replica,
@@ -90,7 +90,7 @@ impl<S, C: Clone, R: Clone> Layer<Vec<Replica<S>>> for ReplicaFailoverLayer<C, R
     type Service = ReplicaFailover<S, C, R>;
 
     fn layer(&self, replicas: Vec<Replica<S>>) -> Self::Service {
-        let set = Set::new(self.shared.clone(), replicas);
-        ReplicaFailover::new(Arc::new(set), self.classify.clone(), self.empty.clone())
+        let live = Live::new(self.shared.clone(), replicas);
+        ReplicaFailover::new(Arc::new(live), self.classify.clone(), self.empty.clone())
     }
 }

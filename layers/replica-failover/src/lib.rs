@@ -51,6 +51,7 @@
 //!
 //! - Making a replica's request: host, path, credentials. That is its service's, for each attempt anew.
 //! - Connections. Checks and requests go by services of the application's.
+//! - Finding replicas. Who does [replaces](Replicas::replace) the list, while it serves.
 //! - Responses that break off after their headers.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
@@ -76,6 +77,8 @@ mod verdict;
 mod reason;
 mod replica;
 mod set;
+mod live;
+mod replicas;
 mod shared;
 mod state;
 mod order;
@@ -122,6 +125,7 @@ pub use rejection::Unserved;
 pub use replay::ReplayBody;
 pub use replay_error::ReplayBodyError;
 pub use replica::Replica;
+pub use replicas::Replicas;
 pub use retry_budget::RetryBudget;
 pub use service::ReplicaFailover;
 pub use slow_start::SlowStart;

@@ -112,9 +112,9 @@ mod tests {
         let member = |(index, (weight, load)): (usize, &(u32, usize))| {
             let weight = NonZeroU32::new(*weight).unwrap();
             let place = Replica::new(index.to_string(), ()).weight(weight).place;
-            let state = shared.enlist(&place);
+            let state = shared.enlist(&place, None);
             in_flight.extend((0..*load).map(|_| InFlight::enter(&state)));
-            Member { place, state }
+            Member::new(state, place)
         };
         let members = replicas.iter().enumerate().map(member).collect();
         (members, in_flight)

@@ -38,9 +38,17 @@ pub(crate) struct Shared {
     pub(crate) meters: Meters,
     pick: Arc<dyn Pick>,
     base: Instant,
-    replicas: Mutex<Vec<(Place, Arc<ReplicaState>)>>,
+    replicas: Mutex<Vec<Listed>>,
     /// Tells that the list of replicas is another.
     changes: watch::Sender<()>,
+}
+
+/// A replica that the layer knows.
+pub(crate) struct Listed {
+    pub(crate) place: Place,
+    pub(crate) state: Arc<ReplicaState>,
+    /// In how many lists it is, those of services that are gone not counted.
+    lists: usize,
 }
 
 impl Shared {
@@ -78,19 +86,24 @@ impl Shared {
         self.pick.prepared(&list.collect::<Vec<_>>()).unwrap_or_else(|| self.pick.clone())
     }
 
-    /// The record of the replica at this place, from now on described as it is there.
-    pub(crate) fn enlist(&self, place: &Place) -> Arc<ReplicaState> {
+    /// The record of the replica at this place, from now on described as it is there; `arrival`, if others serve already.
+    pub(crate) fn enlist(&self, place: &Place, arrival: Option<Moment>) -> Arc<ReplicaState> {
         let mut replicas = self.replicas();
-        if let Some((known, state)) =
-            replicas.iter_mut().find(|(known, _)| known.name == place.name)
-        {
-            let checks = place.checks.clone().or(mem::take(&mut known.checks));
-            *known = Place { checks, ..place.clone() };
+        if let Some(known) = replicas.iter_mut().find(|known| known.place.name == place.name) {
+            let checks = place.checks.clone().or(mem::take(&mut known.place.checks));
+            // Closures of the application's are dropped when nothing is locked.
+            let _before = mem::replace(&mut known.place, Place { checks, ..place.clone() });
+            known.lists += 1;
+            let state = known.state.clone();
+            drop(replicas);
             self.changes.send_replace(());
-            return state.clone();
+            return state;
         }
         let meters = self.meters.replica(&place.name);
         let state = Arc::new(ReplicaState::new(place.name.clone(), meters));
+        if let Some(arrival) = arrival {
+            state.condition.arrive(arrival);
+        }
         if let Some(policy) = &self.settings.health {
             let is_checked = place.checks.of(policy).is_some();
             if is_checked && policy.initial != InitialHealth::Healthy {
@@ -105,9 +118,33 @@ impl Shared {
                 );
             }
         }
-        replicas.push((place.clone(), state.clone()));
+        replicas.push(Listed { place: place.clone(), state: state.clone(), lists: 1 });
         self.changes.send_replace(());
         state
+    }
+
+    /// One list less has these; what none has is forgotten.
+    pub(crate) fn delist(&self, members: &[Member]) {
+        self.unlink(members);
+        let mut replicas = self.replicas();
+        let (_gone, left): (Vec<_>, _) = mem::take(&mut *replicas).into_iter().partition(|known| {
+            let is_among = members.iter().any(|member| Arc::ptr_eq(&member.state, &known.state));
+            known.lists == 0 && is_among
+        });
+        *replicas = left;
+        drop(replicas);
+        self.changes.send_replace(());
+    }
+
+    /// One list less has these; what none has is still known, should another service have it.
+    pub(crate) fn unlink(&self, members: &[Member]) {
+        let mut replicas = self.replicas();
+        for member in members {
+            let known = replicas.iter_mut().find(|known| Arc::ptr_eq(&member.state, &known.state));
+            if let Some(known) = known {
+                known.lists = known.lists.saturating_sub(1);
+            }
+        }
     }
 
     /// Tells when the list of replicas is another, and when this is gone.
@@ -115,8 +152,8 @@ impl Shared {
         self.changes.subscribe()
     }
 
-    /// All replicas there have been, in the order in which they came.
-    pub(crate) fn replicas(&self) -> MutexGuard<'_, Vec<(Place, Arc<ReplicaState>)>> {
+    /// All replicas there have been and that were not replaced, in the order in which they came.
+    pub(crate) fn replicas(&self) -> MutexGuard<'_, Vec<Listed>> {
         // Nothing panics halfway through a change of the list.
         self.replicas.lock().unwrap_or_else(PoisonError::into_inner)
     }

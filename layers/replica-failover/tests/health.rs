@@ -19,7 +19,7 @@ use portcullis_replica_failover::{
     HealthChecker, HttpProbe, InitialHealth, InvalidTiming, Order, Probe, ReplayBody, Replica,
     ReplicaFailover, ReplicaFailoverLayer, ReplicaSnapshot, SlowStart, Unserved,
 };
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 use tower::util::BoxCloneSyncService;
 use tower::{Layer, ServiceExt, service_fn};
 
@@ -207,6 +207,9 @@ async fn a_grpc_probe_is_a_call_of_the_health_protocol() {
 #[tokio::test(start_paused = true)]
 async fn only_serving_is_healthy_and_who_does_not_know_the_protocol_as_configured() {
     const SERVING: &[u8] = b"\0\0\0\0\x02\x08\x01";
+    // Says the same, and has a field of more bytes than are read.
+    let long = [b"\0\0\0\x07\xd5\x08\x01\x12\xd0\x0f", &[0; 2_000][..]].concat();
+    let long: &[u8] = long.leak();
     let tolerant = GrpcProbe::new;
     let strict = || GrpcProbe::new().unimplemented_is_down();
     for (probe, answer, failure) in [
@@ -216,7 +219,7 @@ async fn only_serving_is_healthy_and_who_does_not_know_the_protocol_as_configure
         (tolerant(), (b"", Some("0")), Some(CheckFailure::Malformed)),
         (tolerant(), (SERVING, None), Some(CheckFailure::Malformed)),
         (tolerant(), (SERVING, Some("14")), Some(CheckFailure::GrpcStatus(14))),
-        (tolerant(), (&[0; 2_000], Some("0")), Some(CheckFailure::Malformed)),
+        (tolerant(), (long, Some("0")), Some(CheckFailure::Malformed)),
         (tolerant(), (b"", Some("5")), Some(CheckFailure::GrpcStatus(5))),
         (tolerant(), (b"", Some("x")), Some(CheckFailure::GrpcStatus(2))),
         (tolerant(), (b"", Some("12")), None),
@@ -472,7 +475,7 @@ async fn checks_end_with_the_last_of_the_layer() {
     assert!(!checker.is_finished());
 
     drop(handle);
-    checker.await.unwrap();
+    timeout(SECOND, checker).await.unwrap().unwrap();
     let before = scene.dialed.load(Ordering::Relaxed);
     sleep(3 * SECOND).await;
     assert_eq!(scene.dialed.load(Ordering::Relaxed), before);
