@@ -175,7 +175,8 @@ impl<'de> serde::Deserialize<'de> for HealthCheck {
 
 /// What a replica is taken for before its first check.
 ///
-/// It counts for replicas that are checked; another is always asked.
+/// It counts for replicas that can be asked as the probe wants it; another always has requests. Without a
+/// [`HealthChecker`](crate::HealthChecker) at work it stays so.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]

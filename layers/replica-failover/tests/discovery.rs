@@ -9,10 +9,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full};
-use portcullis_held_body::HeldBody;
 use portcullis_replica_failover::{
-    Attempts, FailoverHandle, FailoverPolicy, HealthCheck, InFlight, Order, Probe, ReplayBody,
-    Replica, ReplicaFailover, ReplicaFailoverLayer, ReplicaSnapshot, Replicas, SlowStart, Unserved,
+    Attempts, FailoverHandle, FailoverPolicy, HealthCheck, Order, Probe, ReplayBody, Replica,
+    ReplicaFailover, ReplicaFailoverLayer, ReplicaSnapshot, Replicas, SlowStart, Unserved,
 };
 use tokio::sync::Semaphore;
 use tokio::time::sleep;
@@ -24,7 +23,7 @@ use tower::{Layer, ServiceExt, service_fn};
 type Upload = Full<Bytes>;
 type Service = BoxCloneSyncService<Request<ReplayBody<Upload>>, Response<Upload>, Infallible>;
 type Over = ReplicaFailover<Service>;
-type Served = Response<HeldBody<Upload, InFlight>>;
+type Served = <Over as tower::Service<Request<Upload>>>::Response;
 
 const SECOND: Duration = Duration::from_secs(1);
 
