@@ -2,8 +2,11 @@ use std::cell::Cell;
 use std::fmt;
 use std::num::NonZeroU32;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use crate::SlowStart;
+use crate::condition::Condition;
 use crate::moment::Moment;
 use crate::replica::Place;
 use crate::state::ReplicaState;
@@ -12,11 +15,30 @@ use crate::state::ReplicaState;
 pub(crate) struct Member {
     pub(crate) place: Place,
     pub(crate) state: Arc<ReplicaState>,
+    /// Whether it is in the list no more. A hint, as all of its state.
+    gone: AtomicBool,
 }
 
 impl Member {
+    pub(crate) const fn new(state: Arc<ReplicaState>, place: Place) -> Self {
+        Self { place, state, gone: AtomicBool::new(false) }
+    }
+
+    /// It is sent nothing any more.
+    pub(crate) fn leave(&self) {
+        self.gone.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn is_enabled(&self) -> bool {
+        self.state.is_enabled() && !self.gone.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn is_healthy(&self) -> bool {
+        !self.state.condition.is_shunned()
+    }
+
     fn is_available(&self) -> bool {
-        self.state.is_enabled() && self.place.admits.as_ref().is_none_or(|admits| admits())
+        self.is_enabled() && self.place.admits.as_ref().is_none_or(|admits| admits())
     }
 }
 
@@ -29,6 +51,16 @@ pub(crate) struct Filter<'a> {
     pub(crate) quiet: Option<Duration>,
     /// Those that failed within this time.
     pub(crate) clean: Option<Duration>,
+    pub(crate) heed: Heed,
+}
+
+/// What the replicas' health means to a request.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Heed {
+    /// Unhealthy replicas are asked, too.
+    pub(crate) nothing: bool,
+    /// Those that have only just recovered are asked less.
+    pub(crate) slow_start: Option<SlowStart>,
 }
 
 /// The replicas that a request can go to: the best tier of them.
@@ -40,6 +72,8 @@ pub struct Candidates<'a> {
     filter: Filter<'a>,
     now: Moment,
     again: bool,
+    /// Decides, for each replica that comes back slowly, whether it has this request.
+    lot: u64,
     random: Cell<u64>,
 }
 
@@ -60,8 +94,15 @@ impl<'a> Candidates<'a> {
         again: bool,
         random: u64,
     ) -> Option<Self> {
-        let random = Cell::new(random);
-        let all = Self { members, priority: 0, filter, now, again, random };
+        let all = Self {
+            members,
+            priority: 0,
+            filter,
+            now,
+            again,
+            lot: random,
+            random: Cell::new(random),
+        };
         let best = (0..members.len()).find_map(|index| all.at(index))?.priority();
         Some(Self { priority: best, ..all })
     }
@@ -100,11 +141,19 @@ impl<'a> Candidates<'a> {
     /// The one at this place of the list, in whichever tier, if it can be asked.
     fn at(&self, index: usize) -> Option<Candidate<'a>> {
         let member = self.members.get(index)?;
-        let Filter { without, quiet, clean } = self.filter;
+        let Filter { without, quiet, clean, heed } = self.filter;
         let passes = !without.contains(&index)
             && !quiet.is_some_and(|quiet| member.state.stands_back(quiet, self.now))
-            && !clean.is_some_and(|window| member.state.failed_within(window, self.now));
+            && !clean.is_some_and(|window| member.state.failed_within(window, self.now))
+            && (heed.nothing || !self.is_shunned(index, heed, &member.state.condition));
         (passes && member.is_available()).then_some(Candidate { member, index, now: self.now })
+    }
+
+    fn is_shunned(&self, index: usize, heed: Heed, condition: &Condition) -> bool {
+        // The same for one replica and request, however often it is asked.
+        let lot = || mix(self.lot ^ mix(u64::try_from(index).unwrap_or(u64::MAX)));
+        condition.is_shunned()
+            || heed.slow_start.is_some_and(|slow| condition.holds_back(slow, self.now, lot()))
     }
 }
 

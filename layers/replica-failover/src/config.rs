@@ -3,7 +3,8 @@
 use std::fmt;
 use std::time::Duration;
 
-use http::{HeaderName, StatusCode};
+use http::uri::PathAndQuery;
+use http::{HeaderName, HeaderValue, StatusCode};
 use serde::de::{Deserialize, Deserializer, Error, Unexpected, Visitor};
 
 pub(crate) fn duration<'de, D: Deserializer<'de>>(input: D) -> Result<Duration, D::Error> {
@@ -34,6 +35,41 @@ pub(crate) fn statuses<'de, D: Deserializer<'de>>(input: D) -> Result<Vec<Status
         _ => Err(D::Error::custom(format!("a status from 400 to 599 is needed, not {code}"))),
     };
     Vec::deserialize(input)?.into_iter().map(status).collect()
+}
+
+/// What a probe may expect, at least one.
+pub(crate) fn expected<'de, D: Deserializer<'de>>(input: D) -> Result<Vec<StatusCode>, D::Error> {
+    let status = |code: u16| match code {
+        200..600 => StatusCode::from_u16(code).map_err(D::Error::custom),
+        _ => Err(D::Error::custom(format!("a status from 200 to 599 is needed, not {code}"))),
+    };
+    let statuses: Vec<_> =
+        Vec::deserialize(input)?.into_iter().map(status).collect::<Result<_, _>>()?;
+    if statuses.is_empty() {
+        return Err(D::Error::custom("at least one status is needed"));
+    }
+    Ok(statuses)
+}
+
+pub(crate) fn path<'de, D: Deserializer<'de>>(input: D) -> Result<PathAndQuery, D::Error> {
+    let text = String::deserialize(input)?;
+    let path = text.parse().ok().filter(|_| text.starts_with('/'));
+    path.ok_or_else(|| {
+        D::Error::custom(format!("a path like \"/healthz\" is needed, not {text:?}"))
+    })
+}
+
+pub(crate) fn host<'de, D: Deserializer<'de>>(input: D) -> Result<Option<HeaderValue>, D::Error> {
+    let text = String::deserialize(input)?;
+    let host = text.parse().map_err(|_| D::Error::custom(format!("{text:?} is no host")))?;
+    Ok(Some(host))
+}
+
+pub(crate) fn percent<'de, D: Deserializer<'de>>(input: D) -> Result<u8, D::Error> {
+    match u8::deserialize(input)? {
+        percent @ ..=100 => Ok(percent),
+        more => Err(D::Error::custom(format!("a percentage is at most 100, not {more}"))),
+    }
 }
 
 pub(crate) fn size<'de, D: Deserializer<'de>>(input: D) -> Result<u64, D::Error> {

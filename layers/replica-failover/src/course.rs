@@ -5,7 +5,7 @@ use std::time::Duration;
 use http::request::Parts;
 use tokio::time::Instant;
 
-use crate::candidates::{Candidates, Filter, Member};
+use crate::candidates::{Candidates, Filter, Heed, Member};
 use crate::shared::Shared;
 use crate::{Attempt, Attempts, Pick};
 
@@ -58,9 +58,24 @@ impl Terrain<'_> {
     /// The place of one that `filter` lets pass.
     fn among(self, filter: Filter<'_>, again: bool) -> Option<usize> {
         let Terrain { shared, members, pick, request, now, random, .. } = self;
-        let candidates = Candidates::new(members, filter, shared.moment(now), again, random)?;
+        let now = shared.moment(now);
+        let with = |filter| Candidates::new(members, filter, now, again, random);
+        let whole = || {
+            // Nobody else is there to take the rest of who comes back slowly.
+            filter.heed.slow_start?;
+            with(Filter { heed: Heed { slow_start: None, ..filter.heed }, ..filter })
+        };
+        let candidates = with(filter).or_else(whole)?;
         let picked = pick.pick(&candidates, request).or_else(|| candidates.iter().next())?;
         Some(picked.index())
+    }
+
+    fn heed(self) -> Heed {
+        let Some(check) = &self.shared.settings.health else { return Heed::default() };
+        let enabled = || self.members.iter().filter(|member| member.is_enabled());
+        let healthy = || enabled().filter(|member| member.is_healthy()).count();
+        let nothing = check.may_panic() && check.panics(healthy(), enabled().count());
+        Heed { nothing, slow_start: check.slow_start }
     }
 }
 
@@ -172,7 +187,8 @@ impl Course {
 
     fn pick(&self, terrain: &Terrain<'_>) -> Option<usize> {
         let again = !self.failures.is_empty();
-        let all = Filter { without: &self.without, quiet: None, clean: None };
+        let heed = terrain.heed();
+        let all = Filter { without: &self.without, quiet: None, clean: None, heed };
         let window = Some(terrain.shared.policy().failback_after);
         if again {
             let clean = Filter { clean: window, ..all };

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::shared::Shared;
+use crate::shared::{Listed, Shared};
+use crate::{CheckFailure, Health};
 
 /// Sees how the replicas of one [`ReplicaFailoverLayer`](crate::ReplicaFailoverLayer) do, and takes them out.
 ///
@@ -19,20 +20,26 @@ impl FailoverHandle {
         Self { shared }
     }
 
-    /// How every replica does that a service has been made of, in the order in which they came.
+    /// How every replica does that a service has been made of and that was not replaced, in the order in which they came.
     #[must_use]
     pub fn snapshot(&self) -> Vec<ReplicaSnapshot> {
         let now = Instant::now();
         let (moment, quiet) = (self.shared.moment(now), self.shared.policy().failback_after);
         let replicas = self.shared.replicas();
-        let snapshots = replicas.iter().map(|(place, state)| ReplicaSnapshot {
-            name: place.name.clone(),
-            priority: place.priority,
-            weight: place.weight,
-            enabled: state.is_enabled(),
-            in_flight: state.in_flight(),
-            last_failure: state.last_failure().map(|failure| moment.since(failure)),
-            stands_back: self.shared.fails_back() && state.stands_back(quiet, moment),
+        let snapshots = replicas.iter().map(|Listed { place, state, .. }| {
+            let findings = state.condition.findings();
+            ReplicaSnapshot {
+                name: place.name.clone(),
+                priority: place.priority,
+                weight: place.weight,
+                enabled: state.is_enabled(),
+                in_flight: state.in_flight(),
+                last_failure: state.last_failure().map(|failure| moment.since(failure)),
+                stands_back: self.shared.fails_back() && state.stands_back(quiet, moment),
+                health: findings.vitals.health(),
+                health_since: findings.since.map(|since| moment.since(since)),
+                check_failure: findings.failure,
+            }
         });
         snapshots.collect()
     }
@@ -58,8 +65,8 @@ impl FailoverHandle {
     )]
     pub fn set_enabled(&self, name: &str, enabled: bool) -> bool {
         let replicas = self.shared.replicas();
-        let known = replicas.iter().find(|(place, _)| *place.name == *name);
-        known.map(|(_, state)| state.enable(enabled)).is_some()
+        let known = replicas.iter().find(|known| *known.place.name == *name);
+        known.map(|known| known.state.enable(enabled)).is_some()
     }
 }
 
@@ -74,6 +81,9 @@ pub struct ReplicaSnapshot {
     in_flight: usize,
     last_failure: Option<Duration>,
     stands_back: bool,
+    health: Health,
+    health_since: Option<Duration>,
+    check_failure: Option<CheckFailure>,
 }
 
 impl ReplicaSnapshot {
@@ -117,5 +127,23 @@ impl ReplicaSnapshot {
     #[must_use]
     pub const fn stands_back(&self) -> bool {
         self.stands_back
+    }
+
+    /// What checks found it to be.
+    #[must_use]
+    pub const fn health(&self) -> Health {
+        self.health
+    }
+
+    /// How long it has been so; none, if no check has told yet.
+    #[must_use]
+    pub const fn health_since(&self) -> Option<Duration> {
+        self.health_since
+    }
+
+    /// Why the last check that failed did so, if ever one did, however it has been since.
+    #[must_use]
+    pub const fn check_failure(&self) -> Option<&CheckFailure> {
+        self.check_failure.as_ref()
     }
 }

@@ -3,9 +3,12 @@ use std::sync::Arc;
 use portcullis_refusal::DefaultBody;
 use tower_layer::Layer;
 
-use crate::set::Set;
+use crate::live::Live;
 use crate::shared::{Settings, Shared};
-use crate::{ByCause, FailoverHandle, FailoverPolicy, HashKey, Pick, Replica, ReplicaFailover};
+use crate::{
+    ByCause, FailoverHandle, FailoverPolicy, HashKey, HealthCheck, HealthChecker, Pick, Replica,
+    ReplicaFailover,
+};
 
 /// Makes one [`ReplicaFailover`] out of a list of [`Replica`]s.
 ///
@@ -54,6 +57,16 @@ impl<C, R> ReplicaFailoverLayer<C, R> {
         self.with(|settings| Settings { pick: Some(Arc::new(pick)), ..settings })
     }
 
+    /// Skips replicas that are unhealthy, as the [`health_checker`](Self::health_checker) finds them by `check`.
+    pub fn health_check(self, check: HealthCheck) -> Self {
+        self.with(|settings| Settings { health: Some(Arc::new(check)), ..settings })
+    }
+
+    /// What checks the replicas of this layer, and must be spawned for that: see [`HealthChecker`].
+    pub fn health_checker(&self) -> HealthChecker {
+        HealthChecker::new(&self.shared)
+    }
+
     /// A handle to see how the replicas do, and to take them out.
     pub fn handle(&self) -> FailoverHandle {
         FailoverHandle::new(self.shared.clone())
@@ -77,7 +90,7 @@ impl<S, C: Clone, R: Clone> Layer<Vec<Replica<S>>> for ReplicaFailoverLayer<C, R
     type Service = ReplicaFailover<S, C, R>;
 
     fn layer(&self, replicas: Vec<Replica<S>>) -> Self::Service {
-        let set = Set::new(self.shared.clone(), replicas);
-        ReplicaFailover::new(Arc::new(set), self.classify.clone(), self.empty.clone())
+        let live = Live::new(self.shared.clone(), replicas);
+        ReplicaFailover::new(Arc::new(live), self.classify.clone(), self.empty.clone())
     }
 }

@@ -42,15 +42,21 @@
 //! A request that may go on costs a copy of its head, and if it has a body, an allocation and what is kept of it; a response
 //! costs three for its `Attempts`, and one if it can be resumed.
 //!
+//! By a [`HealthCheck`], replicas are asked for their health, too, by a client or connector of theirs, as long as a
+//! [`HealthChecker`] runs; an unhealthy one is skipped, and has its requests back little by little by [`SlowStart`].
+//!
 //! The feature `metrics` counts by `upstream` (the layer's name): `replica_failover_attempts_total` by `replica` and `outcome` (`ok`, or
 //! a [`Reason`]), `replica_failover_failovers_total` by `from`, `to` and `reason`, `replica_failover_unserved_total` by `reason`,
 //! `replica_failover_budget_exhausted_total`, `replica_failover_replay_buffer_bytes`, and `replica_failover_resumes_total` by
-//! `outcome`: `resumed`, `differs` and `failed` for each request for a rest, `gave_up` for a response without one.
+//! `outcome`: `resumed`, `differs` and `failed` for each request for a rest, `gave_up` for a response without one; and of
+//! checks, by `replica`, `health_check_total` by `outcome` (`ok`, or a [`CheckFailure`]) and `health_state` (1, or 0 if it is
+//! skipped).
 //!
 //! # What it leaves to others
 //!
 //! - Making a replica's request: host, path, credentials. That is its service's, for each attempt anew.
-//! - Telling that a replica is down before a request finds out. [`Replica::admits`] and the handle take it out.
+//! - Connections. Checks and requests go by services of the application's.
+//! - Finding replicas. Who does [replaces](Replicas::replace) the list, while it serves.
 //! - Responses that stall after their headers. A time limit in the replica's service breaks them, and then they go on.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
@@ -81,6 +87,8 @@ mod verdict;
 mod reason;
 mod replica;
 mod set;
+mod live;
+mod replicas;
 mod shared;
 mod state;
 mod order;
@@ -95,27 +103,45 @@ mod resumes;
 mod moment;
 mod random;
 mod meters;
+mod health_check;
+mod probe;
+mod slow_start;
+mod health;
+mod check_failure;
+mod vitals;
+mod condition;
+mod checks;
+mod grpc_health;
+mod health_checker;
+mod health_meters;
 
 pub use attempts::{Attempt, Attempts};
 pub use backoff::Backoff;
 pub use candidates::{Candidate, Candidates};
+pub use check_failure::CheckFailure;
 pub use classify::{ByCause, Classify};
 pub use future::ResponseFuture;
 pub use handle::{FailoverHandle, ReplicaSnapshot};
 pub use hash_on::{HashKey, HashOn};
+pub use health::Health;
+pub use health_check::{HealthCheck, InitialHealth, InvalidTiming};
+pub use health_checker::HealthChecker;
 pub use layer::ReplicaFailoverLayer;
 pub use order::Order;
 pub use pick::Pick;
 pub use policy::FailoverPolicy;
+pub use probe::{GrpcProbe, HttpProbe, Probe};
 pub use reason::Reason;
 pub use rejection::Unserved;
 pub use replay::ReplayBody;
 pub use replay_error::ReplayBodyError;
 pub use replica::Replica;
+pub use replicas::Replicas;
 pub use resume::Resume;
 pub use resume_body::ResumeBody;
 pub use retry_budget::RetryBudget;
 pub use service::ReplicaFailover;
+pub use slow_start::SlowStart;
 pub use state::InFlight;
 pub use verdict::Verdict;
 

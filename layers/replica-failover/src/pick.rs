@@ -16,7 +16,7 @@ pub trait Pick: Send + Sync {
 
     /// What picks from this list of names and weights, if that can be prepared; else this does.
     ///
-    /// Called once for each service that a layer makes.
+    /// Called once for each list of a service.
     fn prepared(&self, _replicas: &[(Arc<str>, u32)]) -> Option<Arc<dyn Pick>> {
         None
     }

@@ -100,7 +100,7 @@ mod tests {
     use tokio::time::Instant;
 
     use super::*;
-    use crate::candidates::{Filter, Member};
+    use crate::candidates::{Filter, Heed, Member};
     use crate::moment::Moment;
     use crate::shared::{Settings, Shared};
     use crate::state::InFlight;
@@ -112,9 +112,9 @@ mod tests {
         let member = |(index, (weight, load)): (usize, &(u32, usize))| {
             let weight = NonZeroU32::new(*weight).unwrap();
             let place = Replica::new(index.to_string(), ()).weight(weight).place;
-            let state = shared.enlist(&place);
+            let state = shared.enlist(&place, None);
             in_flight.extend((0..*load).map(|_| InFlight::enter(&state)));
-            Member { place, state }
+            Member::new(state, place)
         };
         let members = replicas.iter().enumerate().map(member).collect();
         (members, in_flight)
@@ -129,7 +129,8 @@ mod tests {
         count: u64,
     ) -> Vec<u32> {
         let (parts, ()) = Request::new(()).into_parts();
-        let (base, filter) = (Instant::now(), Filter { without, quiet: None, clean: None });
+        let (base, filter) =
+            (Instant::now(), Filter { without, quiet: None, clean: None, heed: Heed::default() });
         let mut picked = vec![0; members.len()];
         for random in 0..count {
             let now = Moment::of(base, base);

@@ -13,7 +13,7 @@ use crate::Attempts;
 pub enum Unserved {
     /// Several attempts failed: 502.
     AllFailed,
-    /// No replica could be asked: none there, none enabled, none that admits it, or none that became ready: 503.
+    /// No replica could be asked: none there, enabled and healthy, none that admits it, or none that became ready: 503.
     NoneAvailable,
     /// The time for all attempts was over: 504.
     OutOfTime,

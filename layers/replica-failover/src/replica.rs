@@ -1,6 +1,15 @@
+use std::error::Error;
 use std::fmt;
+use std::future::Future;
 use std::num::NonZeroU32;
 use std::sync::Arc;
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body::Body;
+use tower_service::Service;
+
+use crate::checks::Checks;
 
 /// A service among others that can do the same, and what decides when it is asked.
 ///
@@ -19,12 +28,19 @@ pub(crate) struct Place {
     pub(crate) priority: u8,
     pub(crate) weight: NonZeroU32,
     pub(crate) admits: Option<Arc<dyn Fn() -> bool + Send + Sync>>,
+    pub(crate) checks: Checks,
 }
 
 impl<S> Replica<S> {
     /// A replica of priority 1 and weight 1, which admits every request.
     pub fn new(name: impl Into<Arc<str>>, service: S) -> Self {
-        let place = Place { name: name.into(), priority: 1, weight: NonZeroU32::MIN, admits: None };
+        let place = Place {
+            name: name.into(),
+            priority: 1,
+            weight: NonZeroU32::MIN,
+            admits: None,
+            checks: Checks::default(),
+        };
         Self { service, place }
     }
 
@@ -46,6 +62,38 @@ impl<S> Replica<S> {
     /// times for each request, and must have no effect.
     pub fn admits(mut self, admits: impl Fn() -> bool + Send + Sync + 'static) -> Self {
         self.place.admits = Some(Arc::new(admits));
+        self
+    }
+
+    /// Asks by `client` in checks with an HTTP or a gRPC [`Probe`](crate::Probe). Without it, they leave the replica out.
+    ///
+    /// It is cloned for each check. The request's URI is a path alone, and its body [`From<Bytes>`]: scheme, address,
+    /// credentials and, if the probe has none, the host are added by the client. One of its own, with connections of its
+    /// own, keeps checks from keeping a replica's idle connections alive; it must not follow redirects.
+    pub fn probed_by<F, B, RB>(mut self, client: F) -> Self
+    where
+        F: Service<Request<B>, Response = Response<RB>> + Clone + Send + 'static,
+        F::Future: Send,
+        F::Error: Into<Box<dyn Error + Send + Sync>>,
+        B: From<Bytes> + Send + 'static,
+        RB: Body + Send + 'static,
+        RB::Data: Send,
+        RB::Error: Into<Box<dyn Error + Send + Sync>>,
+    {
+        self.place.checks.by_client(client);
+        self
+    }
+
+    /// Asks by `connect` in checks with [`Probe::Tcp`](crate::Probe::Tcp). Without it, they leave the replica out.
+    ///
+    /// The connection is dropped as soon as it is there.
+    pub fn dialed_by<C, F, T, E>(mut self, connect: C) -> Self
+    where
+        C: Fn() -> F + Send + Sync + 'static,
+        F: Future<Output = Result<T, E>> + Send + 'static,
+        E: Into<Box<dyn Error + Send + Sync>>,
+    {
+        self.place.checks.by_connector(connect);
         self
     }
 }

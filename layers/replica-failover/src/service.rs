@@ -8,22 +8,28 @@ use http_body::Body;
 use portcullis_refusal::{DefaultBody, EmptyBody};
 use tower_service::Service;
 
-use crate::set::Set;
-use crate::{ByCause, Classify, ReplayBody, ResponseFuture, ResumeBody};
+use crate::live::Live;
+use crate::{ByCause, Classify, ReplayBody, Replicas, ResponseFuture, ResumeBody};
 
 /// Sends each request to a replica, and to the next one when that fails; see [`ReplicaFailoverLayer`](crate::ReplicaFailoverLayer).
 ///
 /// It is always ready: which replica is asked depends on the request. Each attempt readies a clone of its replica's service
 /// first, and holds no other. Cloning it costs one count.
 pub struct ReplicaFailover<S, C = ByCause, R = DefaultBody> {
-    set: Arc<Set<S>>,
+    live: Arc<Live<S>>,
     classify: C,
     empty: R,
 }
 
 impl<S, C, R> ReplicaFailover<S, C, R> {
-    pub(crate) const fn new(set: Arc<Set<S>>, classify: C, empty: R) -> Self {
-        Self { set, classify, empty }
+    pub(crate) const fn new(live: Arc<Live<S>>, classify: C, empty: R) -> Self {
+        Self { live, classify, empty }
+    }
+
+    /// Its list of replicas, to be replaced.
+    #[must_use]
+    pub fn replicas(&self) -> Replicas<S> {
+        Replicas::new(self.live.clone())
     }
 }
 
@@ -44,19 +50,19 @@ where
     }
 
     fn call(&mut self, request: Request<ReqBody>) -> Self::Future {
-        let set = self.set.clone();
+        let set = self.live.current();
         ResponseFuture::new(set, self.classify.clone(), self.empty.clone(), request)
     }
 }
 
 impl<S, C: Clone, R: Clone> Clone for ReplicaFailover<S, C, R> {
     fn clone(&self) -> Self {
-        Self::new(self.set.clone(), self.classify.clone(), self.empty.clone())
+        Self::new(self.live.clone(), self.classify.clone(), self.empty.clone())
     }
 }
 
 impl<S, C, R> fmt::Debug for ReplicaFailover<S, C, R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ReplicaFailover").field("replicas", &self.set).finish_non_exhaustive()
+        f.debug_struct("ReplicaFailover").field("replicas", &self.live).finish_non_exhaustive()
     }
 }

@@ -2,6 +2,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::candidates::Member;
+use crate::moment::Moment;
 use crate::shared::Shared;
 use crate::{Pick, Replica};
 
@@ -14,12 +15,17 @@ pub(crate) struct Set<S> {
 }
 
 impl<S> Set<S> {
-    pub(crate) fn new(shared: Arc<Shared>, mut replicas: Vec<Replica<S>>) -> Self {
+    /// Of those that come after requests have, `arrival` is when.
+    pub(crate) fn new(
+        shared: Arc<Shared>,
+        mut replicas: Vec<Replica<S>>,
+        arrival: Option<Moment>,
+    ) -> Self {
         replicas.sort_by_key(|replica| replica.place.priority); // stable
         let (members, services): (Vec<_>, Vec<_>) = replicas
             .into_iter()
             .map(|Replica { service, place }| {
-                (Member { state: shared.enlist(&place), place }, service)
+                (Member::new(shared.enlist(&place, arrival), place), service)
             })
             .unzip();
         Self {

@@ -1,6 +1,8 @@
 use std::fmt;
+use std::mem;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::budget::Budget;
@@ -11,7 +13,7 @@ use crate::moment::Moment;
 use crate::replica::Place;
 use crate::resumes::Resumes;
 use crate::state::ReplicaState;
-use crate::{FailoverPolicy, HashKey, HashOn, Order, Pick};
+use crate::{FailoverPolicy, HashKey, HashOn, HealthCheck, InitialHealth, Order, Pick};
 
 /// What a layer is made with.
 #[derive(Clone)]
@@ -20,11 +22,13 @@ pub(crate) struct Settings {
     pub(crate) name: Arc<str>,
     pub(crate) pick: Option<Arc<dyn Pick>>,
     pub(crate) key: Arc<dyn HashKey>,
+    pub(crate) health: Option<Arc<HealthCheck>>,
 }
 
 impl Settings {
     pub(crate) fn new(policy: FailoverPolicy) -> Self {
-        Self { policy, name: "default".into(), pick: None, key: Arc::new(HashOn::path()) }
+        let key = Arc::new(HashOn::path());
+        Self { policy, name: "default".into(), pick: None, key, health: None }
     }
 }
 
@@ -36,7 +40,17 @@ pub(crate) struct Shared {
     pub(crate) resumes: Resumes,
     pick: Arc<dyn Pick>,
     base: Instant,
-    replicas: Mutex<Vec<(Place, Arc<ReplicaState>)>>,
+    replicas: Mutex<Vec<Listed>>,
+    /// Tells that the list of replicas is another.
+    changes: watch::Sender<()>,
+}
+
+/// A replica that the layer knows.
+pub(crate) struct Listed {
+    pub(crate) place: Place,
+    pub(crate) state: Arc<ReplicaState>,
+    /// In how many lists it is, those of services that are gone not counted.
+    lists: usize,
 }
 
 impl Shared {
@@ -51,6 +65,7 @@ impl Shared {
             pick: settings.pick.clone().unwrap_or_else(ready_made),
             base: Instant::now(),
             replicas: Mutex::default(),
+            changes: watch::Sender::new(()),
             settings,
         }
     }
@@ -75,23 +90,74 @@ impl Shared {
         self.pick.prepared(&list.collect::<Vec<_>>()).unwrap_or_else(|| self.pick.clone())
     }
 
-    /// The record of the replica at this place, from now on described as it is there.
-    pub(crate) fn enlist(&self, place: &Place) -> Arc<ReplicaState> {
+    /// The record of the replica at this place, from now on described as it is there; `arrival`, if others serve already.
+    pub(crate) fn enlist(&self, place: &Place, arrival: Option<Moment>) -> Arc<ReplicaState> {
         let mut replicas = self.replicas();
-        if let Some((known, state)) =
-            replicas.iter_mut().find(|(known, _)| known.name == place.name)
-        {
-            *known = place.clone();
-            return state.clone();
+        if let Some(known) = replicas.iter_mut().find(|known| known.place.name == place.name) {
+            let checks = place.checks.clone().or(mem::take(&mut known.place.checks));
+            // Closures of the application's are dropped when nothing is locked.
+            let _before = mem::replace(&mut known.place, Place { checks, ..place.clone() });
+            known.lists += 1;
+            let state = known.state.clone();
+            drop(replicas);
+            self.changes.send_replace(());
+            return state;
         }
         let meters = self.meters.replica(&place.name);
         let state = Arc::new(ReplicaState::new(place.name.clone(), meters));
-        replicas.push((place.clone(), state.clone()));
+        if let Some(arrival) = arrival {
+            state.condition.arrive(arrival);
+        }
+        if let Some(policy) = &self.settings.health {
+            let is_checked = place.checks.of(policy).is_some();
+            if is_checked && policy.initial != InitialHealth::Healthy {
+                state.condition.shun();
+            }
+            if !is_checked {
+                let (upstream, replica) = (&*self.settings.name, &*place.name);
+                tracing::warn!(
+                    upstream,
+                    replica,
+                    "replica not checked: it cannot be asked that way"
+                );
+            }
+        }
+        replicas.push(Listed { place: place.clone(), state: state.clone(), lists: 1 });
+        self.changes.send_replace(());
         state
     }
 
-    /// All replicas there have been, in the order in which they came.
-    pub(crate) fn replicas(&self) -> MutexGuard<'_, Vec<(Place, Arc<ReplicaState>)>> {
+    /// One list less has these; what none has is forgotten.
+    pub(crate) fn delist(&self, members: &[Member]) {
+        self.unlink(members);
+        let mut replicas = self.replicas();
+        let (_gone, left): (Vec<_>, _) = mem::take(&mut *replicas).into_iter().partition(|known| {
+            let is_among = members.iter().any(|member| Arc::ptr_eq(&member.state, &known.state));
+            known.lists == 0 && is_among
+        });
+        *replicas = left;
+        drop(replicas);
+        self.changes.send_replace(());
+    }
+
+    /// One list less has these; what none has is still known, should another service have it.
+    pub(crate) fn unlink(&self, members: &[Member]) {
+        let mut replicas = self.replicas();
+        for member in members {
+            let known = replicas.iter_mut().find(|known| Arc::ptr_eq(&member.state, &known.state));
+            if let Some(known) = known {
+                known.lists = known.lists.saturating_sub(1);
+            }
+        }
+    }
+
+    /// Tells when the list of replicas is another, and when this is gone.
+    pub(crate) fn changes(&self) -> watch::Receiver<()> {
+        self.changes.subscribe()
+    }
+
+    /// All replicas there have been and that were not replaced, in the order in which they came.
+    pub(crate) fn replicas(&self) -> MutexGuard<'_, Vec<Listed>> {
         // Nothing panics halfway through a change of the list.
         self.replicas.lock().unwrap_or_else(PoisonError::into_inner)
     }

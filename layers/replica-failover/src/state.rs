@@ -3,6 +3,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
+use crate::condition::Condition;
 use crate::latency::Latency;
 use crate::meters::ReplicaMeters;
 use crate::moment::Moment;
@@ -20,6 +21,7 @@ pub(crate) struct ReplicaState {
     last_failure: AtomicU64,
     /// When it was last found failing, or was last tried again: bits of a [`Moment`], zero for in its place.
     stood_back: AtomicU64,
+    pub(crate) condition: Condition,
     pub(crate) meters: ReplicaMeters,
 }
 
@@ -32,8 +34,13 @@ impl ReplicaState {
             latency: Latency::default(),
             last_failure: AtomicU64::new(0),
             stood_back: AtomicU64::new(0),
+            condition: Condition::default(),
             meters,
         }
+    }
+
+    pub(crate) const fn name(&self) -> &Arc<str> {
+        &self.name
     }
 
     pub(crate) fn is_enabled(&self) -> bool {

@@ -4,8 +4,12 @@
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-use http::{HeaderName, StatusCode};
-use portcullis_replica_failover::{Backoff, FailoverPolicy, Order, Resume, RetryBudget};
+use http::uri::PathAndQuery;
+use http::{HeaderName, HeaderValue, StatusCode};
+use portcullis_replica_failover::{
+    Backoff, FailoverPolicy, GrpcProbe, HealthCheck, HttpProbe, InitialHealth, Order, Probe,
+    Resume, RetryBudget, SlowStart,
+};
 
 fn read(file: &str) -> Result<FailoverPolicy, toml::de::Error> {
     toml::from_str(file)
@@ -118,5 +122,112 @@ fn what_makes_no_sense_is_refused_with_what_would() {
         let error = read(line).unwrap_err();
 
         assert!(error.message().contains(words), "{line}: {}", error.message());
+    }
+}
+
+fn health(file: &str) -> Result<HealthCheck, toml::de::Error> {
+    toml::from_str(file)
+}
+
+#[test]
+fn the_defaults_of_health_checks_are_those_of_the_documentation() {
+    let section = r#"
+        probe = "tcp"
+        interval = "10s"
+        fast_interval = "1s"
+        time_limit = "2s"
+        jitter = 10
+        rise = 2
+        fall = 3
+        initial = "healthy"
+        panic_below = 0
+    "#;
+    let slow = HealthCheck::default().slow_start(SlowStart::new(Duration::from_secs(30), 10));
+
+    assert_eq!(health(""), Ok(HealthCheck::default()));
+    assert_eq!(health(section), Ok(HealthCheck::default()));
+    assert_eq!(health("slow_start = { over = '30s', from = 10 }"), Ok(slow.clone()));
+    assert_eq!(health("slow_start = {}"), Ok(slow));
+}
+
+#[test]
+fn every_key_of_health_checks_is_the_verb_of_its_name() {
+    let section = r#"
+        probe = { grpc = { service = "photos.v1.Photos", unimplemented_is_up = false } }
+        interval = "1m"
+        fast_interval = "100ms"
+        time_limit = "59s"
+        jitter = 100
+        rise = 1
+        fall = 5
+        initial = "first_check"
+        panic_below = 50
+        slow_start = { over = "1m", from = 0 }
+    "#;
+    let probe = GrpcProbe::new().service("photos.v1.Photos").unimplemented_is_down();
+    let check = HealthCheck::new(Probe::Grpc(probe))
+        .timing(Duration::from_secs(60), Duration::from_millis(100), Duration::from_secs(59))
+        .unwrap()
+        .jitter(100)
+        .rise(NonZeroU32::MIN)
+        .fall(NonZeroU32::new(5).unwrap())
+        .initial(InitialHealth::FirstCheck)
+        .panic_below(50)
+        .slow_start(SlowStart::new(Duration::from_secs(60), 0));
+
+    assert_eq!(health(section), Ok(check));
+}
+
+#[test]
+fn every_probe_has_its_section() {
+    let path = || HttpProbe::new(PathAndQuery::from_static("/healthz?deep"));
+    let full = path()
+        .host(HeaderValue::from_static("photos.internal"))
+        .statuses([StatusCode::OK, StatusCode::UNAUTHORIZED]);
+    for (section, probe) in [
+        ("'tcp'", Probe::Tcp),
+        ("{ http = { path = '/healthz?deep' } }", Probe::Http(path())),
+        (
+            "{ http = { path = '/healthz?deep', host = 'photos.internal', statuses = [200, 401] } }",
+            Probe::Http(full),
+        ),
+        ("{ grpc = {} }", Probe::Grpc(GrpcProbe::new())),
+    ] {
+        assert_eq!(health(&format!("probe = {section}")), Ok(HealthCheck::new(probe)));
+    }
+    let unhealthy = HealthCheck::default().initial(InitialHealth::Unhealthy);
+    assert_eq!(health("initial = 'unhealthy'"), Ok(unhealthy));
+}
+
+#[test]
+fn what_makes_no_sense_in_health_checks_is_refused_with_what_would() {
+    for (lines, words) in [
+        ("time_limit = '10s'", "more than zero and less than its interval"),
+        ("time_limit = '0s'", "more than zero and less than its interval"),
+        ("interval = '2s'", "more than zero and less than its interval"),
+        ("fast_interval = '11s'", "no longer than the interval"),
+        ("fast_interval = '9ms'", "10 ms or more"),
+        ("interval = 10", "string"),
+        ("jitter = 101", "at most 100, not 101"),
+        ("panic_below = 101", "at most 100, not 101"),
+        ("slow_start = { from = 101 }", "at most 100, not 101"),
+        ("slow_start = { to = 1 }", "to"),
+        ("rise = 0", "nonzero"),
+        ("fall = 0", "nonzero"),
+        ("initial = 'up'", "first_check"),
+        ("probe = 'udp'", "udp"),
+        ("probe = { http = {} }", "path"),
+        ("probe = { http = { path = 'healthz' } }", "like \"/healthz\" is needed"),
+        ("probe = { http = { path = '/a b' } }", "like \"/healthz\" is needed"),
+        ("probe = { http = { path = '/', host = \"a\\nb\" } }", "no host"),
+        ("probe = { http = { path = '/', statuses = [] } }", "at least one status"),
+        ("probe = { http = { path = '/', statuses = [600] } }", "from 200 to 599"),
+        ("probe = { http = { path = '/', method = 'HEAD' } }", "method"),
+        ("probe = { grpc = { authority = 'a' } }", "authority"),
+        ("timeout = '1s'", "timeout"),
+    ] {
+        let error = health(lines).unwrap_err();
+
+        assert!(error.message().contains(words), "{lines}: {}", error.message());
     }
 }
