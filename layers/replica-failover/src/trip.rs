@@ -329,7 +329,7 @@ impl<S, B, C, R> Trip<S, B, C, R> {
         let shared = &self.set.shared;
         let attempts = self.course.attempts();
         let (upstream, trail) = (&*shared.settings.name, self.course.trail());
-        tracing::error!(upstream, reason = why.reason(), attempts, ?trail, "no replica served");
+        tracing::debug!(upstream, reason = why.reason(), attempts, ?trail, "no replica served");
         shared.meters.unserved(why);
         let refusal = why.refusal(self.course.end(None));
         let response = refusal.into_response(self.dialect, HeldBody::free(self.empty.empty()));
@@ -422,7 +422,7 @@ impl<S, B, C, R> Trip<S, B, C, R> {
         let (from, to) = (&from.place.name, &to.place.name);
         shared.meters.failover(from, to, reason);
         let (upstream, attempt) = (&*shared.settings.name, self.course.attempts());
-        tracing::warn!(upstream, %from, %to, %reason, attempt, "failing over");
+        tracing::debug!(upstream, %from, %to, %reason, attempt, "failing over");
     }
 
     fn is_late(&self, now: Instant) -> bool {
