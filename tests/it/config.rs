@@ -202,6 +202,24 @@ async fn a_header_value_that_comes_from_nowhere_does_not_start() {
 }
 
 #[tokio::test]
+async fn signatures_that_nobody_could_make_do_not_start() {
+    let verify = |rest: &str| {
+        format!("upstream = \"photos\"\nsigv4_verify = {{ service = \"s3\", {rest} }}")
+    };
+    for (rest, expected) in [
+        ("credentials = []", "sigv4_verify.credentials: no credentials, so nobody could sign"),
+        ("credentials = [\"fotos\"]", "did you mean `photos`?"),
+        ("credentials = [\"photos\"]", "one `Authorization`: this one or `jwt_auth`, not both"),
+        ("credentials = [\"photos\"], region = 1", "unknown field `region`"),
+        ("regions = []", "missing field `credentials`"),
+    ] {
+        let complaint = complaint(&with("upstream = \"photos\"", &verify(rest))).await;
+
+        assert!(complaint.contains(expected), "{rest}: {complaint}");
+    }
+}
+
+#[tokio::test]
 async fn auth_without_a_usable_key_does_not_start() {
     let folder = folder(RIGHT);
     std::fs::write(folder.path().join("none.json"), r#"{"keys":[]}"#).unwrap();

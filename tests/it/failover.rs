@@ -294,6 +294,59 @@ async fn one_of_ten_that_fails_at_once_attracts_nothing() {
     }
 }
 
+/// The head of a response with bytes `from` to 9 of ten.
+fn rest(from: usize, etag: &str) -> String {
+    format!(
+        "HTTP/1.1 206 Partial Content\r\netag: {etag}\r\ncontent-range: bytes {from}-9/10\r\n\
+         content-length: {}\r\n\r\n",
+        10 - from
+    )
+}
+
+/// A replica that sends four of ten bytes, and then no more.
+async fn breaking_off() -> Upstream {
+    Upstream::serving(move |mut socket, seen| async move {
+        if let Some(request) = read_request(&mut socket).await {
+            seen.send(request).ok();
+            let head = "HTTP/1.1 200 OK\r\netag: \"x\"\r\ncontent-length: 10\r\n\r\n";
+            socket.write_all(format!("{head}0123").as_bytes()).await.ok();
+        }
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_download_that_breaks_off_goes_on_where_the_same_is() {
+    let broken = breaking_off().await;
+    let mut whole = Upstream::answering(rest(4, "\"x\"") + "456789").await;
+    let gateway = gateway(&over(&[broken.address(), whole.address()], ""));
+
+    let response = get(gateway.address(), "/object").await;
+
+    assert_eq!((response.status, response.body.as_str()), (200, "0123456789"));
+    let asked = whole.seen().await;
+    assert_eq!(
+        (asked.header("range"), asked.header("if-range")),
+        (vec!["bytes=4-"], vec!["\"x\""])
+    );
+    let resumed = "replica_failover_resumes_total{upstream=\"u\",outcome=\"resumed\"}";
+    gateway.until_metric(resumed, 1.0).await;
+}
+
+#[tokio::test]
+async fn a_download_that_breaks_off_is_never_mixed_with_another() {
+    let broken = breaking_off().await;
+    let other = Upstream::answering(rest(4, "\"y\"") + "456789").await;
+    let gateway = gateway(&over(&[broken.address(), other.address()], ""));
+
+    let mut client = Connection::open(gateway.address()).await;
+    client.write("GET /object HTTP/1.1\r\nhost: a\r\n\r\n").await;
+    let all = timeout(A_WHILE, client.rest()).await.expect("an end");
+
+    let all = String::from_utf8(all).unwrap();
+    assert!(all.ends_with("\r\n\r\n0123"), "{all}");
+}
+
 #[tokio::test]
 async fn when_all_have_failed_it_is_502_and_metric_and_log_say_what_was_tried() {
     let (one, other) = (Nowhere::take(), Upstream::answering(FAILED).await);

@@ -408,6 +408,28 @@ async fn s3_clients_are_told_in_xml_that_a_body_is_too_large() {
 }
 
 #[tokio::test]
+async fn s3_clients_are_told_in_xml_what_is_wrong_with_their_signature() {
+    let route =
+        "{ path = '/', upstream = 'a', sigv4_verify = { service = 's3', credentials = ['k'] } }";
+    let gateway = with("http://a.test", "", route);
+    let signature = format!(
+        "authorization: AWS4-HMAC-SHA256 Credential=AKTEST/20130524/us-east-1/s3/aws4_request, \
+         SignedHeaders=host;x-amz-date, Signature={}",
+        "0".repeat(64)
+    );
+    let date = "x-amz-date: 20130524T000000Z";
+    let hash = "x-amz-content-sha256: UNSIGNED-PAYLOAD";
+
+    let unsigned = ask(gateway.address(), "GET /key", &[]).await;
+    let late = ask(gateway.address(), "GET /key", &[&signature, date, hash]).await;
+
+    for (response, code) in [(unsigned, "AccessDenied"), (late, "RequestTimeTooSkewed")] {
+        assert_eq!(response.status, 403, "{response:?}");
+        assert!(response.body.contains(&format!("<Error><Code>{code}</Code>")), "{response:?}");
+    }
+}
+
+#[tokio::test]
 async fn s3_clients_are_told_in_xml_what_is_refused_before_it_comes_to_its_route() {
     let gateway = to_s3("http://a.test");
 
