@@ -68,7 +68,8 @@ impl State {
             (_, Event::ThreadDied) => (Self::Stopped(Outcome::Broken), Action::End),
             (Self::Initializing, Event::Bound) => (Self::Starting, Action::Start),
             (Self::Starting, Event::Serving) => (Self::Running, Action::Wait),
-            (Self::Running, Event::Signal) => (Self::Draining, Action::Drain),
+            // One that comes before it serves finds nothing to drain.
+            (Self::Starting | Self::Running, Event::Signal) => (Self::Draining, Action::Drain),
             (Self::Draining, Event::Drained(0)) => (Self::Stopped(Outcome::Drained), Action::End),
             (Self::Draining, Event::Drained(cut)) => {
                 (Self::Stopped(Outcome::Cut(cut)), Action::End)
@@ -105,10 +106,16 @@ mod tests {
     }
 
     #[test]
-    fn a_second_signal_or_one_before_it_serves_ends_it_at_once() {
-        for state in [State::Initializing, State::Starting, State::Draining] {
+    fn a_second_signal_or_one_before_there_are_sockets_ends_it_at_once() {
+        for state in [State::Initializing, State::Draining] {
             assert_eq!(state.next(Event::Signal), (State::Stopped(Outcome::Forced), Action::End));
         }
+    }
+
+    #[test]
+    fn a_signal_between_sockets_and_service_drains() {
+        assert_eq!(State::Starting.next(Event::Signal), (State::Draining, Action::Drain));
+        assert_eq!(State::Draining.next(Event::Serving), (State::Draining, Action::Wait));
     }
 
     #[test]
