@@ -109,6 +109,7 @@ fn describe() {
         "Whether a replica takes connections, as last probed."
     );
     describe_failover();
+    describe_signing();
     describe_counter!(
         "jwt_auth_key_set_refreshes_total",
         "How often an issuer was asked for its keys, by what came of it."
@@ -151,6 +152,10 @@ fn describe_failover() {
         Unit::Bytes,
         "What is kept of request bodies for another attempt."
     );
+    describe_counter!(
+        "replica_failover_resumes_total",
+        "Requests for the rest of a response that broke off, by what came of them."
+    );
     describe_gauge!(
         "circuit_breaker_state",
         "0 closed, 1 open, 2 half open, 3 ramping up, 4 forced open, 5 forced closed, 6 disabled, 7 only counting."
@@ -162,6 +167,27 @@ fn describe_failover() {
     describe_counter!("circuit_breaker_transitions_total", "Changes of a circuit's state.");
     describe_gauge!("circuit_breaker_failure_rate", "The share of a circuit's calls that failed.");
     describe_gauge!("circuit_breaker_slow_rate", "The share of a circuit's calls that were slow.");
+}
+
+fn describe_signing() {
+    describe_counter!(
+        "sigv4_sign_requests_total",
+        "Requests to sign, by what was signed of the body and what became of them."
+    );
+    describe_counter!(
+        "sigv4_credentials_refresh_total",
+        "How often credentials were asked for, by what came of it."
+    );
+    describe_gauge!(
+        "sigv4_credentials_expiry_seconds",
+        Unit::Seconds,
+        "When the credentials expire, since 1970."
+    );
+    describe_gauge!(
+        "sigv4_clock_skew_seconds",
+        Unit::Seconds,
+        "What is added to this machine's time to have the service's."
+    );
 }
 
 /// What is counted of one replica.
