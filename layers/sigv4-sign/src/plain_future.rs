@@ -3,12 +3,13 @@ use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use http::Response;
+use http::{Request, Response};
 use pin_project_lite::pin_project;
 use portcullis_refusal::{Dialect, EmptyBody};
+use tower_service::Service;
 
-use crate::Unverified;
 use crate::plain_body::Failure;
+use crate::{PlainBody, Unverified};
 
 pin_project! {
     /// The response future of [`SigV4Verify`](crate::SigV4Verify) and [`AwsChunked`](crate::AwsChunked).
@@ -33,17 +34,28 @@ pin_project! {
 }
 
 impl<F, R> PlainFuture<F, R> {
-    pub(crate) const fn called(
-        response: F,
-        failure: Option<Failure>,
+    /// Calls `inner`, which is ready, or gives back its readiness where there is nothing to call it with.
+    pub(crate) fn call<S, B>(
+        inner: &mut S,
+        request: Result<Request<PlainBody<B>>, Unverified>,
         dialect: Dialect,
         empty: R,
-    ) -> Self {
-        Self { step: Step::Called { response, failure }, dialect, empty }
-    }
-
-    pub(crate) const fn refused(reason: Unverified, dialect: Dialect, empty: R) -> Self {
-        Self { step: Step::Refused { reason }, dialect, empty }
+    ) -> Self
+    where
+        S: Service<Request<PlainBody<B>>, Future = F> + Clone,
+    {
+        let step = match request {
+            Ok(request) => {
+                let failure = request.body().failure();
+                Step::Called { response: inner.call(request), failure }
+            }
+            Err(reason) => {
+                // What was readied is not called: it goes, with the permit it may hold.
+                *inner = inner.clone();
+                Step::Refused { reason }
+            }
+        };
+        Self { step, dialect, empty }
     }
 }
 

@@ -41,18 +41,14 @@ where
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let dialect = Dialect::of(request.headers());
         let (mut parts, body) = request.into_parts();
-        let body = match decoder(&mut parts.headers) {
-            Ok(None) => PlainBody::passing(body),
-            Ok(Some(decoder)) => PlainBody::decoded(body, decoder),
-            Err(reason) => {
-                // What was readied is not called: it goes, with the permit it may hold.
-                self.inner = self.inner.clone();
-                return PlainFuture::refused(reason, dialect, self.empty.clone());
-            }
-        };
-        let failure = body.failure();
-        let response = self.inner.call(Request::from_parts(parts, body));
-        PlainFuture::called(response, failure, dialect, self.empty.clone())
+        let request = decoder(&mut parts.headers).map(|decoder| {
+            let body = match decoder {
+                Some(decoder) => PlainBody::decoded(body, decoder),
+                None => PlainBody::passing(body),
+            };
+            Request::from_parts(parts, body)
+        });
+        PlainFuture::call(&mut self.inner, request, dialect, self.empty.clone())
     }
 }
 

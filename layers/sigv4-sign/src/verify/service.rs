@@ -50,17 +50,8 @@ where
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let dialect = Dialect::of(request.headers());
         let (mut parts, body) = request.into_parts();
-        match self.gate.admit(&mut parts, body, (self.clock)()) {
-            Ok(body) => {
-                let failure = body.failure();
-                let response = self.inner.call(Request::from_parts(parts, body));
-                PlainFuture::called(response, failure, dialect, self.empty.clone())
-            }
-            Err(reason) => {
-                // What was readied is not called: it goes, with the permit it may hold.
-                self.inner = self.inner.clone();
-                PlainFuture::refused(reason, dialect, self.empty.clone())
-            }
-        }
+        let body = self.gate.admit(&mut parts, body, (self.clock)());
+        let request = body.map(|body| Request::from_parts(parts, body));
+        PlainFuture::call(&mut self.inner, request, dialect, self.empty.clone())
     }
 }
