@@ -3,13 +3,16 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use http::{Request, Response};
+use hyper::body::Body as HttpBody;
 use portcullis_replica_failover as failover;
 use tower::ServiceBuilder;
+use tower::layer::util::Stack;
 use tower::util::MapRequestLayer;
 use tower::util::MapResponseLayer;
 
-use crate::body::Body;
+use crate::body::{Body, Error};
 use crate::facts::FactsLayer;
 use crate::plan::{DocumentPlan, EdgePlan, ReplicaPlan, RoutePlan, UpstreamPlan};
 use crate::respond::RespondLayer;
@@ -37,7 +40,7 @@ pub fn edge(plan: &EdgePlan, meters: Arc<Meters>, routes: Routes) -> Edge {
             .layer(plan.hop_by_hop.clone())
             // Before routing: what is too large is too large for any route.
             .layer(plan.request_guard.clone())
-            .layer(MapRequestLayer::new(|request: Request<_>| request.map(Body::new)))
+            .layer(MapRequestLayer::new(plain))
             .service(routes),
     )
 }
@@ -49,22 +52,15 @@ pub fn backend(
     upstream: &UpstreamPlan,
     replicas: Vec<failover::Replica<Replica>>,
 ) -> Backend {
-    let plain = || MapRequestLayer::new(|request: Request<_>| request.map(Body::new));
-    let verified = plan.verifier.clone();
-    let verified =
-        verified.map(|layer| ServiceBuilder::new().layer(layer).layer(plain()).into_inner());
-    let decoded = plan.aws_chunked;
-    let decoded =
-        decoded.map(|layer| ServiceBuilder::new().layer(layer).layer(plain()).into_inner());
     Backend::new(
         ServiceBuilder::new()
             // Around all that can take time.
             .layer(plan.deadline)
             // Before anything acts on the request; it takes off the credential that it consumed.
             .option_layer(plan.auth.clone())
-            .option_layer(verified)
+            .option_layer(plan.verifier.clone().map(over_plain))
             // What is below sees a body as it is, not in the coding of S3's clients.
-            .option_layer(decoded)
+            .option_layer(plan.aws_chunked.map(over_plain))
             // After authentication: a client signs the path that it sends.
             .layer(plan.rewrite.clone())
             // What the upstream may trust: set or removed by the last who knows the client.
@@ -90,17 +86,13 @@ pub fn document(plan: &DocumentPlan) -> Backend {
 /// In front of one replica; each attempt passes it anew.
 #[must_use]
 pub fn replica(plan: &ReplicaPlan) -> Replica {
-    let signed = plan.signer.clone().map(|signer| {
-        let body = MapRequestLayer::new(|request: Request<_>| request.map(Body::new));
-        ServiceBuilder::new().layer(signer).layer(body).into_inner()
-    });
     Replica::new(
         ServiceBuilder::new()
             // The seam knows one type of body.
             .layer(MapResponseLayer::new(|response: Response<_>| response.map(Body::new)))
             // Around all that can fail, time limits included: it counts what it sees.
             .layer(plan.breaker.clone())
-            .layer(MapRequestLayer::new(|request: Request<_>| request.map(Body::new)))
+            .layer(MapRequestLayer::new(plain))
             // Around the signer, whose credentials it is that an S3 server may not know.
             .option_layer(plan.is_s3.then(S3ErrorsLayer::default))
             // The path and the authority are the replica's from here on.
@@ -108,7 +100,25 @@ pub fn replica(plan: &ReplicaPlan) -> Replica {
             // `Host` is derived from them, never from what the client said.
             .layer(plan.host.clone())
             // Last to touch the request: it signs what is sent.
-            .option_layer(signed)
+            .option_layer(plan.signer.clone().map(over_plain))
             .service(Upstream::new(plan.connect.clone(), plan.pool, plan.timeouts)),
     )
+}
+
+/// `layer`, whose own kind of body is what the seams know below it.
+fn over_plain<L, B>(layer: L) -> Stack<PlainLayer<B>, L>
+where
+    B: HttpBody<Data = Bytes, Error: Into<Error>> + Send + 'static,
+{
+    Stack::new(MapRequestLayer::new(plain), layer)
+}
+
+type PlainLayer<B> = MapRequestLayer<fn(Request<B>) -> Request<Body>>;
+
+/// The seams know one type of body.
+fn plain<B>(request: Request<B>) -> Request<Body>
+where
+    B: HttpBody<Data = Bytes, Error: Into<Error>> + Send + 'static,
+{
+    request.map(Body::new)
 }
