@@ -7,9 +7,8 @@ use portcullis_circuit_breaker::CircuitBreakerPolicy;
 use portcullis_host_strip::HostPolicy;
 use portcullis_replica_failover::FailoverPolicy;
 use serde::Deserialize;
-use toml::Spanned;
 
-use super::{Secret, SigV4Sign, text};
+use super::{Secret, SigV4Sign, Spanned, text};
 
 /// Where requests go.
 #[derive(Clone, Debug, Deserialize)]

@@ -6,9 +6,8 @@ use portcullis_sigv4_sign::{
     EnvironmentCredentials, FixedKeys, ProfileCredentials, SecretKey, SigV4SignLayer,
     SigV4VerifyLayer,
 };
-use toml::Spanned;
 
-use crate::config::{self, Config, Problem, SigV4Sign, SigV4Verify};
+use crate::config::{self, Config, Problem, SigV4Sign, SigV4Verify, Spanned};
 
 use super::{named, problem, read_secret};
 
