@@ -11,6 +11,7 @@ use portcullis_refusal::{Dialect, EmptyBody};
 use tokio::time::Instant;
 use tower_service::Service;
 
+use crate::candidates::Member;
 use crate::course::{Course, Go, Terrain};
 use crate::part::Part;
 use crate::random::random;
@@ -331,7 +332,7 @@ impl<S, B, C, R> Trip<S, B, C, R> {
         let (upstream, trail) = (&*shared.settings.name, self.course.trail());
         tracing::debug!(upstream, reason = why.reason(), attempts, ?trail, "no replica served");
         shared.meters.unserved(why);
-        let refusal = why.refusal(self.course.end(None));
+        let refusal = why.refusal(self.course.end(None), soonest(&self.set.members));
         let response = refusal.into_response(self.dialect, HeldBody::free(self.empty.empty()));
         Turn::Answer(Ok(response))
     }
@@ -453,4 +454,10 @@ pub(crate) fn retry_after<P>(response: &Response<P>) -> Option<Duration> {
     let value = response.headers().get(RETRY_AFTER)?;
     let seconds = value.to_str().ok().and_then(|value| value.parse().ok());
     Some(Duration::from_secs(seconds.unwrap_or(u64::MAX)))
+}
+
+/// After how long one of these may admit a request: at once, where that is not known.
+fn soonest(members: &[Member]) -> Duration {
+    let enabled = members.iter().filter(|member| member.is_enabled());
+    enabled.filter_map(|member| member.place.admits_in()).min().unwrap_or_default()
 }
