@@ -4,7 +4,7 @@ use std::time::Duration;
 use http::request::Parts;
 use http::{HeaderName, Method, StatusCode};
 
-use crate::{Backoff, Order, Resume, RetryBudget};
+use crate::{Backoff, Hedge, Order, Resume, RetryBudget};
 
 /// When a request goes to another replica, and how often.
 ///
@@ -29,6 +29,7 @@ use crate::{Backoff, Order, Resume, RetryBudget};
 /// max_retry_after = "1s"            # default
 /// backoff = { base = "25ms", max = "250ms" } # default
 /// budget = { share = 20, per_second = 10 }   # default
+/// hedge = { after = "50ms" }        # or { percentile = 95 }; by default, no request is hedged
 /// resume = "if_range"               # default; if_match, for S3
 /// max_resumes = 3                   # default, requests for the rest of one response; 0 for none
 /// ```
@@ -60,6 +61,7 @@ pub struct FailoverPolicy {
     pub(crate) max_retry_after: Duration,
     pub(crate) backoff: Backoff,
     pub(crate) budget: RetryBudget,
+    pub(crate) hedge: Option<Hedge>,
     pub(crate) resume: Resume,
     pub(crate) max_resumes: u32,
 }
@@ -87,6 +89,7 @@ impl FailoverPolicy {
             max_retry_after: Duration::from_secs(1),
             backoff: Backoff::default(),
             budget: RetryBudget::default(),
+            hedge: None,
             resume: Resume::default(),
             max_resumes: 3,
         }
@@ -178,9 +181,15 @@ impl FailoverPolicy {
         self
     }
 
-    /// Bounds the attempts that go to replicas which failed lately.
+    /// Bounds the attempts that go to replicas which failed lately, and hedges.
     pub const fn budget(mut self, budget: RetryBudget) -> Self {
         self.budget = budget;
+        self
+    }
+
+    /// Sends a request that is safe to repeat to another replica, too, when the first takes long.
+    pub const fn hedge(mut self, hedge: Hedge) -> Self {
+        self.hedge = Some(hedge);
         self
     }
 

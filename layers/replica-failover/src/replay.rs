@@ -31,8 +31,9 @@ pub(crate) struct State<B> {
     pub(crate) kept: Kept,
     /// The id of the next reader.
     pub(crate) next: u64,
-    /// Readers before this one are cut off.
-    pub(crate) oldest: u64,
+    /// Readers before this one are cut off, and those after that one.
+    oldest: u64,
+    newest: u64,
     pub(crate) readers: usize,
     pub(crate) wakers: Wakers,
 }
@@ -60,6 +61,7 @@ impl<B: Body<Data = Bytes>> Replay<B> {
             kept: Kept::new(usize::try_from(cap).unwrap_or(usize::MAX), gauge),
             next: 0,
             oldest: 0,
+            newest: u64::MAX,
             readers: 0,
             wakers: Wakers::default(),
         };
@@ -89,6 +91,15 @@ impl<B> Replay<B> {
         self.is_whole()
     }
 
+    /// Takes the body away from all attempts but one: no other will follow.
+    pub(crate) fn leave_to(&self, reader: u64) {
+        if let Self::Shared(shared) = self {
+            let mut state = shared.lock();
+            (state.oldest, state.newest) = (reader, reader);
+            wake(state);
+        }
+    }
+
     /// Whether another attempt can have the whole of the body.
     pub(crate) fn is_whole(&self) -> bool {
         match self {
@@ -115,6 +126,12 @@ impl<B> Drop for Replay<B> {
         if let Self::Shared(shared) = self {
             shared.lock().kept.close();
         }
+    }
+}
+
+impl<B> State<B> {
+    pub(crate) fn is_cut_off(&self, reader: u64) -> bool {
+        !(self.oldest..=self.newest).contains(&reader)
     }
 }
 

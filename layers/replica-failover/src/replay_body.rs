@@ -40,6 +40,14 @@ impl<B> ReplayBody<B> {
     pub(crate) const fn new(reading: Reading<B>) -> Self {
         Self(reading)
     }
+
+    /// Who reads, if another attempt could read the same.
+    pub(crate) const fn reader(&self) -> Option<u64> {
+        match &self.0 {
+            Reading::Shared(reader) => Some(reader.id),
+            Reading::Empty | Reading::Whole(_) | Reading::Cut => None,
+        }
+    }
 }
 
 /// Empty.
@@ -100,7 +108,7 @@ impl<B> Reader<B> {
     fn is_end_stream(&self) -> bool {
         let state = self.shared.lock();
         let at_end = matches!(state.source, Source::Ended) && state.kept.is_all_read(self.read);
-        self.ended || (at_end && self.id >= state.oldest)
+        self.ended || (at_end && !state.is_cut_off(self.id))
     }
 
     fn size_hint(&self) -> SizeHint {
@@ -121,7 +129,7 @@ impl<B: Body<Data = Bytes> + Unpin> Reader<B> {
             if self.ended {
                 return Poll::Ready(None);
             }
-            if self.id < state.oldest {
+            if state.is_cut_off(self.id) {
                 return Poll::Ready(Some(Err(ReplayBodyError::Cut)));
             }
             let alone = state.readers == 1;

@@ -13,7 +13,9 @@ use tower_service::Service;
 
 use crate::candidates::Member;
 use crate::course::{Course, Go, Terrain};
+use crate::hedging::Hedging;
 use crate::part::Part;
+use crate::race::Entry;
 use crate::random::random;
 use crate::replay::Replay;
 use crate::rest::Rest;
@@ -25,7 +27,7 @@ use crate::{
 
 /// A request, and what it takes to send it again.
 pub(crate) struct Trip<S, B, C, R> {
-    set: Arc<Set<S>>,
+    pub(crate) set: Arc<Set<S>>,
     classify: C,
     empty: R,
     /// None once it is sent for good.
@@ -39,13 +41,21 @@ pub(crate) struct Trip<S, B, C, R> {
     /// The replica whose response is passed on.
     served_by: Option<usize>,
     deadline: Option<Instant>,
+    /// How many times it may still be hedged; none, if it never may.
+    pub(crate) hedges: Option<u32>,
 }
 
 /// What the future does next.
 pub(crate) enum Turn<P, E> {
     Ready(Go),
     Wait(Go),
-    Drain { body: P, in_flight: Option<InFlight>, go: Go },
+    Drain {
+        body: P,
+        in_flight: Option<InFlight>,
+        go: Go,
+    },
+    /// It goes on with the attempts under way.
+    Race,
     Answer(Result<Response<HeldBody<P, InFlight>>, E>),
 }
 
@@ -57,19 +67,22 @@ impl<P, E> From<Go> for Turn<P, E> {
 
 /// What an attempt came to.
 struct Outcome<P, E> {
-    index: usize,
+    entry: Entry,
     verdict: Verdict,
-    began: Instant,
     now: Instant,
     /// None, if it took too long.
     said: Option<Result<Response<P>, E>>,
-    in_flight: Option<InFlight>,
+    /// Whether others are under way.
+    others: bool,
 }
 
 impl<S, B: Body<Data = Bytes>, C, R> Trip<S, B, C, R> {
     pub(crate) fn new(set: Arc<Set<S>>, classify: C, empty: R, request: Request<B>) -> Self {
         let (parts, body) = request.into_parts();
         let policy = set.shared.policy();
+        let repeatable = policy.is_repeatable(&parts);
+        let hedging = set.shared.hedging.as_ref().filter(|_| repeatable && !is_sole(&set));
+        let hedges = hedging.map(Hedging::most);
         let replay = if is_sole(&set) {
             Replay::Once(Some(body))
         } else {
@@ -78,7 +91,7 @@ impl<S, B: Body<Data = Bytes>, C, R> Trip<S, B, C, R> {
         Self {
             method: parts.method.clone(),
             dialect: Dialect::of(&parts.headers),
-            repeatable: policy.is_repeatable(&parts),
+            repeatable,
             resumable: parts.method == Method::GET
                 && matches!(replay, Replay::Empty)
                 && policy.max_resumes > 0,
@@ -86,6 +99,7 @@ impl<S, B: Body<Data = Bytes>, C, R> Trip<S, B, C, R> {
             deadline: policy.within.and_then(|within| Instant::now().checked_add(within)),
             parts: Some(parts),
             course: Course::default(),
+            hedges,
             set,
             classify,
             empty,
@@ -179,15 +193,27 @@ impl<S, B, C, R> Trip<S, B, C, R> {
             other => other,
         };
         let said = Some(Err(error));
-        self.judged(Outcome { index, verdict, began, now, said, in_flight: None })
+        let entry = Entry::alone(index, began, None);
+        self.judged(Outcome { entry, verdict, now, said, others: false })
+    }
+
+    /// A service failed before it was called, while others are under way.
+    pub(crate) fn unready_aside<E>(&mut self, index: usize, error: &E, now: Instant)
+    where
+        C: Classify<E>,
+    {
+        self.course.sent();
+        if let Verdict::Failed { reason, .. } = self.classify.error(error) {
+            self.record_failure(index, now, now, None);
+            self.note(index, reason, Duration::ZERO);
+        }
     }
 
     pub(crate) fn answered<P, E>(
         &mut self,
-        index: usize,
-        began: Instant,
+        entry: Entry,
         result: Result<Response<P>, E>,
-        in_flight: Option<InFlight>,
+        others: bool,
     ) -> Turn<P, E>
     where
         C: Classify<E>,
@@ -203,10 +229,10 @@ impl<S, B, C, R> Trip<S, B, C, R> {
             Err(error) => (self.classify.error(&error), Err(error)),
         };
         let now = Instant::now();
-        self.judged(Outcome { index, verdict, began, now, said: Some(said), in_flight })
+        self.judged(Outcome { entry, verdict, now, said: Some(said), others })
     }
 
-    pub(crate) fn timed_out<P, E>(&mut self, index: usize, began: Instant) -> Turn<P, E>
+    pub(crate) fn timed_out<P, E>(&mut self, entry: Entry, others: bool) -> Turn<P, E>
     where
         R: EmptyBody<P>,
         P: Body,
@@ -214,26 +240,28 @@ impl<S, B, C, R> Trip<S, B, C, R> {
         let now = Instant::now();
         if self.is_late(now) {
             // It may not have had as long as an attempt may take: that is not held against it.
-            self.note(index, Reason::Timeout, now.saturating_duration_since(began));
+            self.note(entry.index, Reason::Timeout, now.saturating_duration_since(entry.began));
             return self.unserved(now);
         }
+        self.measure(&entry, now);
         let verdict = Verdict::failed(Reason::Timeout);
-        self.judged(Outcome { index, verdict, began, now, said: None, in_flight: None })
+        self.judged(Outcome { entry, verdict, now, said: None, others })
     }
 
     /// Keeps the record of an attempt, and decides what comes of it.
-    fn judged<P, E>(&mut self, outcome: Outcome<P, E>) -> Turn<P, E>
+    fn judged<P, E>(&mut self, mut outcome: Outcome<P, E>) -> Turn<P, E>
     where
         R: EmptyBody<P>,
         P: Body,
     {
-        let Outcome { index, verdict, began, now, .. } = outcome;
+        let Outcome { entry: Entry { index, began, .. }, verdict, now, .. } = outcome;
         // A client that breaks its own upload off is not the replica's failure, whatever that makes of it.
         let verdict = if self.replay.is_broken() { Verdict::PassOn } else { verdict };
         let (reason, sendable) = match verdict {
             Verdict::PassOn => {
                 if matches!(outcome.said, Some(Ok(_))) {
                     self.record_answer(index, began, now);
+                    self.measure(&outcome.entry, now);
                 }
                 return self.pass_on(outcome);
             }
@@ -253,6 +281,13 @@ impl<S, B, C, R> Trip<S, B, C, R> {
                 (reason, self.repeatable || !may_have_run)
             }
         };
+        if let Some(hedge) = &mut outcome.entry.hedge {
+            hedge.failed();
+        }
+        if outcome.others {
+            self.note(index, reason, now.saturating_duration_since(began));
+            return Turn::Race;
+        }
         let sendable = sendable && self.replay.is_whole();
         let go = if sendable { self.next(now) } else { None };
         match go {
@@ -282,7 +317,7 @@ impl<S, B, C, R> Trip<S, B, C, R> {
 
     /// Goes on without what a replica said.
     fn leave<P: Body, E>(&self, outcome: Outcome<P, E>, go: Go) -> Turn<P, E> {
-        let Outcome { said, in_flight, .. } = outcome;
+        let Outcome { said, entry: Entry { in_flight, .. }, .. } = outcome;
         match said {
             Some(Ok(response)) => {
                 let body = response.into_body();
@@ -298,10 +333,17 @@ impl<S, B, C, R> Trip<S, B, C, R> {
     where
         R: EmptyBody<P>,
     {
-        let Outcome { said, in_flight, index, now, .. } = outcome;
+        let Outcome { said, entry, now, .. } = outcome;
+        let Entry { index, in_flight, reader, hedge, .. } = entry;
+        if let Some(reader) = reader {
+            self.replay.leave_to(reader);
+        }
         // Nobody will ask for the body of the request again.
         self.replay = Replay::Empty;
         let Some(said) = said else { return self.unserved(now) };
+        if let Some(mut hedge) = hedge {
+            hedge.won();
+        }
         self.served_by = Some(index);
         let name = self.set.members.get(index).map(|member| member.place.name.clone());
         Turn::Answer(said.map(|mut response| {
@@ -370,16 +412,19 @@ impl<S, B, C, R> Trip<S, B, C, R> {
         if self.is_late(now) {
             return None;
         }
-        self.course.choose(&Terrain {
-            shared: &self.set.shared,
-            members: &self.set.members,
-            pick: &*self.set.pick,
-            request: self.parts.as_ref()?,
-            most: self.policy().max_attempts.get(),
-            deadline: self.deadline,
-            now,
-            random: random(),
-        })
+        let Self { set, parts, deadline, course, .. } = self;
+        course.choose(&terrain(set, parts.as_ref()?, *deadline, now))
+    }
+
+    /// Whether there may be another attempt beside those under way.
+    pub(crate) fn can_be_sent(&self) -> bool {
+        self.course.attempts() < self.policy().max_attempts.get() && self.replay.is_whole()
+    }
+
+    /// Where it goes beside the replicas at these places, if anywhere.
+    pub(crate) fn beside(&self, asked: &[usize], now: Instant) -> Option<usize> {
+        let request = self.parts.as_ref()?;
+        self.course.beside(asked, &terrain(&self.set, request, self.deadline, now))
     }
 
     fn record_answer(&self, index: usize, began: Instant, now: Instant) {
@@ -426,11 +471,18 @@ impl<S, B, C, R> Trip<S, B, C, R> {
         tracing::debug!(upstream, %from, %to, %reason, attempt, "failing over");
     }
 
+    /// Says that the request goes to one more replica.
+    pub(crate) fn tell_of_hedge(&self, to: usize) {
+        let Some(to) = self.set.members.get(to) else { return };
+        let (upstream, to) = (&*self.set.shared.settings.name, &to.place.name);
+        tracing::debug!(upstream, %to, attempt = self.course.attempts(), "hedging");
+    }
+
     fn is_late(&self, now: Instant) -> bool {
         self.deadline.is_some_and(|deadline| deadline <= now)
     }
 
-    fn state(&self, index: usize) -> Option<&Arc<ReplicaState>> {
+    pub(crate) fn state(&self, index: usize) -> Option<&Arc<ReplicaState>> {
         self.set.members.get(index).map(|member| &member.state)
     }
 
@@ -444,6 +496,30 @@ const fn is_sole<S>(set: &Set<S>) -> bool {
     set.members.len() <= 1
 }
 
+/// After how long one of these may admit a request: at once, where that is not known.
+fn soonest(members: &[Member]) -> Duration {
+    let enabled = members.iter().filter(|member| member.is_enabled());
+    enabled.filter_map(|member| member.place.admits_in()).min().unwrap_or_default()
+}
+
+fn terrain<'a, S>(
+    set: &'a Set<S>,
+    request: &'a Parts,
+    deadline: Option<Instant>,
+    now: Instant,
+) -> Terrain<'a> {
+    Terrain {
+        shared: &set.shared,
+        members: &set.members,
+        pick: &*set.pick,
+        request,
+        most: set.shared.policy().max_attempts.get(),
+        deadline,
+        now,
+        random: random(),
+    }
+}
+
 fn earlier(one: Option<Instant>, other: Option<Instant>) -> Option<Instant> {
     one.into_iter().chain(other).min()
 }
@@ -454,10 +530,4 @@ pub(crate) fn retry_after<P>(response: &Response<P>) -> Option<Duration> {
     let value = response.headers().get(RETRY_AFTER)?;
     let seconds = value.to_str().ok().and_then(|value| value.parse().ok());
     Some(Duration::from_secs(seconds.unwrap_or(u64::MAX)))
-}
-
-/// After how long one of these may admit a request: at once, where that is not known.
-fn soonest(members: &[Member]) -> Duration {
-    let enabled = members.iter().filter(|member| member.is_enabled());
-    enabled.filter_map(|member| member.place.admits_in()).min().unwrap_or_default()
 }
