@@ -92,7 +92,7 @@ where
                 }
                 StepProj::Ready { service, go } => match service.poll_ready(cx) {
                     Poll::Ready(Ok(())) => {
-                        let (request, in_flight) = trip.send(go.index);
+                        let (request, in_flight) = trip.send(go.index, began);
                         let (index, reader) = (go.index, request.body().reader());
                         let response = service.call(request);
                         this.step.set(match trip.race() {

@@ -143,7 +143,7 @@ pub(crate) fn hedge<S, B, C, R>(
             }
             Poll::Ready(Ok(())) => {
                 trip.tell_of_hedge(index);
-                let (request, in_flight) = trip.send(index);
+                let (request, in_flight) = trip.send(index, now);
                 let hedge = Some(Hedged::new(shared));
                 let reader = request.body().reader();
                 let entry = Entry { index, began: now, in_flight, reader, hedge };

@@ -117,6 +117,7 @@ mod vitals;
 mod condition;
 mod checks;
 mod grpc_health;
+mod grpc_timeout;
 mod health_checker;
 mod health_meters;
 

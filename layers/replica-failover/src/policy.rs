@@ -20,6 +20,7 @@ use crate::{Backoff, Hedge, Order, Resume, RetryBudget};
 /// max_attempts = 3                  # default, the first one included
 /// per_try = "20s"                   # default, to the headers of the response
 /// within = "30s"                    # of all attempts; by default, there is no limit
+/// limit_header = "x-envoy-expected-rq-timeout-ms" # by default, only gRPC has one
 /// ready_within = "1s"               # default
 /// statuses = [500, 502, 503, 504]   # default
 /// lagging = false                   # default
@@ -46,6 +47,8 @@ pub struct FailoverPolicy {
     pub(crate) per_try: Duration,
     #[cfg_attr(feature = "serde", serde(deserialize_with = "crate::config::some_duration"))]
     pub(crate) within: Option<Duration>,
+    #[cfg_attr(feature = "serde", serde(deserialize_with = "crate::config::header_name"))]
+    pub(crate) limit_header: Option<HeaderName>,
     #[cfg_attr(feature = "serde", serde(deserialize_with = "crate::config::duration"))]
     pub(crate) ready_within: Duration,
     #[cfg_attr(feature = "serde", serde(deserialize_with = "crate::config::statuses"))]
@@ -75,6 +78,7 @@ impl FailoverPolicy {
             max_attempts: NonZeroU32::MIN.saturating_add(2),
             per_try: Duration::from_secs(20),
             within: None,
+            limit_header: None,
             ready_within: Duration::from_secs(1),
             statuses: vec![
                 StatusCode::INTERNAL_SERVER_ERROR,
@@ -123,8 +127,22 @@ impl FailoverPolicy {
     }
 
     /// Gives all attempts together so long to answer with headers. At zero, every request that has to wait is refused.
+    ///
+    /// If it is sooner, the end of a gRPC client's `grpc-timeout` takes its place, and the replica is told in that header how
+    /// much is left of what the client said. Of a limit that is the layer's own it is told there nothing, since that ends
+    /// with the headers, and gRPC's with the last message: see [`limit_header`](Self::limit_header).
     pub const fn within(mut self, limit: Duration) -> Self {
         self.within = Some(limit);
+        self
+    }
+
+    /// Tells the replica in this header how many milliseconds an attempt has to answer with headers, rounded down, at
+    /// least 1: what is left of [`within`](Self::within), of a `grpc-timeout`, or of [`per_try`](Self::per_try).
+    ///
+    /// What a client says in it is removed. It may be `grpc-timeout`: then gRPC requests are told so in their own form, and
+    /// others as without it. That is for services without streams, which it would cut off.
+    pub fn limit_header(mut self, header: HeaderName) -> Self {
+        self.limit_header = Some(header);
         self
     }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::header::RETRY_AFTER;
 use http::request::Parts;
-use http::{Method, Request, Response, StatusCode};
+use http::{HeaderMap, Method, Request, Response, StatusCode};
 use http_body::Body;
 use portcullis_held_body::HeldBody;
 use portcullis_refusal::{Dialect, EmptyBody};
@@ -13,6 +13,7 @@ use tower_service::Service;
 
 use crate::candidates::Member;
 use crate::course::{Course, Go, Terrain};
+use crate::grpc_timeout::{self, GRPC_TIMEOUT};
 use crate::hedging::Hedging;
 use crate::part::Part;
 use crate::race::Entry;
@@ -41,6 +42,8 @@ pub(crate) struct Trip<S, B, C, R> {
     /// The replica whose response is passed on.
     served_by: Option<usize>,
     deadline: Option<Instant>,
+    /// Until when a gRPC client waits for the whole of its call.
+    patience: Option<Instant>,
     /// How many times it may still be hedged; none, if it never may.
     pub(crate) hedges: Option<u32>,
 }
@@ -78,8 +81,16 @@ struct Outcome<P, E> {
 
 impl<S, B: Body<Data = Bytes>, C, R> Trip<S, B, C, R> {
     pub(crate) fn new(set: Arc<Set<S>>, classify: C, empty: R, request: Request<B>) -> Self {
-        let (parts, body) = request.into_parts();
+        let (mut parts, body) = request.into_parts();
         let policy = set.shared.policy();
+        let dialect = Dialect::of(&parts.headers);
+        let said = if dialect == Dialect::Grpc { grpc_timeout::said(&parts.headers) } else { None };
+        // What a client says in it is not what is meant by it.
+        if let Some(header) = policy.limit_header.as_ref().filter(|name| **name != GRPC_TIMEOUT) {
+            parts.headers.remove(header);
+        }
+        let after = |time: Duration| Instant::now().checked_add(time);
+        let patience = said.and_then(after);
         let repeatable = policy.is_repeatable(&parts);
         let hedging = set.shared.hedging.as_ref().filter(|_| repeatable && !is_sole(&set));
         let hedges = hedging.map(Hedging::most);
@@ -90,13 +101,14 @@ impl<S, B: Body<Data = Bytes>, C, R> Trip<S, B, C, R> {
         };
         Self {
             method: parts.method.clone(),
-            dialect: Dialect::of(&parts.headers),
+            dialect,
             repeatable,
             resumable: parts.method == Method::GET
                 && matches!(replay, Replay::Empty)
                 && policy.max_resumes > 0,
             served_by: None,
-            deadline: policy.within.and_then(|within| Instant::now().checked_add(within)),
+            deadline: earlier(policy.within.and_then(after), patience),
+            patience,
             parts: Some(parts),
             course: Course::default(),
             hedges,
@@ -125,10 +137,17 @@ impl<S, B, C, R> Trip<S, B, C, R> {
         self.set.service(index)
     }
 
-    /// The request as this attempt has it.
-    pub(crate) fn send(&mut self, index: usize) -> (Request<ReplayBody<B>>, Option<InFlight>) {
+    /// The request as an attempt has it that began then.
+    pub(crate) fn send(
+        &mut self,
+        index: usize,
+        began: Instant,
+    ) -> (Request<ReplayBody<B>>, Option<InFlight>) {
         self.course.sent();
-        let parts = if is_sole(&self.set) { self.parts.take() } else { self.parts.clone() };
+        let mut parts = if is_sole(&self.set) { self.parts.take() } else { self.parts.clone() };
+        if let Some(parts) = &mut parts {
+            self.tell_time(&mut parts.headers, began);
+        }
         let body = self.replay.attempt();
         let request = match parts {
             Some(parts) => Request::from_parts(parts, body),
@@ -136,6 +155,27 @@ impl<S, B, C, R> Trip<S, B, C, R> {
         };
         let member = self.set.members.get(index);
         (request, member.map(|member| InFlight::enter(&member.state)))
+    }
+
+    /// Says how long the attempt has.
+    fn tell_time(&self, headers: &mut HeaderMap, began: Instant) {
+        let header = self.policy().limit_header.as_ref();
+        if self.patience.is_none() && header.is_none() {
+            return;
+        }
+        let limit = self.limit_of_attempt(began);
+        let is_grpc = header.is_some_and(|header| *header == GRPC_TIMEOUT);
+        let now = Instant::now();
+        let left = |until: Instant| until.saturating_duration_since(now);
+        let patience = if is_grpc { limit } else { self.patience };
+        if let Some(left) = patience.map(left).filter(|_| self.dialect == Dialect::Grpc) {
+            headers.insert(GRPC_TIMEOUT, grpc_timeout::text(left));
+        }
+        if let Some(header) = header.filter(|_| !is_grpc) {
+            if let Some(left) = limit.map(left) {
+                headers.insert(header, grpc_timeout::millis(left));
+            }
+        }
     }
 
     pub(crate) fn limit_of_attempt(&self, began: Instant) -> Option<Instant> {

@@ -60,6 +60,7 @@ fn every_key_is_the_verb_of_its_name() {
         max_retry_after = "3s"
         backoff = { base = "1ms", max = "2ms" }
         budget = { share = 0, per_second = 0 }
+        limit_header = "X-Envoy-Expected-Rq-Timeout-Ms"
         hedge = { after = "50ms", percentile = 95, samples = 20, max = 2 }
         resume = "if_match"
         max_resumes = 0
@@ -83,6 +84,7 @@ fn every_key_is_the_verb_of_its_name() {
         .max_retry_after(Duration::from_secs(3))
         .backoff(Backoff::new(Duration::from_millis(1), Duration::from_millis(2)))
         .budget(RetryBudget::new(0, 0))
+        .limit_header(HeaderName::from_static("x-envoy-expected-rq-timeout-ms"))
         .hedge(hedge)
         .resume(Resume::IfMatch)
         .max_resumes(0);
@@ -145,6 +147,7 @@ fn what_makes_no_sense_is_refused_with_what_would() {
         ("hedge = { after = 50 }", "string"),
         ("hedge = { after = '1s', max = 0 }", "nonzero"),
         ("hedge = { after = '1s', budget = 2 }", "budget"),
+        ("limit_header = ''", "is no header name"),
         ("retries = 3", "retries"),
     ] {
         let error = read(line).unwrap_err();
