@@ -126,7 +126,9 @@ impl ReplicaPlan {
         let circuit = self.breaker.handle();
         match self.place {
             Some(Place { priority, weight }) => {
-                replica.priority(priority.get()).weight(weight).admits(move || circuit.admits())
+                let opened = circuit.clone();
+                let replica = replica.priority(priority.get()).weight(weight);
+                replica.admits(move || circuit.admits()).admits_in(move || opened.admits_in())
             }
             // Its circuit says itself how long it stays open.
             None => replica,
