@@ -28,6 +28,8 @@ mod tls;
 mod upstream;
 mod wire;
 #[cfg(feature = "peers")]
+mod default_chain;
+#[cfg(feature = "peers")]
 mod peers;
 #[cfg(feature = "peers")]
 mod provider;
