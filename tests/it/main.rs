@@ -16,6 +16,7 @@ mod drain;
 mod failover;
 mod house;
 mod issuer;
+mod keys;
 mod limits;
 mod logs;
 mod memory;
