@@ -173,7 +173,7 @@ async fn a_web_identity_is_given_for_a_role() {
 
     assert_eq!(signer(address, &mut upstream).await, "ROLE");
     let request = endpoint.seen().await;
-    let form = String::from_utf8(request.body.clone()).unwrap();
+    let form = String::from_utf8(request.body).unwrap();
     assert!(form.contains("Action=AssumeRoleWithWebIdentity&"), "{form}");
     assert!(form.contains("&WebIdentityToken=an.identity.token"), "{form}");
     assert!(form.contains("role%2Freader"), "{form}");
