@@ -10,10 +10,12 @@ mod issuer;
 mod sigv4;
 mod upstream;
 mod route;
+mod answer;
 mod secret;
 mod text;
 mod problem;
 
+pub use answer::{PathRewrite, Redirect, Respond, Scheme};
 pub(crate) use flaws::Flaws;
 pub use issuer::{Issuer, Key};
 pub use load::{Reading, load, read};

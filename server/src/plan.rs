@@ -2,6 +2,7 @@
 //!
 //! To check a file is to make its plan: `check`, start and reload cannot disagree.
 
+mod answers;
 mod auth;
 #[cfg(feature = "aws-config")]
 mod default_chain;
@@ -30,7 +31,7 @@ use tracing_subscriber::EnvFilter;
 use crate::config::{self, Config, Pool, Problem, Reading, Spanned, UpstreamTimeouts};
 use crate::facts::Voice;
 use crate::limit::DeadlineLayer;
-use crate::route::{RewriteLayer, Table};
+use crate::route::{Answer, RewriteLayer, Table};
 use crate::telemetry::{Meters, RouteMeters, recorder};
 use crate::upstream::{ByFault, Connect, Target};
 
@@ -144,8 +145,8 @@ impl ReplicaPlan {
 pub struct RoutePlan {
     /// Its name, and what is counted of it.
     pub meters: Arc<RouteMeters>,
-    /// The name of its upstream.
-    pub upstream: String,
+    /// Where it leads to.
+    pub end: RouteEnd,
     /// The language of refusals.
     pub voice: Voice,
     /// What becomes of the path.
@@ -160,6 +161,16 @@ pub struct RoutePlan {
     pub aws_chunked: Option<AwsChunkedLayer>,
     /// What is set and removed.
     pub header_inject: HeaderInjectLayer,
+}
+
+/// Where a route leads to.
+#[derive(Clone, Debug)]
+#[expect(clippy::exhaustive_enums, reason = "somewhere, or nowhere")]
+pub enum RouteEnd {
+    /// The upstream of this name.
+    Upstream(String),
+    /// No upstream: it answers itself.
+    Answer(Answer),
 }
 
 /// The metadata of a protected resource.

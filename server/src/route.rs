@@ -3,11 +3,17 @@
 mod path;
 mod rewrite;
 mod table;
+mod redirect;
+mod fixed;
+mod answer;
 mod nothing;
 
+pub use answer::Answer;
+pub use fixed::Fixed;
 pub use nothing::Nothing;
 pub use path::{BadPath, Judged};
-pub use rewrite::{Rewrite, RewriteLayer, Rewritten};
+pub use redirect::Redirect;
+pub use rewrite::{BadSubstitute, Rewrite, RewriteLayer, Rewritten, Substitute};
 pub use table::{Conflict, Match, Rule, Table};
 
 use std::future::Future;

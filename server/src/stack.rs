@@ -16,7 +16,7 @@ use crate::body::{Body, Error};
 use crate::facts::FactsLayer;
 use crate::plan::{DocumentPlan, EdgePlan, ReplicaPlan, RoutePlan, UpstreamPlan};
 use crate::respond::RespondLayer;
-use crate::route::{Nothing, Routes};
+use crate::route::{Answer, Nothing, Routes};
 use crate::seam::{Backend, Edge, Replica};
 use crate::telemetry::{Meters, TelemetryLayer};
 use crate::upstream::{S3ErrorsLayer, TargetLayer, Upstream};
@@ -69,6 +69,23 @@ pub fn backend(
             // After all that is done once for a request: what stands below is done for each attempt.
             .layer(upstream.failover.clone())
             .service(replicas),
+    )
+}
+
+/// Behind a route that answers itself.
+#[must_use]
+pub fn answer(plan: &RoutePlan, answer: Answer) -> Backend {
+    Backend::new(
+        ServiceBuilder::new()
+            // Who may not pass is not told where to go, either.
+            .option_layer(plan.auth.clone())
+            .option_layer(plan.verifier.clone().map(over_plain))
+            // A redirect keeps the path that an upstream would see.
+            .layer(plan.rewrite.clone())
+            // What is said of a response holds for any.
+            .layer(plan.header_inject.clone())
+            .layer(MapResponseLayer::new(|response: Response<_>| response.map(Body::new)))
+            .service(answer),
     )
 }
 

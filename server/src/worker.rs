@@ -16,7 +16,7 @@ use tokio_rustls::TlsAcceptor;
 use crate::config::ClientTimeouts;
 use crate::connection::{Connections, Ending};
 use crate::facts::Voice;
-use crate::plan::{Plan, UpstreamPlan};
+use crate::plan::{Plan, RouteEnd, UpstreamPlan};
 use crate::route::{RouteTarget, Routes};
 use crate::seam::Edge;
 use crate::stack;
@@ -44,12 +44,14 @@ pub fn build(plan: &Plan) -> Edge {
     let upstreams: BTreeMap<_, _> =
         plan.upstreams.iter().map(|(name, plan)| (name, (plan, replicas(plan)))).collect();
     let targets = plan.routes.iter().filter_map(|route| {
-        let (upstream, replicas) = upstreams.get(&route.upstream)?;
-        Some(RouteTarget {
-            backend: stack::backend(route, upstream, replicas.clone()),
-            meters: route.meters.clone(),
-            voice: route.voice,
-        })
+        let backend = match &route.end {
+            RouteEnd::Answer(answer) => stack::answer(route, answer.clone()),
+            RouteEnd::Upstream(name) => {
+                let (upstream, replicas) = upstreams.get(name)?;
+                stack::backend(route, upstream, replicas.clone())
+            }
+        };
+        Some(RouteTarget { backend, meters: route.meters.clone(), voice: route.voice })
     });
     let documents = plan.documents.iter().map(|document| RouteTarget {
         backend: stack::document(document),

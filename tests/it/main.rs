@@ -23,6 +23,7 @@ mod memory;
 mod metadata;
 mod order;
 mod refusals;
+mod routing;
 mod signing;
 mod sse;
 mod tls;

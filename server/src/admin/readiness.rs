@@ -5,7 +5,7 @@ use portcullis_drain::Phase;
 use serde::Serialize;
 
 use crate::config::{Route, Spanned};
-use crate::plan::Plan;
+use crate::plan::{Plan, RouteEnd};
 
 use super::key_sets::key_sets;
 use super::{KeySet, KeySetState, Probed};
@@ -95,7 +95,11 @@ impl Readiness {
         }
         let sections = plan.config.routes.iter().map(Spanned::get_ref);
         let routes = plan.routes.iter().zip(sections).map(|(route, section)| {
-            (route.meters.name(), &*route.upstream, is_shut(section, &issuers))
+            let upstream = match &route.end {
+                RouteEnd::Upstream(name) => Some(name.as_str()),
+                RouteEnd::Answer(_) => None,
+            };
+            (route.meters.name(), upstream, is_shut(section, &issuers))
         });
         let routes = sum_of_routes(routes, &upstreams);
         Self::of(plan.edge.drain.handle().phase(), routes, upstreams, issuers)
@@ -137,14 +141,14 @@ fn sum(replicas: &BTreeMap<String, Standing>) -> Status {
     }
 }
 
-/// What each route is good for: its name, its upstream, and whether it refuses everybody.
+/// What each route is good for: its name, its upstream, if it has one, and whether it refuses everybody.
 fn sum_of_routes<'a>(
-    routes: impl Iterator<Item = (&'a str, &'a str, bool)>,
+    routes: impl Iterator<Item = (&'a str, Option<&'a str>, bool)>,
     upstreams: &Upstreams,
 ) -> BTreeMap<String, Status> {
     let mut sums = BTreeMap::new();
     for (name, upstream, is_shut) in routes {
-        let status = match upstreams.get(upstream) {
+        let status = match upstream.and_then(|name| upstreams.get(name)) {
             _ if is_shut => Status::Unready,
             Some(replicas) => sum(replicas),
             None => Status::Ready,
@@ -213,8 +217,13 @@ mod tests {
     #[test]
     fn a_route_is_worth_what_its_upstream_is_and_nothing_when_it_is_shut() {
         let upstreams = upstreams(&[("a", "1", Up), ("b", "1", Down), ("b", "2", Up)]);
-        let routes = [("up", "a", false), ("half", "b", false), ("shut", "a", true)];
-        let named_alike = [("same", "b", false), ("same", "a", false)];
+        let routes = [
+            ("up", Some("a"), false),
+            ("half", Some("b"), false),
+            ("shut", Some("a"), true),
+            ("none", None, false),
+        ];
+        let named_alike = [("same", Some("b"), false), ("same", Some("a"), false)];
 
         let sums = sum_of_routes(routes.into_iter().chain(named_alike), &upstreams);
 
@@ -222,6 +231,7 @@ mod tests {
             ("up", Status::Ready),
             ("half", Status::Degraded),
             ("shut", Status::Unready),
+            ("none", Status::Ready),
             ("same", Status::Degraded),
         ];
         assert_eq!(sums, expected.map(|(name, status)| (name.to_owned(), status)).into());

@@ -6,7 +6,7 @@ use portcullis_jwt_auth::{
 };
 use serde::Deserialize;
 
-use super::{SigV4Verify, Spanned, text};
+use super::{PathRewrite, Redirect, Respond, SigV4Verify, Spanned, text};
 
 /// Which requests go where, and what happens to them on the way.
 #[derive(Clone, Debug, Deserialize)]
@@ -29,8 +29,14 @@ pub struct Route {
     /// Takes the name of a bucket from the host, too, as S3 clients may put it: a request to `photos.s3.example.com` is for
     /// `/photos/…` if this is `s3.example.com`. From the path alone when left out.
     pub virtual_host: Option<Spanned<String>>,
-    /// The name of a section `[upstream.…]`.
-    pub upstream: Spanned<String>,
+    /// Changes the path before the request goes on, or is redirected.
+    pub rewrite: Option<Spanned<PathRewrite>>,
+    /// The name of a section `[upstream.…]`. A route has this, or `redirect`, or `respond`.
+    pub upstream: Option<Spanned<String>>,
+    /// Sends clients elsewhere.
+    pub redirect: Option<Spanned<Redirect>>,
+    /// Answers everybody the same.
+    pub respond: Option<Spanned<Respond>>,
     /// Lets only requests with a valid token through.
     pub jwt_auth: Option<Spanned<JwtAuth>>,
     /// Lets only requests through that a client has signed with AWS Signature Version 4, by keys of the gateway's own.

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use http::StatusCode;
 use serde::Deserialize;
 
 pub(super) fn duration<'de, D: serde::Deserializer<'de>>(input: D) -> Result<Duration, D::Error> {
@@ -38,4 +39,24 @@ pub(super) fn address<'de, D: serde::Deserializer<'de>>(input: D) -> Result<Sock
             "an address with its port, like \"127.0.0.1:8080\" or \"[::1]:8080\"",
         )
     })
+}
+
+pub(super) fn redirect_status<'de, D: serde::Deserializer<'de>>(
+    input: D,
+) -> Result<StatusCode, D::Error> {
+    let status = u16::deserialize(input)?;
+    let known = matches!(status, 301 | 302 | 303 | 307 | 308);
+    StatusCode::from_u16(status).ok().filter(|_| known).ok_or_else(|| {
+        serde::de::Error::custom("the status of a redirect is 301, 302, 303, 307 or 308")
+    })
+}
+
+pub(super) fn final_status<'de, D: serde::Deserializer<'de>>(
+    input: D,
+) -> Result<StatusCode, D::Error> {
+    let status = u16::deserialize(input)?;
+    StatusCode::from_u16(status)
+        .ok()
+        .filter(|_| (200..600).contains(&status))
+        .ok_or_else(|| serde::de::Error::custom("a status from 200 to 599 is needed here"))
 }

@@ -10,12 +10,14 @@ use portcullis_sigv4_sign::AwsChunkedLayer;
 use crate::config::{Config, Problem, Route, Spanned};
 use crate::facts::Voice;
 use crate::limit::DeadlineLayer;
-use crate::route::{Conflict, Rewrite, RewriteLayer, Rule, Table};
+use crate::route::{Conflict, RewriteLayer, Rule, Table};
 use crate::telemetry::RouteMeters;
 
 use super::auth::{self, Issuers};
 use super::documents::{Documents, Row};
-use super::{DocumentPlan, RoutePlan, UpstreamPlan, headers, named, problem, signing};
+use super::{
+    DocumentPlan, RouteEnd, RoutePlan, UpstreamPlan, answers, headers, named, problem, signing,
+};
 
 /// The table of routes, and what its rows lead to, as far as nothing is wrong.
 pub(super) struct Routed {
@@ -37,9 +39,8 @@ pub(super) fn plan(
     let mut documents = Documents::default();
     for (index, section) in config.routes.iter().enumerate() {
         let key = format!("route[{index}]");
-        let section = section.get_ref();
-        rules.push(rule(section, &key, problems));
-        documents.note(section, &key, problems);
+        rules.push(rule(section.get_ref(), &key, problems));
+        documents.note(section.get_ref(), &key, problems);
         routes.extend(route(config, section, &key, upstreams, &mut issuers, recorder, problems));
     }
     let rows = documents.rows(recorder);
@@ -75,13 +76,14 @@ fn rule(route: &Route, key: &str, problems: &mut Vec<Problem>) -> Rule {
 /// The layers of a route.
 fn route(
     config: &Config,
-    route: &Route,
+    section: &Spanned<Route>,
     key: &str,
     upstreams: &BTreeMap<String, UpstreamPlan>,
     issuers: &mut Issuers,
     recorder: &Arc<PrometheusRecorder>,
     problems: &mut Vec<Problem>,
 ) -> Option<RoutePlan> {
+    let route = section.get_ref();
     let auth = route.jwt_auth.as_ref().and_then(|section| {
         let key = format!("{key}.jwt_auth");
         auth::layer(config, section, &key, issuers, recorder, problems)
@@ -94,22 +96,26 @@ fn route(
         }
         signing::verifier(config, section, &key, problems)
     });
-    let key_of_upstream = format!("{key}.upstream");
-    let name = named(&route.upstream, "upstream", upstreams.keys(), &key_of_upstream, problems);
+    let end = end(section, key, upstreams, problems);
+    let rewrite = answers::rewrite(route, key, problems);
     let header_inject = headers::layer(route, key, problems);
-    let name = name?;
+    let end = end?;
     let verifies_s3 = route.sigv4_verify.as_ref();
     let verifies_s3 = verifies_s3.is_some_and(|it| it.get_ref().verifying.service().is_s3());
-    let voice = if verifies_s3 { Voice::S3 } else { upstreams.get(name)?.voice };
+    let voice = match &end {
+        _ if verifies_s3 => Voice::S3,
+        RouteEnd::Upstream(name) => upstreams.get(name)?.voice,
+        RouteEnd::Answer(_) => Voice::Plain,
+    };
     let aws_chunked = verifier.is_none() && voice == Voice::S3;
     Some(RoutePlan {
         meters: Arc::new(RouteMeters::new(
             route.name.as_ref().unwrap_or_else(|| route.path.get_ref()),
             recorder,
         )),
-        upstream: name.to_owned(),
+        end,
         voice,
-        rewrite: RewriteLayer::new(rewrite(route)),
+        rewrite: RewriteLayer::new(rewrite?),
         deadline: DeadlineLayer::new(route.timeout),
         auth,
         verifier,
@@ -139,15 +145,37 @@ fn table(
     Table::new(rules).map_err(conflict).ok().map(Arc::new)
 }
 
-fn rewrite(route: &Route) -> Rewrite {
-    let segments = route.path.get_ref().split('/').filter(|segment| !segment.is_empty());
-    Rewrite {
-        strip: if route.strip_prefix { segments.count() } else { 0 },
-        virtual_host: route.virtual_host.as_ref().map(|host| host.get_ref().to_ascii_lowercase()),
+/// Where a route leads to: an upstream, elsewhere, or nowhere.
+fn end(
+    section: &Spanned<Route>,
+    key: &str,
+    upstreams: &BTreeMap<String, UpstreamPlan>,
+    problems: &mut Vec<Problem>,
+) -> Option<RouteEnd> {
+    let route = section.get_ref();
+    match (&route.upstream, &route.redirect, &route.respond) {
+        (Some(name), None, None) => {
+            let key = format!("{key}.upstream");
+            let name = named(name, "upstream", upstreams.keys(), &key, problems)?;
+            Some(RouteEnd::Upstream(name.to_owned()))
+        }
+        (None, Some(redirect), None) => {
+            let redirect = answers::redirect(route, redirect, &format!("{key}.redirect"), problems);
+            Some(RouteEnd::Answer(redirect?.into()))
+        }
+        (None, None, Some(respond)) => {
+            let fixed = answers::fixed(respond, &format!("{key}.respond"), problems);
+            Some(RouteEnd::Answer(fixed?.into()))
+        }
+        _ => {
+            let message = "exactly one of `upstream`, `redirect` and `respond` is needed";
+            problems.push(problem(key, section, message));
+            None
+        }
     }
 }
 
-fn bad_path(path: &str) -> Option<&'static str> {
+pub(super) fn bad_path(path: &str) -> Option<&'static str> {
     let odd = path.contains("//") || path.split('/').any(|segment| matches!(segment, "." | ".."));
     match () {
         () if !path.starts_with('/') => Some("a path begins with `/`"),
