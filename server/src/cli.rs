@@ -33,6 +33,8 @@ enum Command {
         #[arg(value_name = "FILE", env = "PORTCULLIS_CONFIG")]
         config: PathBuf,
     },
+    /// Prints the JSON schema of the configuration file, for editors
+    Schema,
     /// Starts a gateway with an S3 server, an event stream and a token issuer behind it, to try
     #[cfg(feature = "demo")]
     Demo(crate::demo::Options),
@@ -51,6 +53,7 @@ pub fn main() -> ExitCode {
     let result = match Arguments::parse().command {
         Command::Run { config } => run(&config),
         Command::Check { config } => check(&config),
+        Command::Schema => Ok(schema()),
         #[cfg(feature = "demo")]
         Command::Demo(options) => demo(&options),
     };
@@ -93,6 +96,14 @@ fn check(file: &Path) -> Result<ExitCode, Failure> {
         println!("{}: right", file.display());
     }
     Ok(ExitCode::SUCCESS)
+}
+
+fn schema() -> ExitCode {
+    #[expect(clippy::print_stdout, reason = "the answer")]
+    {
+        println!("{:#}", config::schema());
+    }
+    ExitCode::SUCCESS
 }
 
 fn run(file: &Path) -> Result<ExitCode, Failure> {

@@ -13,6 +13,8 @@ mod route;
 mod answer;
 mod secret;
 mod text;
+mod schema;
+mod missing;
 mod problem;
 
 pub use answer::{PathRewrite, Redirect, Respond, Scheme};
@@ -22,6 +24,7 @@ pub use load::{Reading, load, read};
 pub(crate) use problem::nearest;
 pub use problem::{Problem, Problems};
 pub use route::{JwtAuth, Route};
+pub use schema::schema;
 pub use secret::Secret;
 pub use sigv4::{SigV4Sign, SigV4Verify};
 pub use spanned::Spanned;
@@ -37,10 +40,11 @@ use std::time::Duration;
 use portcullis_drain::Deadlines;
 use portcullis_host_strip::HopByHop;
 use portcullis_request_guard::Ceilings;
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 /// The whole configuration file.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct Config {
@@ -81,12 +85,13 @@ pub struct Config {
 }
 
 /// One address that clients connect to.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct Listener {
     /// Address and port; port 0 lets the system choose.
     #[serde(deserialize_with = "text::address")]
+    #[schemars(schema_with = "schema::address")]
     pub address: SocketAddr,
     /// Serves TLS, with HTTP/2 and HTTP/1.1 by ALPN; plain HTTP when left out.
     pub tls: Option<Spanned<Tls>>,
@@ -96,7 +101,7 @@ pub struct Listener {
 }
 
 /// A certificate and its key, in PEM files.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct Tls {
@@ -107,24 +112,29 @@ pub struct Tls {
 }
 
 /// How long a client may take; each limit is on its own.
-#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Deserialize, Eq, JsonSchema, PartialEq)]
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct ClientTimeouts {
     /// The TLS handshake. 10 s.
-    #[serde(deserialize_with = "text::duration")]
+    #[serde(deserialize_with = "text::duration", serialize_with = "schema::write")]
+    #[schemars(schema_with = "schema::duration")]
     pub tls_handshake: Duration,
     /// From a request's first byte to the end of its headers. 30 s.
-    #[serde(deserialize_with = "text::duration")]
+    #[serde(deserialize_with = "text::duration", serialize_with = "schema::write")]
+    #[schemars(schema_with = "schema::duration")]
     pub request_header: Duration,
     /// Between two pieces of a request body. 60 s.
-    #[serde(deserialize_with = "text::duration")]
+    #[serde(deserialize_with = "text::duration", serialize_with = "schema::write")]
+    #[schemars(schema_with = "schema::duration")]
     pub request_body: Duration,
     /// Between two pieces of a response that the client takes. 60 s.
-    #[serde(deserialize_with = "text::duration")]
+    #[serde(deserialize_with = "text::duration", serialize_with = "schema::write")]
+    #[schemars(schema_with = "schema::duration")]
     pub send: Duration,
     /// Between two requests of a connection. 75 s.
-    #[serde(deserialize_with = "text::duration")]
+    #[serde(deserialize_with = "text::duration", serialize_with = "schema::write")]
+    #[schemars(schema_with = "schema::duration")]
     pub keep_alive: Duration,
 }
 
@@ -141,20 +151,26 @@ impl Default for ClientTimeouts {
 }
 
 /// The listener of operators and probes.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct Admin {
     /// Address and port; port 0 lets the system choose.
     #[serde(deserialize_with = "text::address")]
+    #[schemars(schema_with = "schema::address")]
     pub address: SocketAddr,
     /// Between two probes of a replica, which are TCP connections. 10 s.
-    #[serde(default = "ten_seconds", deserialize_with = "text::duration")]
+    #[serde(
+        default = "ten_seconds",
+        deserialize_with = "text::duration",
+        serialize_with = "schema::write"
+    )]
+    #[schemars(schema_with = "schema::duration")]
     pub probe_interval: Duration,
 }
 
 /// What is written to standard output.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct Log {
@@ -165,7 +181,7 @@ pub struct Log {
 }
 
 /// The form of log lines.
-#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Deserialize, Eq, JsonSchema, PartialEq)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum LogFormat {

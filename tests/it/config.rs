@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::{Output, Stdio};
 
-use portcullis_tests::{Process, plan};
+use portcullis_tests::{Process, Upstream, ask, plan};
 use tempfile::TempDir;
 use tokio::process::Command;
 
@@ -537,9 +537,304 @@ async fn help_tells_the_commands_and_the_exit_codes() {
     let output = portcullis(folder.path(), &["--help"], &[]).await;
 
     let help = text(&output.stdout);
-    for word in
-        ["run", "check", "demo", "Exit codes:", "\n  0 ", "\n  1 ", "\n  2 ", "\n  3 ", "\n  4 "]
-    {
+    for word in [
+        "run",
+        "check",
+        "schema",
+        "demo",
+        "Exit codes:",
+        "\n  0 ",
+        "\n  1 ",
+        "\n  2 ",
+        "\n  3 ",
+        "\n  4 ",
+    ] {
         assert!(help.contains(word), "{word} is not in {help}");
     }
+}
+
+/// Mistakes of all kinds, and secrets in between.
+const WRONG: &str = r#"workers = "two"
+
+[[listener]]
+address = "localhost"
+timeouts = { keep_alive = "soon", send = 5 }
+
+[drain]
+linger = "1m"
+deadline = "10s"
+
+[request_guard]
+max_body = "lots"
+
+[credentials.photos]
+access_key = "${PORTCULLIS_TEST_KEY}"
+secret_key = 8675309
+
+[issuer.accounts]
+audience = "photos"
+keys = [{ secret = "the-secret-of-the-issuer-01234567", algorithms = ["HS265"] }]
+
+[upstream.photos]
+replica = [{ url = "ftp://the-secret@example.com" }, { weight = 1 }]
+sigv4_sign = { service = "s3", regio = "eu-west-1", credentials = "photos" }
+
+[[route]]
+path = "/photos"
+upstrem = "photos"
+jwt_auth = { issuers = ["accounts", "acounts"], optional = "yes" }
+
+[[route]]
+upstream = "elsewhere"
+
+[[route]]
+path = "/api"
+upstream = "elsewhere"
+
+[[route]]
+path = "/photos/all"
+upstream = "photos"
+"#;
+
+/// The same mistakes, and one that is YAML's alone.
+const WRONG_YAML: &str = r#"workers: two
+
+listener:
+  - address: localhost
+    timeouts: { keep_alive: soon, send: 5 }
+
+drain:
+  linger: 1m
+  deadline: 10s
+
+request_guard:
+  max_body: lots
+
+credentials:
+  photos:
+    access_key: ${PORTCULLIS_TEST_KEY}
+    secret_key: 8675309
+
+issuer:
+  accounts:
+    audience: photos
+    keys:
+      - secret: the-secret-of-the-issuer-01234567
+        algorithms: [HS265]
+
+upstream:
+  photos:
+    replica:
+      - url: ftp://the-secret@example.com
+      - weight: 1
+    sigv4_sign: { service: s3, regio: eu-west-1, credentials: photos }
+
+route:
+  - path: /photos
+    upstrem: photos
+    jwt_auth:
+      issuers: [accounts, acounts]
+      optional: yes
+  - upstream: elsewhere
+  - path: /api
+    upstream: elsewhere
+  - path: /photos/all
+    upstream: photos
+"#;
+
+/// Each mistake: its place in TOML, its place in YAML, and what is said of it.
+const MISTAKES: [(&str, &str, &str); 20] = [
+    ("1:11", "1:10", "workers: expected a whole number of at least 1, found a text"),
+    (
+        "4:11",
+        "4:14",
+        "listener[0].address: an address with its port, like \"127.0.0.1:8080\" or \"[::1]:8080\"",
+    ),
+    (
+        "5:27",
+        "5:29",
+        "listener[0].timeouts.keep_alive: a duration above zero like \"250ms\", \"30s\" or \"5m\" is needed here",
+    ),
+    ("5:42", "5:41", "listener[0].timeouts.send: expected a text, found a whole number"),
+    ("7:1", "8:3", "drain: a linger of 60s exceeds the deadline of 10s"),
+    (
+        "12:12",
+        "12:13",
+        "request_guard.max_body: expected a number of bytes, or text with B, KiB, MiB or GiB, as in \"10MiB\"",
+    ),
+    (
+        "15:14",
+        "16:17",
+        "credentials.photos.access_key: the environment variable PORTCULLIS_TEST_KEY is not set; \
+     `${PORTCULLIS_TEST_KEY:-…}` gives a default",
+    ),
+    ("16:14", "17:17", "credentials.photos.secret_key: expected a text, found a whole number"),
+    ("19:12", "21:15", "issuer.accounts.audience: expected a list, found a text"),
+    (
+        "20:71",
+        "24:22",
+        "issuer.accounts.keys[0].algorithms[0]: expected one of `HS256`, `HS384`, `HS512`, `RS256`, \
+     `RS384`, `RS512`, `PS256`, `PS384`, `PS512`, `ES256`, `ES384`, `Ed25519`, `EdDSA`; did you mean `HS256`?",
+    ),
+    ("23:12", "29:9", "upstream.photos.replica[0]: missing key `name`"),
+    (
+        "23:20",
+        "29:14",
+        "upstream.photos.replica[0].url: a URL like `https://api.example.com:8443/base`: scheme http \
+     or https, host, no user, no query",
+    ),
+    ("23:54", "30:9", "upstream.photos.replica[1]: missing key `name`"),
+    ("23:54", "30:9", "upstream.photos.replica[1]: missing key `url`"),
+    ("24:14", "31:17", "upstream.photos.sigv4_sign: missing key `region`"),
+    (
+        "24:32",
+        "31:32",
+        "upstream.photos.sigv4_sign.regio: unknown key `regio`; did you mean `region`?",
+    ),
+    ("28:1", "35:5", "route[0].upstrem: unknown key `upstrem`; did you mean `upstream`?"),
+    (
+        "29:37",
+        "37:27",
+        "route[0].jwt_auth.issuers[1]: there is no section `[issuer.acounts]`; did you mean `accounts`?",
+    ),
+    ("29:60", "38:17", "route[0].jwt_auth.optional: expected true or false, found a text"),
+    ("31:1", "39:5", "route[1]: missing key `path`"),
+];
+
+#[tokio::test]
+async fn every_mistake_is_told_at_once_with_its_place_in_toml() {
+    let unknown = "36:12: route[2].upstream: there is no section `[upstream.elsewhere]`";
+
+    let said = complaint(WRONG).await;
+
+    let told = MISTAKES.iter().map(|(toml, _, what)| format!("{toml}: {what}"));
+    assert_eq!(places(&said), told.chain([unknown.to_owned()]).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn every_mistake_is_told_at_once_with_its_place_in_yaml() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("gateway.yaml"), WRONG_YAML).unwrap();
+    let unknown = "41:15: route[2].upstream: there is no section `[upstream.elsewhere]`";
+
+    let output = portcullis(folder.path(), &["check", "gateway.yaml"], &[]).await;
+
+    let told = MISTAKES.iter().map(|(_, yaml, what)| format!("{yaml}: {what}"));
+    assert_eq!(places(text(&output.stderr)), told.chain([unknown.to_owned()]).collect::<Vec<_>>());
+    assert_eq!(output.status.code(), Some(2));
+}
+
+/// What was said, without the name of the file.
+fn places(said: &str) -> Vec<&str> {
+    said.lines().filter_map(|line| line.split_once(':')).map(|(_, place)| place).collect()
+}
+
+#[tokio::test]
+async fn a_gateway_runs_by_a_file_in_yaml() {
+    let mut upstream = Upstream::answering("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok").await;
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("gateway.yaml");
+    let config = format!(
+        "# The same as in TOML.
+workers: ${{PORTCULLIS_TEST_WORKERS:-1}}
+listener:
+  - address: 127.0.0.1:0
+    timeouts: &patient {{ keep_alive: 1m }}
+  - address: 127.0.0.1:0
+    timeouts: *patient
+log:
+  format: json
+upstream:
+  api:
+    replica:
+      - name: api
+        url: http://{}
+route:
+  - path: /api
+    strip_prefix: true
+    upstream: api
+    timeout: 30s
+    header_inject:
+      request:
+        - set: x-feature
+          value: 'on'
+",
+        upstream.address()
+    );
+    std::fs::write(&file, config).unwrap();
+
+    let (_gateway, address, _) = Process::run(GATEWAY, &file).await;
+    let response = ask(address, "GET /api/a", &[]).await;
+
+    let seen = upstream.seen().await;
+    assert_eq!((response.status, response.body.as_str()), (200, "ok"));
+    assert_eq!((seen.line(), seen.header("x-feature")), ("GET /a HTTP/1.1", vec!["on"]));
+}
+
+#[tokio::test]
+async fn what_is_no_yaml_and_what_stands_there_twice_is_refused_where_it_is() {
+    let folder = tempfile::tempdir().unwrap();
+    for (config, expected) in [
+        (
+            "log:\n  level: info\n  level: warn\n",
+            "gateway.yml:3:3: the key `level` stands here twice",
+        ),
+        (
+            "workers: !!int 2\n",
+            "gateway.yml:1:16: tags are not read; a text that looks like something else is quoted",
+        ),
+    ] {
+        std::fs::write(folder.path().join("gateway.yml"), config).unwrap();
+
+        let output = portcullis(folder.path(), &["check", "gateway.yml"], &[]).await;
+
+        assert_eq!(text(&output.stderr), expected);
+    }
+}
+
+#[tokio::test]
+async fn a_file_that_is_neither_toml_nor_yaml_is_told_what_there_is() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("gateway.conf"), RIGHT).unwrap();
+
+    let output = portcullis(folder.path(), &["check", "gateway.conf"], &[]).await;
+
+    let expected = "gateway.conf: a configuration file is TOML or YAML: `.toml`, `.yaml` or `.yml`";
+    assert_eq!(text(&output.stderr), expected);
+    assert_eq!(output.status.code(), Some(2));
+}
+
+#[tokio::test]
+async fn what_follows_from_a_mistake_is_not_told_as_another() {
+    for (right, wrong, expected) in [
+        // A section that is not sound is there all the same.
+        ("url = \"http://127.0.0.1:9000/photos\"", "url = 5", &["13:38"][..]),
+        ("access_key = \"AKIDEXAMPLE\"", "access_key = 5", &["5:14"]),
+        ("[issuer.accounts]", "[isuer.accounts]", &["8:2"]),
+        // What lacks a key that is wrong does not lack it.
+        ("path = \"/photos\"", "path = 5", &["17:8"]),
+        ("[[route]]", "[[route]]\nupstream = 1\n[[route]]", &["16:1", "17:12"]),
+    ] {
+        let complaint = complaint(&with(right, wrong)).await;
+
+        let said = places(&complaint);
+        let said: Vec<_> = said.iter().filter_map(|line| line.split(": ").next()).collect();
+        assert_eq!(said, expected, "{complaint}");
+    }
+}
+
+#[tokio::test]
+async fn routes_are_counted_as_they_stand_in_the_file() {
+    let more = "upstream = \"photos\"\n[[route]]\nupstream = \"photos\"\n[[route]]\npath = \"/b\"\nupstream = \"no\"\n\
+        [[route]]\npath = \"/b\"\nupstream = \"photos\"\n";
+
+    let complaint = complaint(&with("upstream = \"photos\"\n", more)).await;
+
+    let said = places(&complaint);
+    let expected = [
+        "19:1: route[1]: missing key `path`",
+        "23:12: route[2].upstream: there is no section `[upstream.no]`",
+        "24:1: route[3]: matches the same requests as route[2]",
+    ];
+    assert_eq!(said, expected);
 }

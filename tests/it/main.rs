@@ -37,3 +37,5 @@ mod peers;
 mod provider;
 #[cfg(feature = "peers")]
 mod s3;
+#[cfg(feature = "peers")]
+mod schema;

@@ -31,8 +31,9 @@ fn problem(routes: &str) -> String {
 }
 
 fn location(response: &Response) -> &str {
-    let [location] = response.header("location")[..] else { panic!("{}", response.head) };
-    location
+    let locations = response.header("location");
+    assert_eq!(locations.len(), 1, "{}", response.head);
+    locations[0]
 }
 
 #[tokio::test]

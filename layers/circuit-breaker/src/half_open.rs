@@ -7,7 +7,9 @@ use crate::open_time::MILLISECOND;
 /// How a circuit finds out whether it may close.
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Deserialize))]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[cfg_attr(feature = "serde", serde(try_from = "crate::section::HalfOpenSection"))]
+#[cfg_attr(feature = "schema", schemars(with = "crate::section::HalfOpenSection"))]
 pub struct HalfOpen {
     pub(crate) concurrent: NonZeroU16,
     pub(crate) successes: NonZeroU16,

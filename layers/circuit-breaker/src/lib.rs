@@ -64,6 +64,8 @@ mod ramp_up;
 mod invalid;
 #[cfg(feature = "serde")]
 mod section;
+#[cfg(feature = "schema")]
+mod schema;
 mod classify;
 mod http_classifier;
 mod outcome;

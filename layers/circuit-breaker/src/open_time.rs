@@ -6,7 +6,9 @@ use crate::{InvalidPolicy, Rate};
 /// How long a circuit stays open before it is tried again.
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Deserialize))]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[cfg_attr(feature = "serde", serde(try_from = "crate::section::OpenTimeSection"))]
+#[cfg_attr(feature = "schema", schemars(with = "crate::section::OpenTimeSection"))]
 pub struct OpenTime {
     pub(crate) first: Duration,
     pub(crate) longest: Duration,

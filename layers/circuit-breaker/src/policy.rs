@@ -42,24 +42,35 @@ use crate::{CircuitState, HalfOpen, OpenTime, RampUp, Rate, SlowCalls, Until, Wi
 /// ```
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Deserialize))]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[cfg_attr(feature = "serde", serde(default, deny_unknown_fields))]
 #[must_use = "a policy does nothing until a layer has it"]
 pub struct CircuitBreakerPolicy {
+    /// Which calls the rates are taken of.
     pub(crate) window: Window,
+    /// The share of failures that opens the circuit.
     pub(crate) failure_rate: Rate,
+    /// How many failures in a row open it, too; off when left out.
     pub(crate) consecutive_failures: Option<NonZeroU32>,
+    /// How many slow calls open it, too; off when left out.
     pub(crate) slow_calls: Option<SlowCalls>,
+    /// How long it stays open.
     #[cfg_attr(feature = "serde", serde(rename = "open"))]
     pub(crate) open_time: OpenTime,
+    /// How it is tried again.
     pub(crate) half_open: HalfOpen,
+    /// How fast requests come back after it has closed; all at once when left out.
     pub(crate) ramp_up: Option<RampUp>,
+    /// When a call counts: at its headers, or at its last byte.
     pub(crate) record_at: Until,
+    /// What the circuit is at first.
     pub(crate) mode: Mode,
 }
 
 /// What a circuit is at first, and after [`reset`](crate::CircuitBreakerHandle::reset).
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Deserialize))]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
 #[expect(clippy::exhaustive_enums, reason = "the states that do not come about by themselves")]
 pub enum Mode {

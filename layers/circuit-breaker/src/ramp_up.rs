@@ -7,7 +7,9 @@ use crate::{InvalidPolicy, Rate};
 /// How a circuit that closes lets calls through again: a growing share of them.
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Deserialize))]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[cfg_attr(feature = "serde", serde(try_from = "crate::section::RampUpSection"))]
+#[cfg_attr(feature = "schema", schemars(with = "crate::section::RampUpSection"))]
 pub struct RampUp {
     time: Duration,
     from: Rate,

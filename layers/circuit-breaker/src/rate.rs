@@ -7,7 +7,9 @@ use crate::InvalidPolicy;
 /// It is kept in millionths, so that a threshold is met exactly: three failures of ten are a rate of 0.3.
 #[derive(Clone, Copy, Eq, Hash, Ord, PartialEq, PartialOrd)]
 #[cfg_attr(feature = "serde", derive(serde::Deserialize))]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[cfg_attr(feature = "serde", serde(try_from = "f64"))]
+#[cfg_attr(feature = "schema", schemars(with = "f64", extend("exclusiveMinimum" = 0, "maximum" = 1)))]
 pub struct Rate(u32);
 
 impl Rate {

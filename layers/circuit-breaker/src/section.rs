@@ -8,50 +8,97 @@ use serde::{Deserialize, Deserializer, de};
 use crate::{HalfOpen, InvalidPolicy, OpenTime, RampUp, Rate, SlowCalls, Until, Window};
 
 #[derive(Default, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct WindowSection {
+    /// The calls of so long. 30 s, unless `calls` is there.
     #[serde(deserialize_with = "some_duration")]
+    #[cfg_attr(feature = "schema", schemars(schema_with = "crate::schema::duration"))]
     time: Option<Duration>,
+    /// The last calls, so many of them, in place of `time`.
     calls: Option<u32>,
+    /// How many calls there must be before a rate says anything. 20.
     minimum_calls: Option<u32>,
 }
 
 #[derive(Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub(crate) struct SlowCallsSection {
+    /// From when on a call is slow.
     #[serde(deserialize_with = "duration")]
+    #[cfg_attr(
+        feature = "schema",
+        schemars(schema_with = "crate::schema::duration"),
+        serde(serialize_with = "crate::schema::write")
+    )]
     threshold: Duration,
+    /// The share of slow calls that opens the circuit.
     rate: Rate,
+    /// What is waited for: the headers, or the last byte.
     #[serde(default)]
     until: Until,
 }
 
 #[derive(Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct OpenTimeSection {
+    /// After the first failure.
     #[serde(deserialize_with = "duration")]
+    #[cfg_attr(
+        feature = "schema",
+        schemars(schema_with = "crate::schema::duration"),
+        serde(serialize_with = "crate::schema::write")
+    )]
     first: Duration,
+    /// At most, after many.
     #[serde(deserialize_with = "duration")]
+    #[cfg_attr(
+        feature = "schema",
+        schemars(schema_with = "crate::schema::duration"),
+        serde(serialize_with = "crate::schema::write")
+    )]
     longest: Duration,
+    /// The share that is added at random; 0 is none.
     jitter: f64,
+    /// How much of it a `Retry-After` of the service may ask for; off when left out.
     #[serde(deserialize_with = "some_duration")]
+    #[cfg_attr(feature = "schema", schemars(schema_with = "crate::schema::duration"))]
     retry_after_up_to: Option<Duration>,
 }
 
 #[derive(Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct HalfOpenSection {
+    /// How many probes there are at once.
     concurrent: NonZeroU16,
+    /// How many must succeed before the circuit closes.
     successes: NonZeroU16,
+    /// How long a probe may take before it has failed.
     #[serde(deserialize_with = "duration")]
+    #[cfg_attr(
+        feature = "schema",
+        schemars(schema_with = "crate::schema::duration"),
+        serde(serialize_with = "crate::schema::write")
+    )]
     deadline: Duration,
 }
 
 #[derive(Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub(crate) struct RampUpSection {
+    /// How long it takes until all requests are let through.
     #[serde(deserialize_with = "duration")]
+    #[cfg_attr(
+        feature = "schema",
+        schemars(schema_with = "crate::schema::duration"),
+        serde(serialize_with = "crate::schema::write")
+    )]
     time: Duration,
+    /// The share that is let through at first.
     #[serde(default = "tenth")]
     from: Rate,
 }

@@ -5,6 +5,7 @@ use crate::{InvalidPolicy, Rate};
 /// A point in a response.
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Deserialize))]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
 #[expect(clippy::exhaustive_enums, reason = "a response has a head and a body")]
 pub enum Until {
@@ -18,7 +19,9 @@ pub enum Until {
 /// How many slow calls open a circuit.
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Deserialize))]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[cfg_attr(feature = "serde", serde(try_from = "crate::section::SlowCallsSection"))]
+#[cfg_attr(feature = "schema", schemars(with = "crate::section::SlowCallsSection"))]
 pub struct SlowCalls {
     pub(crate) threshold: Duration,
     pub(crate) rate: Rate,

@@ -5,7 +5,9 @@ use crate::InvalidPolicy;
 /// Which calls the rates are taken of.
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Deserialize))]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[cfg_attr(feature = "serde", serde(try_from = "crate::section::WindowSection"))]
+#[cfg_attr(feature = "schema", schemars(with = "crate::section::WindowSection"))]
 pub struct Window {
     pub(crate) span: Span,
     pub(crate) minimum_calls: u32,

@@ -15,7 +15,9 @@ use std::time::Duration;
 /// ```
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Deserialize))]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[cfg_attr(feature = "serde", serde(try_from = "Section"))]
+#[cfg_attr(feature = "schema", schemars(with = "Section"))]
 pub struct Deadlines {
     linger: Duration,
     deadline: Duration,
@@ -77,11 +79,24 @@ impl Error for LingerTooLong {}
 /// What the file says, before the one is held against the other.
 #[cfg(feature = "serde")]
 #[derive(serde::Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
 struct Section {
+    /// How long to go on as before, but for failing readiness.
     #[serde(deserialize_with = "duration")]
+    #[cfg_attr(
+        feature = "schema",
+        schemars(schema_with = "crate::schema::duration"),
+        serde(serialize_with = "crate::schema::write")
+    )]
     linger: Duration,
+    /// When what is still in flight is given up, counted from the signal.
     #[serde(deserialize_with = "duration")]
+    #[cfg_attr(
+        feature = "schema",
+        schemars(schema_with = "crate::schema::duration"),
+        serde(serialize_with = "crate::schema::write")
+    )]
     deadline: Duration,
 }
 

@@ -52,6 +52,8 @@ mod ledger;
 mod shard;
 mod slab;
 mod sync;
+#[cfg(feature = "schema")]
+mod schema;
 
 pub use deadlines::{Deadlines, LingerTooLong};
 pub use future::ResponseFuture;

@@ -173,3 +173,55 @@ impl<'de> Deserialize<'de> for HeaderRules {
 }
 
 const VERBS: &str = "`set`, `append`, `set_if_absent`, `remove` or `rename`";
+
+#[cfg(feature = "schema")]
+mod schema {
+    use std::borrow::Cow;
+
+    use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+
+    use crate::HeaderRules;
+
+    #[cfg_attr(docsrs, doc(cfg(feature = "schema")))]
+    impl JsonSchema for HeaderRules {
+        fn schema_name() -> Cow<'static, str> {
+            "HeaderRules".into()
+        }
+
+        fn json_schema(_: &mut SchemaGenerator) -> Schema {
+            let name =
+                |description: &str| json_schema!({ "type": "string", "description": description });
+            json_schema!({
+                "description": "Rules for headers, applied in this order; each has one verb.",
+                "type": "array",
+                "items": {
+                    "type": "object",
+                    "properties": {
+                        "set": name("The header that gets a value in place of all that it had."),
+                        "append": name("The header that gets one more value."),
+                        "set_if_absent": name("The header that gets a value if it has none."),
+                        "remove": name("The header that is taken off."),
+                        "rename": name("The header that goes on under another name."),
+                        "value": name("The value: visible ASCII, spaces and tabs."),
+                        "from": name("What the value comes from."),
+                        "to": name("The new name."),
+                        "secret": { "type": "boolean", "default": false, "description": "Never prints the value." },
+                        "allow_protected": {
+                            "type": "boolean",
+                            "default": false,
+                            "description": "Lets the rule change a header that is protected.",
+                        },
+                    },
+                    "additionalProperties": false,
+                    "oneOf": [
+                        { "required": ["set"] },
+                        { "required": ["append"] },
+                        { "required": ["set_if_absent"] },
+                        { "required": ["remove"] },
+                        { "required": ["rename", "to"] },
+                    ],
+                },
+            })
+        }
+    }
+}

@@ -33,10 +33,13 @@ use crate::{HeaderRules, InvalidRule, Value};
 /// own errors, as [`toml`](https://docs.rs/toml) does, does so on its own account.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Deserialize))]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[cfg_attr(feature = "serde", serde(default, deny_unknown_fields))]
 #[must_use = "a policy does nothing until a layer follows it"]
 pub struct HeaderInject {
+    /// Of requests.
     request: HeaderRules,
+    /// Of responses.
     response: HeaderRules,
 }
 

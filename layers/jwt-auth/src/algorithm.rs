@@ -7,6 +7,7 @@ use jsonwebtoken::Algorithm as Jws;
 /// `none` is not among them. Under the `serde` feature it is read from its name.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Deserialize))]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub enum Algorithm {
     /// HMAC with SHA-256.

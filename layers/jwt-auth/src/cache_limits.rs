@@ -17,12 +17,21 @@ use std::time::Duration;
 /// ```
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Deserialize))]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[cfg_attr(feature = "serde", serde(default, deny_unknown_fields))]
 #[must_use = "limits do nothing until a policy has them"]
 pub struct CacheLimits {
+    /// How many tokens; at zero none are remembered.
     max_entries: usize,
+    /// Of tokens, claims, and what holds them.
     max_bytes: usize,
+    /// How long a token is remembered at most.
     #[cfg_attr(feature = "serde", serde(deserialize_with = "crate::duration::read"))]
+    #[cfg_attr(
+        feature = "schema",
+        schemars(schema_with = "crate::schema::duration"),
+        serde(serialize_with = "crate::schema::write")
+    )]
     max_ttl: Duration,
 }
 

@@ -177,3 +177,73 @@ impl Visitor<'_> for ScalarVisitor {
         Number::from_f64(number).map(Scalar::from).ok_or_else(|| E::custom("not a finite number"))
     }
 }
+
+#[cfg(feature = "schema")]
+mod schema {
+    use std::borrow::Cow;
+
+    use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+
+    use crate::{ClaimPath, ClaimRule, TokenSource};
+
+    #[cfg_attr(docsrs, doc(cfg(feature = "schema")))]
+    impl JsonSchema for TokenSource {
+        fn schema_name() -> Cow<'static, str> {
+            "TokenSource".into()
+        }
+
+        fn json_schema(_: &mut SchemaGenerator) -> Schema {
+            json_schema!({
+                "description": "Where a token may be: `bearer`, or a header, a cookie or a parameter of the query.",
+                "anyOf": [
+                    { "const": "bearer" },
+                    {
+                        "type": "object",
+                        "properties": {
+                            "header": { "type": "string" },
+                            "prefix": { "type": "string", "description": "What stands before the token in the header." },
+                            "cookie": { "type": "string" },
+                            "query": { "type": "string" },
+                        },
+                        "additionalProperties": false,
+                        "oneOf": [
+                            { "required": ["header"] },
+                            { "required": ["cookie"] },
+                            { "required": ["query"] },
+                        ],
+                    },
+                ],
+            })
+        }
+    }
+
+    #[cfg_attr(docsrs, doc(cfg(feature = "schema")))]
+    impl JsonSchema for ClaimRule {
+        fn schema_name() -> Cow<'static, str> {
+            "ClaimRule".into()
+        }
+
+        fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+            let scalar = || json_schema!({ "type": ["string", "number", "boolean"] });
+            let number = || json_schema!({ "type": "number" });
+            json_schema!({
+                "description": "What a claim of a token must be: one of the conditions.",
+                "type": "object",
+                "properties": {
+                    "claim": generator.subschema_for::<ClaimPath>(),
+                    "equals": scalar(),
+                    "in": { "type": "array", "items": scalar(), "minItems": 1 },
+                    "contains": scalar(),
+                    "gt": number(),
+                    "gte": number(),
+                    "lt": number(),
+                    "lte": number(),
+                },
+                "required": ["claim"],
+                "additionalProperties": false,
+                "minProperties": 2,
+                "maxProperties": 2,
+            })
+        }
+    }
+}

@@ -121,6 +121,8 @@ mod metadata_future;
 mod bytes_body;
 #[cfg(feature = "serde")]
 mod config;
+#[cfg(feature = "schema")]
+mod schema;
 #[cfg(feature = "serde")]
 mod duration;
 

@@ -31,3 +31,21 @@ impl FromIterator<String> for ClaimPath {
         Self(names.into_iter().collect())
     }
 }
+
+#[cfg(feature = "schema")]
+#[cfg_attr(docsrs, doc(cfg(feature = "schema")))]
+impl schemars::JsonSchema for ClaimPath {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "ClaimPath".into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({
+            "description": "Leads to a claim: names with dots between them, or a list of names.",
+            "anyOf": [
+                { "type": "string", "minLength": 1 },
+                { "type": "array", "items": { "type": "string", "minLength": 1 }, "minItems": 1 },
+            ],
+        })
+    }
+}

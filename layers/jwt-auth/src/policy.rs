@@ -32,6 +32,7 @@ use crate::{
 /// Keys and issuers are not part of it: they are arguments of [`JwtAuthLayer::new`](crate::JwtAuthLayer::new).
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Deserialize))]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[cfg_attr(feature = "serde", serde(default, deny_unknown_fields))]
 #[must_use = "a policy does nothing until a layer has it"]
 pub struct Policy {
@@ -43,6 +44,7 @@ pub struct Policy {
     scopes: Vec<ScopeRule>,
     typ: Typ,
     #[cfg_attr(feature = "serde", serde(deserialize_with = "crate::duration::read_some"))]
+    #[cfg_attr(feature = "schema", schemars(schema_with = "crate::schema::duration"))]
     max_age: Option<Duration>,
     optional: bool,
     allow_preflight: bool,

@@ -23,31 +23,81 @@ use std::time::Duration;
 /// ```
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Deserialize))]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[cfg_attr(feature = "serde", serde(default, deny_unknown_fields))]
 #[must_use = "a policy does nothing until an issuer has it"]
 pub struct RefreshPolicy {
+    /// Of a set whose issuer does not say.
     #[cfg_attr(feature = "serde", serde(deserialize_with = "crate::duration::read_some_time"))]
+    #[cfg_attr(
+        feature = "schema",
+        schemars(schema_with = "crate::schema::duration"),
+        serde(serialize_with = "crate::schema::write")
+    )]
     pub(crate) lifetime: Duration,
+    /// Whatever the issuer says.
     #[cfg_attr(
         feature = "serde",
         serde(rename = "shortest_lifetime", deserialize_with = "crate::duration::read_some_time")
     )]
+    #[cfg_attr(
+        feature = "schema",
+        schemars(schema_with = "crate::schema::duration"),
+        serde(serialize_with = "crate::schema::write")
+    )]
     pub(crate) shortest: Duration,
+    /// Whatever the issuer says; never below the shortest.
     #[cfg_attr(
         feature = "serde",
         serde(rename = "longest_lifetime", deserialize_with = "crate::duration::read_some_time")
     )]
+    #[cfg_attr(
+        feature = "schema",
+        schemars(schema_with = "crate::schema::duration"),
+        serde(serialize_with = "crate::schema::write")
+    )]
     pub(crate) longest: Duration,
+    /// The age of the last good set while its issuer cannot be asked.
     #[cfg_attr(feature = "serde", serde(deserialize_with = "crate::duration::read"))]
+    #[cfg_attr(
+        feature = "schema",
+        schemars(schema_with = "crate::schema::duration"),
+        serde(serialize_with = "crate::schema::write")
+    )]
     pub(crate) max_stale: Duration,
+    /// For asking, discovery included.
     #[cfg_attr(feature = "serde", serde(deserialize_with = "crate::duration::read_some_time"))]
+    #[cfg_attr(
+        feature = "schema",
+        schemars(schema_with = "crate::schema::duration"),
+        serde(serialize_with = "crate::schema::write")
+    )]
     pub(crate) time_limit: Duration,
+    /// Of a document.
     pub(crate) max_bytes: usize,
+    /// Between two times that an unknown `kid` makes the layer ask; at zero each does.
     #[cfg_attr(feature = "serde", serde(deserialize_with = "crate::duration::read"))]
+    #[cfg_attr(
+        feature = "schema",
+        schemars(schema_with = "crate::schema::duration"),
+        serde(serialize_with = "crate::schema::write")
+    )]
     pub(crate) unknown_kid_interval: Duration,
+    /// After a failed attempt.
     #[cfg_attr(feature = "serde", serde(deserialize_with = "crate::duration::read_some_time"))]
+    #[cfg_attr(
+        feature = "schema",
+        schemars(schema_with = "crate::schema::duration"),
+        serde(serialize_with = "crate::schema::write")
+    )]
     pub(crate) first_backoff: Duration,
+    /// After many.
     #[cfg_attr(feature = "serde", serde(deserialize_with = "crate::duration::read_some_time"))]
+    #[cfg_attr(
+        feature = "schema",
+        schemars(schema_with = "crate::schema::duration"),
+        serde(serialize_with = "crate::schema::write")
+    )]
     pub(crate) longest_backoff: Duration,
 }
 

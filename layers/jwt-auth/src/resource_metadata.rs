@@ -21,21 +21,28 @@ use crate::{ConfigError, resource};
 /// ```
 #[derive(Clone, Debug, Eq, PartialEq, Serialize)]
 #[cfg_attr(feature = "serde", derive(serde::Deserialize))]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[cfg_attr(feature = "serde", serde(deny_unknown_fields))]
 #[must_use = "metadata do nothing until they are served"]
 pub struct ResourceMetadata {
+    /// The identifier of the resource: an absolute URI of `https`.
     resource: Resource,
+    /// Who issues tokens for it.
     #[cfg_attr(feature = "serde", serde(default))]
     #[serde(skip_serializing_if = "Vec::is_empty")]
     authorization_servers: Vec<String>,
+    /// The scopes that there are.
     #[cfg_attr(feature = "serde", serde(default))]
     #[serde(skip_serializing_if = "Vec::is_empty")]
     scopes_supported: Vec<String>,
+    /// How a token may be sent: `header`, `body` or `query`.
     #[cfg_attr(feature = "serde", serde(default))]
     #[serde(skip_serializing_if = "Vec::is_empty")]
     bearer_methods_supported: Vec<String>,
+    /// Its name, for people.
     #[serde(skip_serializing_if = "Option::is_none")]
     resource_name: Option<String>,
+    /// Where people read of it.
     #[serde(skip_serializing_if = "Option::is_none")]
     resource_documentation: Option<String>,
 }
@@ -115,7 +122,9 @@ impl ResourceMetadata {
 /// An identifier of a resource, as it was given and in its two parts.
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Deserialize))]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[cfg_attr(feature = "serde", serde(try_from = "String"))]
+#[cfg_attr(feature = "schema", schemars(with = "String"))]
 struct Resource {
     text: String,
     origin: String,

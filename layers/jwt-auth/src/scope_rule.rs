@@ -116,6 +116,33 @@ impl<'de> serde::Deserialize<'de> for ScopeRule {
     }
 }
 
+#[cfg(feature = "schema")]
+#[cfg_attr(docsrs, doc(cfg(feature = "schema")))]
+impl schemars::JsonSchema for ScopeRule {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "ScopeRule".into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({
+            "description": "A scope that a token must have been granted, all of several, or any of them.",
+            "anyOf": [
+                { "type": "string" },
+                {
+                    "type": "object",
+                    "properties": {
+                        "all": { "type": "array", "items": { "type": "string" } },
+                        "any": { "type": "array", "items": { "type": "string" } },
+                    },
+                    "additionalProperties": false,
+                    "minProperties": 1,
+                    "maxProperties": 1,
+                },
+            ],
+        })
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::HashSet;

@@ -79,6 +79,24 @@ impl<'de> serde::Deserialize<'de> for Typ {
     }
 }
 
+#[cfg(feature = "schema")]
+#[cfg_attr(docsrs, doc(cfg(feature = "schema")))]
+impl schemars::JsonSchema for Typ {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Typ".into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({
+            "description": "Which kinds of tokens are accepted, by their `typ`: any, access tokens, or one of a list.",
+            "anyOf": [
+                { "enum": ["any", "access_token"] },
+                { "type": "array", "items": { "type": "string" } },
+            ],
+        })
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;

@@ -10,11 +10,24 @@ use std::time::Duration;
 /// ```
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Deserialize))]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[cfg_attr(feature = "serde", serde(default, deny_unknown_fields))]
 pub struct Backoff {
+    /// The first time.
     #[cfg_attr(feature = "serde", serde(deserialize_with = "crate::config::duration"))]
+    #[cfg_attr(
+        feature = "schema",
+        schemars(schema_with = "crate::schema::duration"),
+        serde(serialize_with = "crate::schema::write")
+    )]
     base: Duration,
+    /// At most.
     #[cfg_attr(feature = "serde", serde(deserialize_with = "crate::config::duration"))]
+    #[cfg_attr(
+        feature = "schema",
+        schemars(schema_with = "crate::schema::duration"),
+        serde(serialize_with = "crate::schema::write")
+    )]
     max: Duration,
 }
 

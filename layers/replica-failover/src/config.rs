@@ -77,12 +77,19 @@ pub(crate) fn percent<'de, D: Deserializer<'de>>(input: D) -> Result<u8, D::Erro
 
 /// What the section of a hedge says, before it is made sense of.
 #[derive(Default, serde::Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct HedgeSection {
+    /// The time after which the other is asked. 10 ms, with a `percentile`.
     #[serde(deserialize_with = "some_duration")]
+    #[cfg_attr(feature = "schema", schemars(schema_with = "crate::schema::duration"))]
     after: Option<Duration>,
+    /// Not before so many percent of recent requests had their headers.
+    #[cfg_attr(feature = "schema", schemars(range(min = 1, max = 99)))]
     percentile: Option<u8>,
+    /// How many recent requests there must be for that.
     samples: Option<NonZeroU32>,
+    /// How many hedges a request has at most.
     max: Option<NonZeroU32>,
 }
 

@@ -27,22 +27,40 @@ use crate::{Probe, SlowStart};
 /// ```
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Deserialize))]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[cfg_attr(feature = "serde", serde(default, deny_unknown_fields, remote = "Self"))]
 #[must_use = "nothing is checked until a layer knows of it"]
 pub struct HealthCheck {
     pub(crate) probe: Probe,
     #[cfg_attr(feature = "serde", serde(deserialize_with = "crate::config::duration"))]
+    #[cfg_attr(
+        feature = "schema",
+        schemars(schema_with = "crate::schema::duration"),
+        serde(serialize_with = "crate::schema::write")
+    )]
     interval: Duration,
     #[cfg_attr(feature = "serde", serde(deserialize_with = "crate::config::duration"))]
+    #[cfg_attr(
+        feature = "schema",
+        schemars(schema_with = "crate::schema::duration"),
+        serde(serialize_with = "crate::schema::write")
+    )]
     fast_interval: Duration,
     #[cfg_attr(feature = "serde", serde(deserialize_with = "crate::config::duration"))]
+    #[cfg_attr(
+        feature = "schema",
+        schemars(schema_with = "crate::schema::duration"),
+        serde(serialize_with = "crate::schema::write")
+    )]
     pub(crate) time_limit: Duration,
     #[cfg_attr(feature = "serde", serde(deserialize_with = "crate::config::percent"))]
+    #[cfg_attr(feature = "schema", schemars(range(max = 100)))]
     jitter: u8,
     pub(crate) rise: NonZeroU32,
     pub(crate) fall: NonZeroU32,
     pub(crate) initial: InitialHealth,
     #[cfg_attr(feature = "serde", serde(deserialize_with = "crate::config::percent"))]
+    #[cfg_attr(feature = "schema", schemars(range(max = 100)))]
     panic_below: u8,
     pub(crate) slow_start: Option<SlowStart>,
 }
@@ -179,6 +197,7 @@ impl<'de> serde::Deserialize<'de> for HealthCheck {
 /// [`HealthChecker`](crate::HealthChecker) at work it stays so.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Deserialize))]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
 #[non_exhaustive]
 pub enum InitialHealth {

@@ -23,6 +23,8 @@ use std::time::Duration;
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(try_from = "crate::config::HedgeSection"))]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schema", schemars(with = "crate::config::HedgeSection"))]
 #[must_use = "a hedge does nothing until it is part of a policy"]
 pub struct Hedge {
     pub(crate) after: Duration,

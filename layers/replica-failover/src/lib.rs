@@ -93,6 +93,8 @@ mod resume;
 mod hedge;
 #[cfg(feature = "serde")]
 mod config;
+#[cfg(feature = "schema")]
+mod schema;
 mod classify;
 mod verdict;
 mod reason;

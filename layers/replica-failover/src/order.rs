@@ -10,6 +10,7 @@ use crate::picks::{InOrder, LeastRequest, PeakEwma, RoundRobin, Weighted};
 /// tier if need be.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Deserialize))]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
 #[non_exhaustive]
 pub enum Order {

@@ -36,36 +36,81 @@ use crate::{Backoff, Hedge, Order, Resume, RetryBudget};
 /// ```
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Deserialize))]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[cfg_attr(feature = "serde", serde(default, deny_unknown_fields))]
 #[must_use = "a policy does nothing until a layer applies it"]
 pub struct FailoverPolicy {
+    /// Which replica is asked first.
     pub(crate) order: Order,
+    /// How long a replica that failed must have been quiet before it is first again.
     #[cfg_attr(feature = "serde", serde(deserialize_with = "crate::config::duration"))]
+    #[cfg_attr(
+        feature = "schema",
+        schemars(schema_with = "crate::schema::duration"),
+        serde(serialize_with = "crate::schema::write")
+    )]
     pub(crate) failback_after: Duration,
+    /// The first one included.
     pub(crate) max_attempts: NonZeroU32,
+    /// How long an attempt may take, to the headers of the response.
     #[cfg_attr(feature = "serde", serde(deserialize_with = "crate::config::duration"))]
+    #[cfg_attr(
+        feature = "schema",
+        schemars(schema_with = "crate::schema::duration"),
+        serde(serialize_with = "crate::schema::write")
+    )]
     pub(crate) per_try: Duration,
+    /// How long all attempts may take; no limit when left out.
     #[cfg_attr(feature = "serde", serde(deserialize_with = "crate::config::some_duration"))]
+    #[cfg_attr(feature = "schema", schemars(schema_with = "crate::schema::duration"))]
     pub(crate) within: Option<Duration>,
+    /// The header by which a client may ask for less time; none when left out.
     #[cfg_attr(feature = "serde", serde(deserialize_with = "crate::config::header_name"))]
+    #[cfg_attr(feature = "schema", schemars(with = "String"))]
     pub(crate) limit_header: Option<HeaderName>,
+    /// How long a replica is waited for when none is ready.
     #[cfg_attr(feature = "serde", serde(deserialize_with = "crate::config::duration"))]
+    #[cfg_attr(
+        feature = "schema",
+        schemars(schema_with = "crate::schema::duration"),
+        serde(serialize_with = "crate::schema::write")
+    )]
     pub(crate) ready_within: Duration,
+    /// What counts as a failure of a replica.
     #[cfg_attr(feature = "serde", serde(deserialize_with = "crate::config::statuses"))]
+    #[cfg_attr(feature = "schema", schemars(schema_with = "crate::schema::statuses"))]
     pub(crate) statuses: Vec<StatusCode>,
+    /// Asks the next replica when one answers a `GET` or `HEAD` with 404.
     pub(crate) lagging: bool,
+    /// The header that makes any request safe to repeat; none when left out.
     #[cfg_attr(feature = "serde", serde(deserialize_with = "crate::config::header_name"))]
+    #[cfg_attr(feature = "schema", schemars(with = "String"))]
     pub(crate) idempotency_key: Option<HeaderName>,
+    /// How much of a body is kept to be sent again, in bytes.
     #[cfg_attr(feature = "serde", serde(deserialize_with = "crate::config::size"))]
+    #[cfg_attr(feature = "schema", schemars(schema_with = "crate::schema::size"))]
     pub(crate) max_replay: u64,
+    /// How much of a failed response is read, in bytes, so that its connection can be used again.
     #[cfg_attr(feature = "serde", serde(deserialize_with = "crate::config::size"))]
+    #[cfg_attr(feature = "schema", schemars(schema_with = "crate::schema::size"))]
     pub(crate) max_drain: u64,
+    /// The longest `Retry-After` after which the same replica is asked again.
     #[cfg_attr(feature = "serde", serde(deserialize_with = "crate::config::duration"))]
+    #[cfg_attr(
+        feature = "schema",
+        schemars(schema_with = "crate::schema::duration"),
+        serde(serialize_with = "crate::schema::write")
+    )]
     pub(crate) max_retry_after: Duration,
+    /// The wait before a replica is asked again that has failed the request.
     pub(crate) backoff: Backoff,
+    /// How many retries there may be in all.
     pub(crate) budget: RetryBudget,
+    /// When a second replica is asked beside the first; never when left out.
     pub(crate) hedge: Option<Hedge>,
+    /// How the rest of a response is asked for.
     pub(crate) resume: Resume,
+    /// How many times, for one response; at zero none.
     pub(crate) max_resumes: u32,
 }
 

@@ -19,6 +19,7 @@ use crate::grpc_timeout::{self, GRPC_TIMEOUT};
 /// ```
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Deserialize))]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
 #[non_exhaustive]
 pub enum Probe {
@@ -34,14 +35,18 @@ pub enum Probe {
 /// A `GET` whose answer's status tells the health. Its body is not read.
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Deserialize))]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[cfg_attr(feature = "serde", serde(deny_unknown_fields))]
 #[must_use = "a probe does nothing until it is part of a check"]
 pub struct HttpProbe {
     #[cfg_attr(feature = "serde", serde(deserialize_with = "crate::config::path"))]
+    #[cfg_attr(feature = "schema", schemars(with = "String"))]
     path: PathAndQuery,
     #[cfg_attr(feature = "serde", serde(default, deserialize_with = "crate::config::host"))]
+    #[cfg_attr(feature = "schema", schemars(with = "String"))]
     host: Option<HeaderValue>,
     #[cfg_attr(feature = "serde", serde(default, deserialize_with = "crate::config::expected"))]
+    #[cfg_attr(feature = "schema", schemars(schema_with = "crate::schema::statuses"))]
     statuses: Vec<StatusCode>,
 }
 
@@ -80,6 +85,7 @@ impl HttpProbe {
 /// `grpc.health.v1.Health/Check`: healthy is `SERVING`, and nothing else.
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Deserialize))]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[cfg_attr(feature = "serde", serde(default, deny_unknown_fields))]
 #[must_use = "a probe does nothing until it is part of a check"]
 pub struct GrpcProbe {

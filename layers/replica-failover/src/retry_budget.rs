@@ -13,9 +13,12 @@
 /// ```
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Deserialize))]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[cfg_attr(feature = "serde", serde(default, deny_unknown_fields))]
 pub struct RetryBudget {
+    /// In percent of the requests.
     share: u8,
+    /// So many at least.
     per_second: u32,
 }
 

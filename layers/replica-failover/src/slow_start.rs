@@ -12,11 +12,20 @@ use crate::moment::nanos;
 /// ```
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Deserialize))]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[cfg_attr(feature = "serde", serde(default, deny_unknown_fields))]
 pub struct SlowStart {
+    /// How long it takes until a replica has its whole share.
     #[cfg_attr(feature = "serde", serde(deserialize_with = "crate::config::duration"))]
+    #[cfg_attr(
+        feature = "schema",
+        schemars(schema_with = "crate::schema::duration"),
+        serde(serialize_with = "crate::schema::write")
+    )]
     over: Duration,
+    /// What it has of it at first, in percent.
     #[cfg_attr(feature = "serde", serde(deserialize_with = "crate::config::percent"))]
+    #[cfg_attr(feature = "schema", schemars(range(max = 100)))]
     from: u8,
 }
 

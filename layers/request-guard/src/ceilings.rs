@@ -23,15 +23,23 @@ use crate::{Part, TooLarge};
 /// ```
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Deserialize))]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[cfg_attr(feature = "serde", serde(default, deny_unknown_fields))]
 #[must_use = "ceilings do nothing until a layer applies them"]
 pub struct Ceilings {
+    /// Of the URI, in bytes.
     #[cfg_attr(feature = "serde", serde(deserialize_with = "crate::config::size"))]
+    #[cfg_attr(feature = "schema", schemars(schema_with = "crate::schema::size"))]
     max_uri: u64,
+    /// Of all headers, in bytes.
     #[cfg_attr(feature = "serde", serde(deserialize_with = "crate::config::size"))]
+    #[cfg_attr(feature = "schema", schemars(schema_with = "crate::schema::size"))]
     max_header_block: u64,
+    /// Of headers, in number.
     max_header_count: u64,
+    /// Of the body, in bytes; no limit when left out.
     #[cfg_attr(feature = "serde", serde(deserialize_with = "crate::config::some_size"))]
+    #[cfg_attr(feature = "schema", schemars(schema_with = "crate::schema::size"))]
     max_body: Option<u64>,
 }
 

@@ -48,6 +48,8 @@ mod ceilings;
 mod alarm;
 #[cfg(feature = "serde")]
 mod config;
+#[cfg(feature = "schema")]
+mod schema;
 
 pub use body::GuardedBody;
 pub use body_error::GuardedBodyError;

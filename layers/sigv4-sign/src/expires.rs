@@ -65,6 +65,18 @@ impl<'de> serde::Deserialize<'de> for Expires {
     }
 }
 
+#[cfg(feature = "schema")]
+#[cfg_attr(docsrs, doc(cfg(feature = "schema")))]
+impl schemars::JsonSchema for Expires {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Expires".into()
+    }
+
+    fn json_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        crate::schema::duration(generator)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -102,6 +102,8 @@ mod authorization;
 mod presigned;
 #[cfg(test)]
 mod suite;
+#[cfg(feature = "schema")]
+mod schema;
 
 pub use allowed_headers::{AllowedHeaders, InvalidAllowance};
 pub use aws_chunked::{AwsChunked, AwsChunkedLayer};

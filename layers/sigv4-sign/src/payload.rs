@@ -214,3 +214,61 @@ mod de {
         number.parse::<u64>().ok()?.checked_mul(unit)
     }
 }
+
+#[cfg(feature = "schema")]
+mod schema {
+    use std::borrow::Cow;
+
+    use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+
+    use super::{Payload, Size};
+    use crate::Streaming;
+
+    impl JsonSchema for Size {
+        fn schema_name() -> Cow<'static, str> {
+            "Size".into()
+        }
+
+        fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+            crate::schema::size(generator)
+        }
+    }
+
+    #[cfg_attr(docsrs, doc(cfg(feature = "schema")))]
+    impl JsonSchema for Payload {
+        fn schema_name() -> Cow<'static, str> {
+            "Payload".into()
+        }
+
+        fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+            let size = generator.subschema_for::<Size>();
+            let streaming = generator.subschema_for::<Streaming>();
+            json_schema!({
+                "description": "How bodies are signed: hashed up to a size, streamed in signed chunks, or not at all.",
+                "anyOf": [
+                    { "enum": ["unsigned", "streaming"] },
+                    {
+                        "type": "object",
+                        "properties": {
+                            "hash": size,
+                            "larger": {
+                                "anyOf": [
+                                    { "enum": ["refuse", "unsigned", "streaming"] },
+                                    {
+                                        "type": "object",
+                                        "properties": { "streaming": streaming },
+                                        "required": ["streaming"],
+                                        "additionalProperties": false,
+                                    },
+                                ],
+                            },
+                            "streaming": streaming,
+                        },
+                        "additionalProperties": false,
+                        "oneOf": [{ "required": ["hash"] }, { "required": ["streaming"] }],
+                    },
+                ],
+            })
+        }
+    }
+}

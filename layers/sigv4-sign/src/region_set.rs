@@ -8,6 +8,8 @@ use std::str::FromStr;
 /// a configuration file as text.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Deserialize), serde(try_from = "String"))]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schema", schemars(with = "String"))]
 pub struct RegionSet(Box<str>);
 
 impl RegionSet {

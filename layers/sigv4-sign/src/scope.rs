@@ -7,6 +7,8 @@ use std::str::FromStr;
 /// One to 64 ASCII letters, digits, `-`, `_` or `.`; read from a configuration file as text.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Deserialize), serde(try_from = "String"))]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schema", schemars(with = "String"))]
 pub struct ServiceName(Box<str>);
 
 impl ServiceName {
@@ -59,6 +61,8 @@ impl FromStr for ServiceName {
 /// One to 64 ASCII letters, digits, `-`, `_` or `.`; read from a configuration file as text.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Deserialize), serde(try_from = "String"))]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schema", schemars(with = "String"))]
 pub struct Region(Box<str>);
 
 impl Region {

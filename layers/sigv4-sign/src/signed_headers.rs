@@ -12,6 +12,8 @@ use http::header::HeaderName;
 /// With the `serde` feature it is read from a list of names.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Deserialize), serde(try_from = "Vec<String>"))]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schema", schemars(with = "Vec<String>"))]
 pub struct SignedHeaders(Vec<HeaderName>);
 
 impl SignedHeaders {

@@ -38,20 +38,30 @@ use crate::{
 /// ```
 #[derive(Clone, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Deserialize), serde(deny_unknown_fields))]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[must_use = "a policy does nothing until a layer has it"]
 pub struct Signing {
+    /// The name of the service: `s3`.
     service: ServiceName,
+    /// The region: `eu-west-1`.
     region: Region,
+    /// How bodies are signed.
     payload: Option<Payload>,
+    /// Headers that are signed besides those that always are.
     #[cfg_attr(feature = "serde", serde(default))]
     signed_headers: SignedHeaders,
+    /// Lets bodies go unsigned without TLS, too.
     #[cfg_attr(feature = "serde", serde(default))]
     unsigned_over_http: bool,
+    /// Headers beyond the object that clients may send, such as `x-amz-acl`.
     #[cfg_attr(feature = "serde", serde(default))]
     allow: AllowedHeaders,
+    /// Signs in the query, for so long; in the headers when left out.
     presigned: Option<Expires>,
+    /// The credentials are of a session of S3 Express.
     #[cfg_attr(feature = "serde", serde(default))]
     express_session: bool,
+    /// Signs by Version 4A, for these regions.
     #[cfg(feature = "sigv4a")]
     region_set: Option<RegionSet>,
 }

@@ -22,6 +22,7 @@ use crate::Checksum;
 ///
 /// `without_length = "unsigned"` lets bodies of unknown length go unsigned; `signed = false` needs a checksum.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(with = "de::Table"))]
 pub struct Streaming {
     pub(crate) signed: bool,
     pub(crate) checksum: Option<Checksum>,
@@ -104,16 +105,22 @@ mod de {
 
     /// What its table may say.
     #[derive(serde::Deserialize)]
+    #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
     #[serde(deny_unknown_fields)]
-    struct Table {
+    pub(crate) struct Table {
+        /// The size of a chunk, from 8 KiB to 16 MiB. 64 KiB.
         chunk: Option<Size>,
+        /// What stands at the end of the body.
         checksum: Option<Checksum>,
+        /// Whether each chunk is signed. `true`.
         signed: Option<bool>,
+        /// What happens to a body of unknown length.
         #[serde(default)]
         without_length: WithoutLength,
     }
 
     #[derive(Default, serde::Deserialize)]
+    #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
     #[serde(rename_all = "lowercase")]
     enum WithoutLength {
         #[default]

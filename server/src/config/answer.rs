@@ -2,17 +2,19 @@ use std::collections::BTreeMap;
 use std::num::NonZeroU16;
 
 use http::StatusCode;
+use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{Spanned, text};
+use super::{Spanned, schema, text};
 
 /// Sends clients elsewhere. What is left out is as the client asked for it, once the route has rewritten its path.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct Redirect {
     /// 301, 302, 303, 307 or 308. 308, which keeps the method and the body.
     #[serde(default = "permanent", deserialize_with = "text::redirect_status")]
+    #[schemars(schema_with = "schema::redirect_status")]
     pub status: StatusCode,
     /// `http` or `https`.
     pub scheme: Option<Scheme>,
@@ -31,7 +33,7 @@ const fn permanent() -> StatusCode {
 }
 
 /// The scheme of a URL.
-#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Deserialize, Eq, JsonSchema, PartialEq)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Scheme {
@@ -42,12 +44,13 @@ pub enum Scheme {
 }
 
 /// The same answer to everybody.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct Respond {
     /// From 200 to 599.
     #[serde(deserialize_with = "text::final_status")]
+    #[schemars(schema_with = "schema::final_status")]
     pub status: StatusCode,
     /// Headers by their names.
     #[serde(default)]
@@ -59,7 +62,7 @@ pub struct Respond {
 }
 
 /// What becomes of the path: `prefix`, or `regex` and `replacement`.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct PathRewrite {

@@ -2,12 +2,13 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use portcullis_jwt_auth::{Algorithm, RefreshPolicy};
+use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{Secret, Spanned, text};
+use super::{Secret, Spanned, schema, text};
 
 /// One who issues tokens.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct Issuer {
@@ -29,11 +30,12 @@ pub struct Issuer {
     pub refresh: Option<Spanned<RefreshPolicy>>,
     /// How far clocks may differ. 60 s.
     #[serde(default, deserialize_with = "text::some_duration")]
+    #[schemars(schema_with = "schema::duration")]
     pub leeway: Option<Duration>,
 }
 
 /// One key of an issuer, or a file with several: exactly one of `secret`, `pem` and `jwks`.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct Key {

@@ -4,7 +4,7 @@
 use serde::de::DeserializeOwned;
 
 use super::tree::{Error, Kind, Node, Path};
-use super::{Flaws, Problem, nearest};
+use super::{Flaws, Problem, missing, nearest, schema};
 
 /// What is left when all that is wrong has been taken out, if anything is.
 pub(super) fn recover<T: DeserializeOwned>(tree: &mut Node, flaws: &mut Flaws) -> Option<T> {
@@ -40,9 +40,13 @@ fn tell(tree: &Node, error: &Error, flaws: &mut Flaws) -> Path {
             path
         }
         Kind::Missing(key) => {
-            if node.entry(key).is_none() {
-                let span = node.span.clone();
-                flaws.tell(Problem::new(path.to_string(), span, error.to_string()));
+            let mut keys = missing::keys(&schema(), &path, node);
+            if node.entry(key).is_none() && !keys.iter().any(|other| other == key) {
+                keys.push((*key).to_owned());
+            }
+            for key in keys {
+                let message = format!("missing key `{key}`");
+                flaws.tell(Problem::new(path.to_string(), node.span.clone(), message));
             }
             path
         }

@@ -4,13 +4,19 @@ use portcullis_header_inject::HeaderInject;
 use portcullis_jwt_auth::{
     CacheLimits, ClaimPath, ClaimRule, ResourceMetadata, ScopeRule, TokenSource, Typ,
 };
+use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{PathRewrite, Redirect, Respond, SigV4Verify, Spanned, text};
+use super::{PathRewrite, Redirect, Respond, SigV4Verify, Spanned, schema, text};
 
 /// Which requests go where, and what happens to them on the way.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(extend("oneOf" = [
+    { "required": ["upstream"] },
+    { "required": ["redirect"] },
+    { "required": ["respond"] },
+]))]
 #[non_exhaustive]
 pub struct Route {
     /// The name in logs and metrics; its path when left out.
@@ -22,6 +28,7 @@ pub struct Route {
     pub hosts: Vec<Spanned<String>>,
     /// Methods; any when left out.
     #[serde(default, deserialize_with = "text::methods")]
+    #[schemars(with = "Vec<String>")]
     pub methods: Vec<http::Method>,
     /// Takes `path` off before the request goes on.
     #[serde(default)]
@@ -45,11 +52,12 @@ pub struct Route {
     pub header_inject: Option<Spanned<HeaderInject>>,
     /// The most that a request may take in all, its bodies included. No limit when left out.
     #[serde(default, deserialize_with = "text::some_duration")]
+    #[schemars(schema_with = "schema::duration")]
     pub timeout: Option<Duration>,
 }
 
 /// Whose tokens a route asks for, where they are, and what they must say.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct JwtAuth {
@@ -71,6 +79,7 @@ pub struct JwtAuth {
     pub typ: Typ,
     /// The most since a token was issued. No limit when left out.
     #[serde(default, deserialize_with = "text::some_duration")]
+    #[schemars(schema_with = "schema::duration")]
     pub max_age: Option<Duration>,
     /// Lets requests without a token through; a bad token is still refused.
     #[serde(default)]

@@ -1,11 +1,13 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 /// A value that is never printed: in the file itself, or in a file of its own by `file:PATH`.
-#[derive(Clone, Deserialize, Eq, PartialEq)]
+#[derive(Clone, Deserialize, Eq, JsonSchema, PartialEq)]
 #[serde(from = "String")]
+#[schemars(with = "String")]
 pub struct Secret(Source);
 
 #[derive(Clone, Eq, PartialEq)]

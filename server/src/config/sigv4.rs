@@ -2,9 +2,11 @@ use std::borrow::Cow;
 use std::fmt;
 
 use portcullis_sigv4_sign::{Signing, Verifying};
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::value::CowStrDeserializer;
 use serde::de::{Deserialize, DeserializeSeed, Deserializer, Error, MapAccess, Visitor};
 use serde::forward_to_deserialize_any;
+use serde_json::Value;
 
 use super::Spanned;
 
@@ -136,4 +138,45 @@ impl<'de, K: DeserializeSeed<'de>> DeserializeSeed<'de> for KeySeed<'_, K> {
             None => Ok(None),
         }
     }
+}
+
+impl JsonSchema for SigV4Sign {
+    fn schema_name() -> Cow<'static, str> {
+        "SigV4Sign".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let credentials = json_schema!({
+            "description": "The name of a section `[credentials.…]`.",
+            "type": "string",
+        });
+        with_credentials(Signing::json_schema(generator), credentials)
+    }
+}
+
+impl JsonSchema for SigV4Verify {
+    fn schema_name() -> Cow<'static, str> {
+        "SigV4Verify".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let credentials = json_schema!({
+            "description": "The names of sections `[credentials.…]`.",
+            "type": "array",
+            "items": { "type": "string" },
+        });
+        with_credentials(Verifying::json_schema(generator), credentials)
+    }
+}
+
+/// The schema of a section, of which the rest is the layer's.
+fn with_credentials(mut schema: Schema, credentials: Schema) -> Schema {
+    let section = schema.ensure_object();
+    if let Some(Value::Object(properties)) = section.get_mut("properties") {
+        properties.insert(CREDENTIALS.to_owned(), credentials.to_value());
+    }
+    if let Some(Value::Array(required)) = section.get_mut("required") {
+        required.push(CREDENTIALS.into());
+    }
+    schema
 }

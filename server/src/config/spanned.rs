@@ -1,7 +1,9 @@
+use std::borrow::Cow;
 use std::fmt;
 use std::marker::PhantomData;
 use std::ops::Range;
 
+use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::de::{Deserialize, Deserializer, Error, SeqAccess, Visitor};
 
 /// A value, and where it stands in the file it was read from.
@@ -61,5 +63,24 @@ impl<'de, T: Deserialize<'de>> Visitor<'de> for Parts<T> {
         let end = parts.next_element()?.ok_or_else(absent)?;
         let value = parts.next_element()?.ok_or_else(absent)?;
         Ok(Spanned { span: start..end, value })
+    }
+}
+
+/// That of the value: its place is no part of the file.
+impl<T: JsonSchema> JsonSchema for Spanned<T> {
+    fn inline_schema() -> bool {
+        T::inline_schema()
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        T::schema_name()
+    }
+
+    fn schema_id() -> Cow<'static, str> {
+        T::schema_id()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        T::json_schema(generator)
     }
 }

@@ -6,12 +6,13 @@ use http::Uri;
 use portcullis_circuit_breaker::CircuitBreakerPolicy;
 use portcullis_host_strip::HostPolicy;
 use portcullis_replica_failover::FailoverPolicy;
+use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{Secret, SigV4Sign, Spanned, text};
+use super::{Secret, SigV4Sign, Spanned, schema, text};
 
 /// Where requests go.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct Upstream {
@@ -38,7 +39,7 @@ pub struct Upstream {
 }
 
 /// One server of an upstream.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct Replica {
@@ -62,8 +63,9 @@ const fn first() -> NonZeroU8 {
 }
 
 /// The URL of a replica.
-#[derive(Clone, Debug, Deserialize, Eq, PartialEq)]
+#[derive(Clone, Debug, Deserialize, Eq, JsonSchema, PartialEq)]
 #[serde(try_from = "String")]
+#[schemars(with = "String", extend("pattern" = "^https?://[^@?#]+$"))]
 pub struct Url(Uri);
 
 impl Url {
@@ -92,21 +94,25 @@ const URL_FORM: &str = "a URL like `https://api.example.com:8443/base`: scheme h
     no user, no query";
 
 /// How long an upstream may take; each limit is on its own.
-#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Deserialize, Eq, JsonSchema, PartialEq)]
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct UpstreamTimeouts {
     /// To resolve the name and open a connection. 5 s.
-    #[serde(deserialize_with = "text::duration")]
+    #[serde(deserialize_with = "text::duration", serialize_with = "schema::write")]
+    #[schemars(schema_with = "schema::duration")]
     pub connect: Duration,
     /// The TLS handshake. 5 s.
-    #[serde(deserialize_with = "text::duration")]
+    #[serde(deserialize_with = "text::duration", serialize_with = "schema::write")]
+    #[schemars(schema_with = "schema::duration")]
     pub tls_handshake: Duration,
     /// From the end of the request to the headers of the response. 60 s.
-    #[serde(deserialize_with = "text::duration")]
+    #[serde(deserialize_with = "text::duration", serialize_with = "schema::write")]
+    #[schemars(schema_with = "schema::duration")]
     pub response_header: Duration,
     /// Between two pieces of a response body. 60 s.
-    #[serde(deserialize_with = "text::duration")]
+    #[serde(deserialize_with = "text::duration", serialize_with = "schema::write")]
+    #[schemars(schema_with = "schema::duration")]
     pub response_body: Duration,
 }
 
@@ -122,14 +128,15 @@ impl Default for UpstreamTimeouts {
 }
 
 /// Connections that are kept for later requests, in each worker.
-#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Deserialize, Eq, JsonSchema, PartialEq)]
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct Pool {
     /// The most that are kept idle for a replica. 256.
     pub max_idle: usize,
     /// For how long. 30 s: less than common servers wait before they close.
-    #[serde(deserialize_with = "text::duration")]
+    #[serde(deserialize_with = "text::duration", serialize_with = "schema::write")]
+    #[schemars(schema_with = "schema::duration")]
     pub idle_timeout: Duration,
 }
 
@@ -140,7 +147,7 @@ impl Default for Pool {
 }
 
 /// Keys of the kind that AWS issues: `access_key` and `secret_key`, a `profile_file`, `environment`, or `default_chain`.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct Credentials {

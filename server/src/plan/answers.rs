@@ -127,7 +127,7 @@ pub(super) fn fixed(
                 map.insert(name, value);
             }
             Err(message) => {
-                problems.push(problem(&format!("{key}.headers.{name}"), value, message))
+                problems.push(problem(&format!("{key}.headers.{name}"), value, message));
             }
         }
     }

@@ -366,6 +366,7 @@ mod tests {
             let substitute = Some(Substitute::new("[ab]+", &replacement).unwrap());
             let rewrite = Rewrite { substitute, ..Rewrite::default() };
             let uri: Uri = uri.parse().unwrap();
+            prop_assume!(Judged::new(uri.path()).is_ok()); // others have no route
             if let Ok(Some(target)) = rewrite.target("a", &uri) {
                 prop_assert!(target.path().starts_with('/') && Judged::new(target.path()).is_ok());
                 prop_assert_eq!(target.query(), uri.query());

@@ -28,21 +28,30 @@ use super::field::{Field, Fields};
 /// ```
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Deserialize))]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[cfg_attr(feature = "serde", serde(default, deny_unknown_fields))]
 #[must_use = "a policy does nothing until it is applied"]
 pub struct HopByHop {
+    /// How many headers `Connection` may name.
     pub(super) max_nominations: usize,
+    /// What happens when it names one that it must not.
     pub(super) on_violation: OnViolation,
+    /// Headers that it must not name, beside those that are protected anyway.
     #[cfg_attr(feature = "serde", serde(deserialize_with = "header_names"))]
+    #[cfg_attr(feature = "schema", schemars(with = "Vec<String>"))]
     protected: Vec<HeaderName>,
+    /// Which upgrades pass.
     pub(super) upgrade: Upgrade,
+    /// Lets `Expect` pass.
     keep_expect: bool,
+    /// Lets `Proxy-Authorization` and `Proxy-Authenticate` pass.
     keep_proxy_auth: bool,
 }
 
 /// What happens when `Connection` names what it must not.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Deserialize))]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[cfg_attr(feature = "serde", serde(rename_all = "lowercase"))]
 #[non_exhaustive]
 pub enum OnViolation {

@@ -11,7 +11,9 @@ use super::list::token;
 /// It is never HTTP itself (`h2c`, `h2`, `HTTP/2.0`): requests inside such a tunnel would go around the proxy.
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Deserialize))]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[cfg_attr(feature = "serde", serde(try_from = "String"))]
+#[cfg_attr(feature = "schema", schemars(with = "String"))]
 pub struct Protocol(HeaderValue);
 
 impl Protocol {

@@ -12,6 +12,7 @@ use super::list::elements;
 /// As text `"deny"`, `"websocket"` or `"preserve"`; in TOML a list of names is `{ tokens = ["websocket", "mqtt/5"] }`.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Deserialize))]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[cfg_attr(feature = "serde", serde(rename_all = "lowercase"))]
 #[non_exhaustive]
 pub enum Upgrade {

@@ -16,6 +16,7 @@ use super::client::{ClientHost, host_and_port, replace};
 /// ```
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Deserialize))]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
 #[non_exhaustive]
 pub enum HostPolicy {
@@ -27,7 +28,11 @@ pub enum HostPolicy {
     /// speaks HTTP/2 this host goes in `:authority`, which is made from the URI.
     Preserve,
     /// This one.
-    Set(#[cfg_attr(feature = "serde", serde(deserialize_with = "host"))] HeaderValue),
+    Set(
+        #[cfg_attr(feature = "serde", serde(deserialize_with = "host"))]
+        #[cfg_attr(feature = "schema", schemars(with = "String"))]
+        HeaderValue,
+    ),
     /// The authority of the URI without userinfo, its port kept as it is written, default or not (RFC 9112 §3.2).
     ///
     /// Stands where the URI names the upstream. The version of the request plays no part, since it is the client's and

@@ -19,18 +19,31 @@ use crate::{Region, ServiceName};
 /// ```
 #[derive(Clone, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Deserialize), serde(deny_unknown_fields))]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[must_use = "a policy does nothing until a layer has it"]
 pub struct Verifying {
+    /// The name of the service: `s3`.
     service: ServiceName,
+    /// The regions; any when left out.
     #[cfg_attr(feature = "serde", serde(default))]
     regions: Option<Vec<Region>>,
+    /// How far clocks may differ.
     #[cfg_attr(feature = "serde", serde(default = "skew", deserialize_with = "de::duration"))]
+    #[cfg_attr(
+        feature = "schema",
+        schemars(schema_with = "crate::schema::duration"),
+        serde(serialize_with = "crate::schema::write")
+    )]
     clock_skew: Duration,
+    /// Accepts signatures in the query, too.
     #[cfg_attr(feature = "serde", serde(default = "yes"))]
     presigned: bool,
+    /// Accepts bodies that are not signed.
     #[cfg_attr(feature = "serde", serde(default = "yes"))]
     unsigned_bodies: bool,
+    /// The largest chunk of a body, in bytes.
     #[cfg_attr(feature = "serde", serde(default = "max_chunk", deserialize_with = "de::size"))]
+    #[cfg_attr(feature = "schema", schemars(schema_with = "crate::schema::size"))]
     max_chunk: u64,
 }
 
