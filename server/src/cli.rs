@@ -23,13 +23,13 @@ struct Arguments {
 enum Command {
     /// Serves what a configuration file asks for, until SIGTERM or SIGINT; a second one ends it at once
     Run {
-        /// The configuration file, in TOML
+        /// The configuration file, in TOML or YAML
         #[arg(long, short, value_name = "FILE", env = "PORTCULLIS_CONFIG")]
         config: PathBuf,
     },
     /// Says all that is wrong with a configuration file, and starts nothing
     Check {
-        /// The configuration file, in TOML
+        /// The configuration file, in TOML or YAML
         #[arg(value_name = "FILE", env = "PORTCULLIS_CONFIG")]
         config: PathBuf,
     },
@@ -82,8 +82,8 @@ impl From<io::Error> for Failure {
 }
 
 fn plan(file: &Path) -> Result<Plan, Failure> {
-    let (config, text) = config::load(file).map_err(Failure::Config)?;
-    Plan::new(config).map_err(|found| Failure::Config(Problems::new(file, &text, found)))
+    let (reading, text) = config::load(file).map_err(Failure::Config)?;
+    Plan::of(reading).map_err(|found| Failure::Config(Problems::new(file, &text, found)))
 }
 
 fn check(file: &Path) -> Result<ExitCode, Failure> {

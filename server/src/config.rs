@@ -1,7 +1,11 @@
 //! The file, as serde reads it. A layer's section is the layer's own policy type.
 
 mod load;
+mod tree;
 mod environment;
+mod recover;
+mod flaws;
+mod spanned;
 mod issuer;
 mod sigv4;
 mod upstream;
@@ -10,13 +14,16 @@ mod secret;
 mod text;
 mod problem;
 
+pub(crate) use flaws::Flaws;
 pub use issuer::{Issuer, Key};
-pub(crate) use load::nearest;
-pub use load::{load, parse};
+pub use load::{Reading, load, read};
+pub(crate) use problem::nearest;
 pub use problem::{Problem, Problems};
 pub use route::{JwtAuth, Route};
 pub use secret::Secret;
 pub use sigv4::{SigV4Sign, SigV4Verify};
+pub use spanned::Spanned;
+pub use tree::Format;
 pub use upstream::{Credentials, Pool, Replica, Upstream, UpstreamTimeouts, Url};
 
 use std::collections::BTreeMap;
@@ -29,7 +36,6 @@ use portcullis_drain::Deadlines;
 use portcullis_host_strip::HopByHop;
 use portcullis_request_guard::Ceilings;
 use serde::Deserialize;
-use toml::Spanned;
 
 /// The whole configuration file.
 #[derive(Clone, Debug, Deserialize)]

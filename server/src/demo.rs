@@ -17,7 +17,7 @@ use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
-use crate::config::{self, Problems};
+use crate::config::{self, Format, Problems};
 use crate::gateway::Gateway;
 use crate::plan::Plan;
 
@@ -81,9 +81,10 @@ pub async fn start(options: &Options) -> io::Result<Demo> {
         "TOKEN_SECRET" => Some(issuer.secret().to_owned()),
         _ => None,
     };
-    let plan = config::parse(CONFIG, &known).and_then(Plan::new).map_err(|problems| {
-        io::Error::other(Problems::new(Path::new("gateway.toml"), CONFIG, problems))
-    })?;
+    let plan =
+        config::read(CONFIG, Format::Toml, &known).and_then(Plan::of).map_err(|problems| {
+            io::Error::other(Problems::new(Path::new("gateway.toml"), CONFIG, problems))
+        })?;
     crate::telemetry::subscribe(&plan.config.log).map_err(io::Error::other)?;
     let gateway = Gateway::start(plan)?;
 

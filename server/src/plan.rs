@@ -3,6 +3,8 @@
 //! To check a file is to make its plan: `check`, start and reload cannot disagree.
 
 mod auth;
+#[cfg(feature = "aws-config")]
+mod default_chain;
 mod documents;
 mod headers;
 mod routes;
@@ -23,10 +25,9 @@ use portcullis_jwt_auth::{JwtAuthLayer, MetadataLayer};
 use portcullis_replica_failover::{Replica, ReplicaFailoverLayer};
 use portcullis_request_guard::RequestGuardLayer;
 use portcullis_sigv4_sign::{AwsChunkedLayer, SigV4SignLayer, SigV4VerifyLayer};
-use toml::Spanned;
 use tracing_subscriber::EnvFilter;
 
-use crate::config::{self, Config, Pool, Problem, UpstreamTimeouts};
+use crate::config::{self, Config, Pool, Problem, Reading, Spanned, UpstreamTimeouts};
 use crate::facts::Voice;
 use crate::limit::DeadlineLayer;
 use crate::route::{RewriteLayer, Table};
@@ -172,12 +173,21 @@ pub struct DocumentPlan {
 }
 
 impl Plan {
-    /// Builds everything that a configuration asks for, short of binding a socket.
+    /// Builds everything that a file asks for, short of binding a socket.
     ///
     /// # Errors
     ///
-    /// All that is wrong, not only the first of it.
-    pub fn new(config: Config) -> Result<Self, Vec<Problem>> {
+    /// All that is wrong in the file, and all that is wrong between those sections of it that are sound.
+    pub fn of(reading: Reading) -> Result<Self, Vec<Problem>> {
+        let Reading { config, flaws } = reading;
+        match Self::new(config) {
+            Ok(plan) if flaws.are_none() => Ok(plan),
+            Ok(_) => Err(flaws.and(Vec::new())),
+            Err(found) => Err(flaws.and(found)),
+        }
+    }
+
+    fn new(config: Config) -> Result<Self, Vec<Problem>> {
         let mut problems = Vec::new();
         let recorder = recorder();
         let meters = Arc::new(Meters::new(&recorder));
@@ -258,7 +268,8 @@ fn named<'n>(
     let nearest = config::nearest(wanted, known.iter().map(AsRef::as_ref));
     let hint = nearest.map(|known| format!("; did you mean `{known}`?")).unwrap_or_default();
     let message = format!("there is no section `[{kind}.{wanted}]`{hint}");
-    problems.push(Problem::new(key, name.span(), message));
+    let problem = Problem::new(key, name.span(), message);
+    problems.push(problem.referring_to(format!("{kind}.{wanted}")));
     None
 }
 

@@ -1,6 +1,6 @@
 //! What the README shows is right.
 
-use portcullis::config::parse;
+use portcullis::config::{Format, read};
 use portcullis::plan::Plan;
 
 #[test]
@@ -9,7 +9,7 @@ fn the_configuration_in_the_readme_is_right() {
     let (_, rest) = readme.split_once("```toml\n").unwrap();
     let (config, _) = rest.split_once("```").unwrap();
 
-    let plan = parse(config, &|_| None).and_then(Plan::new);
+    let plan = read(config, Format::Toml, &|_| None).and_then(Plan::of);
 
     assert!(plan.is_ok(), "{:?}", plan.err());
 }

@@ -354,7 +354,7 @@ fn an_issuer_that_could_not_be_asked_is_a_mistake_in_the_file() {
         ),
         (
             "jwks_url = 'https://id.example/', refresh = { liftime = '1h' }",
-            "issuer.a.refresh.liftime: unknown field `liftime`, expected",
+            "issuer.a.refresh.liftime: unknown key `liftime`; did you mean `lifetime`?",
         ),
         (
             "keys = [{ secret = 'a secret of the tests, 32 bytes!', algorithms = ['HS256'] }], refresh = {}",

@@ -2,7 +2,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
-use portcullis::config::{Problems, parse};
+use portcullis::config::{Format, Problems, read};
 use portcullis::gateway::Gateway;
 use portcullis::lifecycle::Outcome;
 use portcullis::plan::Plan;
@@ -20,8 +20,8 @@ pub struct InProcess {
 /// What is wrong, a line each.
 pub fn plan(config: &str) -> Result<Plan, String> {
     let lookup = |_: &str| None;
-    parse(config, &lookup)
-        .and_then(Plan::new)
+    read(config, Format::Toml, &lookup)
+        .and_then(Plan::of)
         .map_err(|found| Problems::new(Path::new("gateway.toml"), config, found).to_string())
 }
 

@@ -3,9 +3,8 @@ use std::collections::BTreeMap;
 use portcullis_circuit_breaker::{CircuitBreakerHandle, CircuitState};
 use portcullis_drain::Phase;
 use serde::Serialize;
-use toml::Spanned;
 
-use crate::config::Route;
+use crate::config::{Route, Spanned};
 use crate::plan::Plan;
 
 use super::key_sets::key_sets;

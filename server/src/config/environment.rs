@@ -1,56 +1,25 @@
 //! `${NAME}`, `${NAME:-default}` and `$${` in the strings of a file that has been parsed already, so
 //! that no value can change what the file means.
 
-use toml::Spanned;
-use toml::de::{DeTable, DeValue};
+use super::tree::{Node, Path, Value};
+use super::{Flaws, Problem};
 
-use super::Problem;
-
-/// Puts values in place of references, everywhere below `table`.
-pub(super) fn expand(
-    table: &mut Spanned<DeTable<'_>>,
-    lookup: &dyn Fn(&str) -> Option<String>,
-    problems: &mut Vec<Problem>,
-) {
-    walk_table(table.get_mut(), "", lookup, problems);
-}
-
-fn walk_table(
-    table: &mut DeTable<'_>,
-    path: &str,
-    lookup: &dyn Fn(&str) -> Option<String>,
-    problems: &mut Vec<Problem>,
-) {
-    for (key, value) in table.iter_mut() {
-        let path = if path.is_empty() {
-            key.get_ref().to_string()
-        } else {
-            format!("{path}.{}", key.get_ref())
-        };
-        walk(value, &path, lookup, problems);
-    }
-}
-
-fn walk(
-    value: &mut Spanned<DeValue<'_>>,
-    path: &str,
-    lookup: &dyn Fn(&str) -> Option<String>,
-    problems: &mut Vec<Problem>,
-) {
-    let span = value.span();
-    match value.get_mut() {
-        DeValue::String(text) if text.contains("${") => match substitute(text, lookup) {
-            Ok(expanded) => *text = expanded.into(),
-            Err(message) => problems.push(Problem::new(path, span, message)),
-        },
-        DeValue::Array(items) => {
-            for (index, item) in items.iter_mut().enumerate() {
-                walk(item, &format!("{path}[{index}]"), lookup, problems);
+/// Puts values in place of references, everywhere in the tree.
+pub(super) fn expand(tree: &mut Node, lookup: &dyn Fn(&str) -> Option<String>, flaws: &mut Flaws) {
+    tree.walk(&Path::default(), &mut |node, path| {
+        let Value::Text(text) = &node.value else { return };
+        if !text.contains("${") {
+            return;
+        }
+        match substitute(text, lookup) {
+            Ok(expanded) => node.value = Value::Expanded(expanded),
+            Err(message) => {
+                flaws.tell(Problem::new(path.to_string(), node.span.clone(), message));
+                flaws.unsound(path);
+                node.take_out();
             }
         }
-        DeValue::Table(table) => walk_table(table, path, lookup, problems),
-        _ => {}
-    }
+    });
 }
 
 fn substitute(text: &str, lookup: &dyn Fn(&str) -> Option<String>) -> Result<String, String> {

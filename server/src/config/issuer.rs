@@ -3,9 +3,8 @@ use std::time::Duration;
 
 use portcullis_jwt_auth::{Algorithm, RefreshPolicy};
 use serde::Deserialize;
-use toml::Spanned;
 
-use super::{Secret, text};
+use super::{Secret, Spanned, text};
 
 /// One who issues tokens.
 #[derive(Clone, Debug, Deserialize)]

@@ -1,82 +1,56 @@
 use std::fs;
-use std::path::Path;
+use std::path::Path as FilePath;
 
-use serde::Deserialize;
-use toml::de::{DeTable, Deserializer};
+use super::recover::recover;
+use super::tree::{Format, Node};
+use super::{Config, Flaws, Problem, Problems, environment};
 
-use super::{Config, Problem, Problems, environment};
+/// A configuration file, as far as it can be read.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Reading {
+    /// What is sound of it. The rest is as if it were not there.
+    pub(crate) config: Config,
+    /// What is not.
+    pub(crate) flaws: Flaws,
+}
 
-/// Reads a configuration file.
+/// Reads a configuration file: TOML or YAML, by the end of its name. Its text is told, too.
 ///
 /// # Errors
 ///
-/// Everything that can be told from the file alone. What one section says of another is checked when
-/// a [`Plan`](crate::plan::Plan) is made of it.
-pub fn load(file: &Path) -> Result<(Config, String), Problems> {
-    let text = fs::read_to_string(file).map_err(|error| Problems::unreadable(file, &error))?;
+/// When it cannot be read, or is neither. What is wrong in it otherwise is in the [`Reading`], and told by the
+/// [`Plan`](crate::plan::Plan) that is made of it.
+pub fn load(file: &FilePath) -> Result<(Reading, String), Problems> {
+    let format = Format::of(file).ok_or_else(|| {
+        Problems::of_file(file, "a configuration file is TOML or YAML: `.toml`, `.yaml` or `.yml`")
+    })?;
+    let text = fs::read_to_string(file).map_err(|error| Problems::of_file(file, &error))?;
     let lookup = |name: &str| std::env::var(name).ok();
-    match parse(&text, &lookup) {
-        Ok(mut config) => {
-            config.folder = file.parent().map(Path::to_owned).unwrap_or_default();
-            Ok((config, text))
-        }
-        Err(problems) => Err(Problems::new(file, &text, problems)),
-    }
+    let mut reading =
+        read(&text, format, &lookup).map_err(|found| Problems::new(file, &text, found))?;
+    reading.config.folder = file.parent().map(FilePath::to_owned).unwrap_or_default();
+    Ok((reading, text))
 }
 
 /// Reads the text of a configuration file, with `lookup` for the environment.
 ///
 /// # Errors
 ///
-/// As [`load`].
-pub fn parse(text: &str, lookup: &dyn Fn(&str) -> Option<String>) -> Result<Config, Vec<Problem>> {
-    let mut table = DeTable::parse(text)
-        .map_err(|error| vec![Problem::new("", error.span(), error.message().trim())])?;
-    let mut problems = Vec::new();
-    environment::expand(&mut table, lookup, &mut problems);
-    if !problems.is_empty() {
-        return Err(problems);
-    }
-
-    let mut track = serde_path_to_error::Track::new();
-    let deserializer =
-        serde_path_to_error::Deserializer::new(Deserializer::from(table), &mut track);
-    Config::deserialize(deserializer).map_err(|error| {
-        let key = track.path().to_string().replace(SPANNED, "");
-        let key = if key == "." { String::new() } else { key };
-        let message = with_suggestion(&without_value(error.message()));
-        vec![Problem::new(key, error.span(), message)]
-    })
-}
-
-/// What `toml::Spanned` adds to the path of a key.
-const SPANNED: &str = ".$__serde_spanned_private_value";
-
-/// Serde quotes what it found instead of what it expected, and that may be a secret.
-fn without_value(message: &str) -> String {
-    match message.rsplit_once(", expected ") {
-        Some((found, expected)) if message.starts_with("invalid ") => {
-            let kind = found.split(['`', '"']).next().unwrap_or_default().trim_end();
-            format!("{kind}, expected {expected}")
+/// When it is none of this format, or no table.
+pub fn read(
+    text: &str,
+    format: Format,
+    lookup: &dyn Fn(&str) -> Option<String>,
+) -> Result<Reading, Vec<Problem>> {
+    let mut tree = Node::parse(text, format)?;
+    let mut flaws = Flaws::default();
+    environment::expand(&mut tree, lookup, &mut flaws);
+    match recover(&mut tree, &mut flaws) {
+        Some(config) => {
+            flaws.number(&tree);
+            Ok(Reading { config, flaws })
         }
-        _ => message.to_owned(),
+        None => Err(flaws.into_problems()),
     }
-}
-
-/// Serde lists what is known after what is not; the nearest of it is most likely what was meant.
-fn with_suggestion(message: &str) -> String {
-    let mut names = message.split('`').skip(1).step_by(2);
-    match names.next().and_then(|unknown| nearest(unknown, names)) {
-        Some(known) if message.starts_with("unknown") => {
-            format!("{message}; did you mean `{known}`?")
-        }
-        _ => message.to_owned(),
-    }
-}
-
-/// The name that was most likely meant, if any was.
-pub(crate) fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    let near = known.map(|known| (strsim::damerau_levenshtein(name, known), known));
-    let near = near.filter(|(distance, known)| *distance <= 2.max(known.len() / 3));
-    near.min().map(|(_, known)| known)
 }

@@ -9,6 +9,7 @@ pub struct Problem {
     key: String,
     span: Option<Range<usize>>,
     message: String,
+    refers: Option<String>,
 }
 
 impl Problem {
@@ -18,7 +19,22 @@ impl Problem {
         span: impl Into<Option<Range<usize>>>,
         message: impl Into<String>,
     ) -> Self {
-        Self { key: key.into(), span: span.into(), message: message.into() }
+        Self { key: key.into(), span: span.into(), message: message.into(), refers: None }
+    }
+
+    /// The same, found because there is no section of this name.
+    pub(crate) fn referring_to(mut self, section: String) -> Self {
+        self.refers = Some(section);
+        self
+    }
+
+    pub(super) fn refers(&self) -> Option<&str> {
+        self.refers.as_deref()
+    }
+
+    /// The same, with other numbers in its key and its message.
+    pub(super) fn renumbered(self, renumber: impl Fn(&str) -> String) -> Self {
+        Self { key: renumber(&self.key), message: renumber(&self.message), ..self }
     }
 
     /// The key, as `route[1].upstream`.
@@ -56,10 +72,10 @@ impl Problems {
         Self { file: file.to_owned(), lines: problems.into_iter().map(line).collect() }
     }
 
-    /// The file that cannot be read at all.
+    /// A file that cannot be read at all, and why.
     #[must_use]
-    pub fn unreadable(file: &Path, error: &std::io::Error) -> Self {
-        Self { file: file.to_owned(), lines: vec![format!("{}: {error}", file.display())] }
+    pub fn of_file(file: &Path, why: impl fmt::Display) -> Self {
+        Self { file: file.to_owned(), lines: vec![format!("{}: {why}", file.display())] }
     }
 
     /// The file.
@@ -76,3 +92,10 @@ impl fmt::Display for Problems {
 }
 
 impl Error for Problems {}
+
+/// The name that was most likely meant, if any was.
+pub(crate) fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    let near = known.map(|known| (strsim::damerau_levenshtein(name, known), known));
+    let near = near.filter(|(distance, known)| *distance <= 2.max(known.len() / 3));
+    near.min().map(|(_, known)| known)
+}

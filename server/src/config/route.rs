@@ -5,9 +5,8 @@ use portcullis_jwt_auth::{
     CacheLimits, ClaimPath, ClaimRule, ResourceMetadata, ScopeRule, TokenSource, Typ,
 };
 use serde::Deserialize;
-use toml::Spanned;
 
-use super::{SigV4Verify, text};
+use super::{SigV4Verify, Spanned, text};
 
 /// Which requests go where, and what happens to them on the way.
 #[derive(Clone, Debug, Deserialize)]

@@ -4,9 +4,8 @@ use std::sync::Arc;
 use metrics::with_local_recorder;
 use metrics_exporter_prometheus::PrometheusRecorder;
 use portcullis_jwt_auth::{CacheLimits, Issuer, JwtAuthLayer, Key, Policy};
-use toml::Spanned;
 
-use crate::config::{self, Config, JwtAuth, Problem};
+use crate::config::{self, Config, JwtAuth, Problem, Spanned};
 use crate::upstream::{IssuerClient, client_config};
 
 use super::{named, problem, read_file};

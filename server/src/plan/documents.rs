@@ -5,9 +5,8 @@ use std::sync::Arc;
 
 use metrics_exporter_prometheus::PrometheusRecorder;
 use portcullis_jwt_auth::{MetadataLayer, ResourceMetadata};
-use toml::Spanned;
 
-use crate::config::{Problem, Route};
+use crate::config::{Problem, Route, Spanned};
 use crate::route::{BadPath, Judged, Rule};
 use crate::telemetry::RouteMeters;
 

@@ -6,9 +6,8 @@ use std::sync::Arc;
 use metrics_exporter_prometheus::PrometheusRecorder;
 use portcullis_jwt_auth::JwtAuthLayer;
 use portcullis_sigv4_sign::AwsChunkedLayer;
-use toml::Spanned;
 
-use crate::config::{Config, Problem, Route};
+use crate::config::{Config, Problem, Route, Spanned};
 use crate::facts::Voice;
 use crate::limit::DeadlineLayer;
 use crate::route::{Conflict, Rewrite, RewriteLayer, Rule, Table};

@@ -11,9 +11,8 @@ use portcullis_circuit_breaker::{CircuitBreakerLayer, CircuitBreakerPolicy, Mode
 use portcullis_host_strip::{HostPolicy, HostStripLayer};
 use portcullis_replica_failover::{FailoverPolicy, Order, ReplicaFailoverLayer};
 use portcullis_sigv4_sign::SigV4SignLayer;
-use toml::Spanned;
 
-use crate::config::{Config, Problem, Replica, SigV4Sign, Upstream};
+use crate::config::{Config, Problem, Replica, SigV4Sign, Spanned, Upstream};
 use crate::facts::Voice;
 use crate::telemetry::ReplicaMeters;
 use crate::upstream::{ByFault, Connect, Target, client_config};
