@@ -3,6 +3,7 @@
 
 use std::convert::Infallible;
 use std::future::Ready;
+use std::time::Duration;
 
 use bytes::Bytes;
 use criterion::{Criterion, criterion_group, criterion_main};
@@ -11,7 +12,7 @@ use http::{HeaderValue, Request, Response, StatusCode, Uri};
 use http_body_util::{Empty, Full};
 use portcullis_benches::{NoOp, call, measure};
 use portcullis_replica_failover::{
-    FailoverPolicy, Order, ReplayBody, Replica, ReplicaFailoverLayer,
+    FailoverPolicy, Hedge, Order, ReplayBody, Replica, ReplicaFailoverLayer,
 };
 use tower::retry::{Policy, Retry};
 use tower::service_fn;
@@ -109,6 +110,17 @@ fn replica_failover(criterion: &mut Criterion) {
         with_headers,
         |request| call(&mut service, request),
     );
+    // What may be hedged is in a box, in a list of those under way.
+    let hedges = [
+        ("may be hedged", Hedge::after(Duration::from_secs(1))),
+        ("may be hedged by a percentile", Hedge::after(Duration::from_secs(1)).percentile(95)),
+    ];
+    for (name, hedge) in hedges {
+        let list = NAMES.map(|name| Replica::new(name, bare)).into();
+        let mut service = ReplicaFailoverLayer::new(FailoverPolicy::new().hedge(hedge)).layer(list);
+        let name = format!("replica_failover: three replicas, {name}");
+        measure(criterion, &name, 5, get, |request| call(&mut service, request));
+    }
     // What attempts share of a body takes one; a service that reads it, the bytes that are kept.
     let list = NAMES.map(|name| Replica::new(name, bare)).into();
     let mut service = ReplicaFailoverLayer::default().layer(list);
@@ -139,8 +151,7 @@ fn replica_failover(criterion: &mut Criterion) {
     };
     let list = [StatusCode::SERVICE_UNAVAILABLE, StatusCode::OK];
     let list = NAMES.into_iter().zip(list).map(|(name, status)| Replica::new(name, answer(status)));
-    let policy =
-        FailoverPolicy::new().order(Order::Priority).failback_after(std::time::Duration::ZERO);
+    let policy = FailoverPolicy::new().order(Order::Priority).failback_after(Duration::ZERO);
     let mut failing = ReplicaFailoverLayer::new(policy).layer(list.collect());
     measure(criterion, "replica_failover: one fails over", 8, get, |request| {
         call(&mut failing, request)

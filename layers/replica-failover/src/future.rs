@@ -93,15 +93,13 @@ where
                 StepProj::Ready { service, go } => match service.poll_ready(cx) {
                     Poll::Ready(Ok(())) => {
                         let (request, in_flight) = trip.send(go.index, began);
-                        let (index, reader) = (go.index, request.body().reader());
-                        let response = service.call(request);
+                        let (index, response) = (go.index, service.call(request));
                         this.step.set(match trip.race() {
                             None => Step::Call { response, index, in_flight },
                             Some(mut race) => {
-                                race.enter(
-                                    Entry { reader, ..Entry::alone(index, began, in_flight) },
-                                    response,
-                                );
+                                let reader = trip.replay.last_reader();
+                                let entry = Entry { index, began, in_flight, reader, hedge: None };
+                                race.enter(entry, response);
                                 Step::Race { race }
                             }
                         });
@@ -117,12 +115,11 @@ where
                 },
                 StepProj::Call { response, index, in_flight } => match response.poll(cx) {
                     Poll::Ready(said) => {
-                        let entry = Entry::alone(*index, began, in_flight.take());
-                        trip.answered(entry, said, false)
+                        trip.answered(*index, began, said, in_flight.take(), false)
                     }
                     Poll::Pending => {
                         ready!(over(timer.as_mut(), trip.limit_of_attempt(began), cx));
-                        trip.timed_out(Entry::alone(*index, began, in_flight.take()), false)
+                        trip.timed_out(*index, began, false)
                     }
                 },
                 StepProj::Race { race } => {
@@ -184,12 +181,19 @@ where
     C: Classify<S::Error>,
     R: EmptyBody<P>,
 {
-    if let Poll::Ready((entry, said)) = race.poll(cx) {
-        return Poll::Ready(trip.answered(entry, said, !race.is_over()));
+    if let Poll::Ready((mut entry, said)) = race.poll(cx) {
+        trip.reader = entry.reader;
+        let (index, began, in_flight) = (entry.index, entry.began, entry.in_flight.take());
+        let turn = trip.answered(index, began, said, in_flight, !race.is_over());
+        trip.settled(entry, matches!(turn, Turn::Answer(_)));
+        return Poll::Ready(turn);
     }
     ready!(over(timer, race.next_event(|began| trip.limit_of_attempt(began)), cx));
     if let Some(entry) = race.expired(|began| trip.limit_of_attempt(began), Instant::now()) {
-        return Poll::Ready(trip.timed_out(entry, !race.is_over()));
+        trip.measure(&entry, Instant::now());
+        let turn = trip.timed_out(entry.index, entry.began, !race.is_over());
+        trip.settled(entry, matches!(turn, Turn::Answer(_)));
+        return Poll::Ready(turn);
     }
     hedge(trip, race, cx);
     Poll::Ready(Turn::Race)

@@ -86,7 +86,18 @@ impl<S, B, C, R> Trip<S, B, C, R> {
         self.hedges.map(|_| Race::new(self.hedge_due(Instant::now())))
     }
 
-    /// Keeps how long it took a first attempt to have an answer, or not to have one.
+    /// Keeps what has come of an attempt among others: what comes next is the request's answer, or not.
+    pub(crate) fn settled(&self, mut entry: Entry, is_answer: bool) {
+        let is_its = is_answer && self.served_by == Some(entry.index);
+        match &mut entry.hedge {
+            Some(hedge) if is_its => hedge.won(),
+            Some(hedge) => hedge.failed(),
+            None if is_its => self.measure(&entry, Instant::now()),
+            None => {}
+        }
+    }
+
+    /// Keeps how long a first attempt took to have an answer, or not to have one.
     pub(crate) fn measure(&self, entry: &Entry, now: Instant) {
         let hedging = self.set.shared.hedging.as_ref().filter(|_| self.hedges.is_some());
         if let (Some(hedging), None) = (hedging, &entry.hedge) {
@@ -145,7 +156,7 @@ pub(crate) fn hedge<S, B, C, R>(
                 trip.tell_of_hedge(index);
                 let (request, in_flight) = trip.send(index, now);
                 let hedge = Some(Hedged::new(shared));
-                let reader = request.body().reader();
+                let reader = trip.replay.last_reader();
                 let entry = Entry { index, began: now, in_flight, reader, hedge };
                 return race.enter(entry, service.call(request));
             }

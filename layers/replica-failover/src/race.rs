@@ -26,13 +26,6 @@ pub(crate) struct Entry {
     pub(crate) hedge: Option<Hedged>,
 }
 
-impl Entry {
-    /// An attempt that no other is made beside.
-    pub(crate) const fn alone(index: usize, began: Instant, in_flight: Option<InFlight>) -> Self {
-        Self { index, began, in_flight, reader: None, hedge: None }
-    }
-}
-
 impl<F> Race<F> {
     pub(crate) const fn new(due: Option<Instant>) -> Self {
         Self { racers: Vec::new(), due }

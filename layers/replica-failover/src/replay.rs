@@ -91,6 +91,14 @@ impl<B> Replay<B> {
         self.is_whole()
     }
 
+    /// Who reads for the last attempt, if another could read the same.
+    pub(crate) fn last_reader(&self) -> Option<u64> {
+        match self {
+            Self::Empty | Self::Once(_) => None,
+            Self::Shared(shared) => shared.lock().next.checked_sub(1),
+        }
+    }
+
     /// Takes the body away from all attempts but one: no other will follow.
     pub(crate) fn leave_to(&self, reader: u64) {
         if let Self::Shared(shared) = self {

@@ -40,14 +40,6 @@ impl<B> ReplayBody<B> {
     pub(crate) const fn new(reading: Reading<B>) -> Self {
         Self(reading)
     }
-
-    /// Who reads, if another attempt could read the same.
-    pub(crate) const fn reader(&self) -> Option<u64> {
-        match &self.0 {
-            Reading::Shared(reader) => Some(reader.id),
-            Reading::Empty | Reading::Whole(_) | Reading::Cut => None,
-        }
-    }
 }
 
 /// Empty.

@@ -16,7 +16,6 @@ use crate::course::{Course, Go, Terrain};
 use crate::grpc_timeout::{self, GRPC_TIMEOUT};
 use crate::hedging::Hedging;
 use crate::part::Part;
-use crate::race::Entry;
 use crate::random::random;
 use crate::replay::Replay;
 use crate::rest::Rest;
@@ -33,17 +32,19 @@ pub(crate) struct Trip<S, B, C, R> {
     empty: R,
     /// None once it is sent for good.
     parts: Option<Parts>,
-    replay: Replay<B>,
+    pub(crate) replay: Replay<B>,
     course: Course,
     method: Method,
     dialect: Dialect,
     repeatable: bool,
     resumable: bool,
     /// The replica whose response is passed on.
-    served_by: Option<usize>,
+    pub(crate) served_by: Option<usize>,
     deadline: Option<Instant>,
     /// Until when a gRPC client waits for the whole of its call.
     patience: Option<Instant>,
+    /// Who has the request's body to itself, once its attempt has the response.
+    pub(crate) reader: Option<u64>,
     /// How many times it may still be hedged; none, if it never may.
     pub(crate) hedges: Option<u32>,
 }
@@ -70,11 +71,13 @@ impl<P, E> From<Go> for Turn<P, E> {
 
 /// What an attempt came to.
 struct Outcome<P, E> {
-    entry: Entry,
+    index: usize,
     verdict: Verdict,
+    began: Instant,
     now: Instant,
     /// None, if it took too long.
     said: Option<Result<Response<P>, E>>,
+    in_flight: Option<InFlight>,
     /// Whether others are under way.
     others: bool,
 }
@@ -112,6 +115,7 @@ impl<S, B: Body<Data = Bytes>, C, R> Trip<S, B, C, R> {
             parts: Some(parts),
             course: Course::default(),
             hedges,
+            reader: None,
             set,
             classify,
             empty,
@@ -145,7 +149,8 @@ impl<S, B, C, R> Trip<S, B, C, R> {
     ) -> (Request<ReplayBody<B>>, Option<InFlight>) {
         self.course.sent();
         let mut parts = if is_sole(&self.set) { self.parts.take() } else { self.parts.clone() };
-        if let Some(parts) = &mut parts {
+        let tells = self.patience.is_some() || self.policy().limit_header.is_some();
+        if let Some(parts) = parts.as_mut().filter(|_| tells) {
             self.tell_time(&mut parts.headers, began);
         }
         let body = self.replay.attempt();
@@ -158,11 +163,9 @@ impl<S, B, C, R> Trip<S, B, C, R> {
     }
 
     /// Says how long the attempt has.
+    #[cold]
     fn tell_time(&self, headers: &mut HeaderMap, began: Instant) {
         let header = self.policy().limit_header.as_ref();
-        if self.patience.is_none() && header.is_none() {
-            return;
-        }
         let limit = self.limit_of_attempt(began);
         let is_grpc = header.is_some_and(|header| *header == GRPC_TIMEOUT);
         let now = Instant::now();
@@ -233,8 +236,8 @@ impl<S, B, C, R> Trip<S, B, C, R> {
             other => other,
         };
         let said = Some(Err(error));
-        let entry = Entry::alone(index, began, None);
-        self.judged(Outcome { entry, verdict, now, said, others: false })
+        let others = false;
+        self.judged(Outcome { index, verdict, began, now, said, in_flight: None, others })
     }
 
     /// A service failed before it was called, while others are under way.
@@ -251,8 +254,10 @@ impl<S, B, C, R> Trip<S, B, C, R> {
 
     pub(crate) fn answered<P, E>(
         &mut self,
-        entry: Entry,
+        index: usize,
+        began: Instant,
         result: Result<Response<P>, E>,
+        in_flight: Option<InFlight>,
         others: bool,
     ) -> Turn<P, E>
     where
@@ -269,10 +274,15 @@ impl<S, B, C, R> Trip<S, B, C, R> {
             Err(error) => (self.classify.error(&error), Err(error)),
         };
         let now = Instant::now();
-        self.judged(Outcome { entry, verdict, now, said: Some(said), others })
+        self.judged(Outcome { index, verdict, began, now, said: Some(said), in_flight, others })
     }
 
-    pub(crate) fn timed_out<P, E>(&mut self, entry: Entry, others: bool) -> Turn<P, E>
+    pub(crate) fn timed_out<P, E>(
+        &mut self,
+        index: usize,
+        began: Instant,
+        others: bool,
+    ) -> Turn<P, E>
     where
         R: EmptyBody<P>,
         P: Body,
@@ -280,28 +290,26 @@ impl<S, B, C, R> Trip<S, B, C, R> {
         let now = Instant::now();
         if self.is_late(now) {
             // It may not have had as long as an attempt may take: that is not held against it.
-            self.note(entry.index, Reason::Timeout, now.saturating_duration_since(entry.began));
+            self.note(index, Reason::Timeout, now.saturating_duration_since(began));
             return self.unserved(now);
         }
-        self.measure(&entry, now);
         let verdict = Verdict::failed(Reason::Timeout);
-        self.judged(Outcome { entry, verdict, now, said: None, others })
+        self.judged(Outcome { index, verdict, began, now, said: None, in_flight: None, others })
     }
 
     /// Keeps the record of an attempt, and decides what comes of it.
-    fn judged<P, E>(&mut self, mut outcome: Outcome<P, E>) -> Turn<P, E>
+    fn judged<P, E>(&mut self, outcome: Outcome<P, E>) -> Turn<P, E>
     where
         R: EmptyBody<P>,
         P: Body,
     {
-        let Outcome { entry: Entry { index, began, .. }, verdict, now, .. } = outcome;
+        let Outcome { index, verdict, began, now, .. } = outcome;
         // A client that breaks its own upload off is not the replica's failure, whatever that makes of it.
         let verdict = if self.replay.is_broken() { Verdict::PassOn } else { verdict };
         let (reason, sendable) = match verdict {
             Verdict::PassOn => {
                 if matches!(outcome.said, Some(Ok(_))) {
                     self.record_answer(index, began, now);
-                    self.measure(&outcome.entry, now);
                 }
                 return self.pass_on(outcome);
             }
@@ -321,9 +329,6 @@ impl<S, B, C, R> Trip<S, B, C, R> {
                 (reason, self.repeatable || !may_have_run)
             }
         };
-        if let Some(hedge) = &mut outcome.entry.hedge {
-            hedge.failed();
-        }
         if outcome.others {
             self.note(index, reason, now.saturating_duration_since(began));
             return Turn::Race;
@@ -357,7 +362,7 @@ impl<S, B, C, R> Trip<S, B, C, R> {
 
     /// Goes on without what a replica said.
     fn leave<P: Body, E>(&self, outcome: Outcome<P, E>, go: Go) -> Turn<P, E> {
-        let Outcome { said, entry: Entry { in_flight, .. }, .. } = outcome;
+        let Outcome { said, in_flight, .. } = outcome;
         match said {
             Some(Ok(response)) => {
                 let body = response.into_body();
@@ -373,17 +378,13 @@ impl<S, B, C, R> Trip<S, B, C, R> {
     where
         R: EmptyBody<P>,
     {
-        let Outcome { said, entry, now, .. } = outcome;
-        let Entry { index, in_flight, reader, hedge, .. } = entry;
-        if let Some(reader) = reader {
+        let Outcome { said, in_flight, index, now, .. } = outcome;
+        if let Some(reader) = self.reader {
             self.replay.leave_to(reader);
         }
         // Nobody will ask for the body of the request again.
         self.replay = Replay::Empty;
         let Some(said) = said else { return self.unserved(now) };
-        if let Some(mut hedge) = hedge {
-            hedge.won();
-        }
         self.served_by = Some(index);
         let name = self.set.members.get(index).map(|member| member.place.name.clone());
         Turn::Answer(said.map(|mut response| {

@@ -18,7 +18,7 @@ use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Empty, Full};
 use portcullis_replica_failover::{
     Attempts, FailoverPolicy, Hedge, Order, Reason, ReplayBody, ReplayBodyError, Replica,
-    ReplicaFailover, ReplicaFailoverLayer, RetryBudget, Unserved,
+    ReplicaFailover, ReplicaFailoverLayer, ReplicaSnapshot, RetryBudget, Unserved,
 };
 use proptest::prelude::*;
 use tokio::sync::mpsc;
@@ -563,7 +563,7 @@ proptest! {
                 }
                 prop_assert!(under_way.is_empty(), "{:?}", log.seen());
                 let in_flight: usize =
-                    layer.handle().snapshot().iter().map(|one| one.in_flight()).sum();
+                    layer.handle().snapshot().iter().map(ReplicaSnapshot::in_flight).sum();
                 prop_assert_eq!(in_flight, 0);
             }
             Ok(())
