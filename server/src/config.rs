@@ -9,11 +9,13 @@ mod spanned;
 mod issuer;
 mod sigv4;
 mod upstream;
+mod discover;
 mod route;
 mod secret;
 mod text;
 mod problem;
 
+pub use discover::Discover;
 pub(crate) use flaws::Flaws;
 pub use issuer::{Issuer, Key};
 pub use load::{Reading, load, read};

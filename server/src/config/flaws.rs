@@ -43,7 +43,7 @@ impl Flaws {
         for problem in found {
             let problem = problem.renumbered(|text| self.renumber(text));
             // A name of nothing is wrong wherever it stands, unless what has this name is just not sound.
-            let subject = problem.refers().unwrap_or(problem.key());
+            let subject = problem.refers().unwrap_or_else(|| problem.key());
             if !self
                 .unsound
                 .iter()
