@@ -3,6 +3,8 @@
 //! To check a file is to make its plan: `check`, start and reload cannot disagree.
 
 mod auth;
+#[cfg(feature = "aws-config")]
+mod default_chain;
 mod documents;
 mod headers;
 mod routes;

@@ -220,6 +220,37 @@ async fn signatures_that_nobody_could_make_do_not_start() {
 }
 
 #[tokio::test]
+async fn keys_that_come_from_nowhere_or_from_two_places_do_not_start() {
+    let keys = "access_key = \"AKIDEXAMPLE\"\nsecret_key = \"the-secret-of-the-bucket\"";
+    for (wrong, expected) in [
+        ("", "exactly one is needed: `access_key` and `secret_key`, `profile_file`"),
+        ("environment = true\ndefault_chain = true", "exactly one is needed"),
+        ("profile_file = \"keys\"\ndefault_chain = true", "exactly one is needed"),
+        (
+            "environment = true\nprofile = \"a\"",
+            "`profile` is of a `profile_file`, or of `default_chain`",
+        ),
+        ("environment = true\nregion = \"a\"", "`region` is for `default_chain` alone"),
+        ("access_key = \"AKIDEXAMPLE\"", "`access_key` and `secret_key` go together"),
+    ] {
+        let complaint = complaint(&with(keys, wrong)).await;
+
+        assert!(complaint.contains(&format!("credentials.photos: {expected}")), "{complaint}");
+    }
+}
+
+/// The tests against peers have the feature.
+#[cfg(not(feature = "peers"))]
+#[tokio::test]
+async fn a_feature_that_is_missing_is_named() {
+    let keys = "access_key = \"AKIDEXAMPLE\"\nsecret_key = \"the-secret-of-the-bucket\"";
+    let complaint = complaint(&with(keys, "default_chain = true")).await;
+
+    let expected = "`default_chain` needs a program that is built with the feature `aws-config`";
+    assert!(complaint.ends_with(expected), "{complaint}");
+}
+
+#[tokio::test]
 async fn auth_without_a_usable_key_does_not_start() {
     let folder = folder(RIGHT);
     std::fs::write(folder.path().join("none.json"), r#"{"keys":[]}"#).unwrap();

@@ -16,6 +16,7 @@ mod drain;
 mod failover;
 mod house;
 mod issuer;
+mod keys;
 mod limits;
 mod logs;
 mod memory;
@@ -27,6 +28,8 @@ mod sse;
 mod tls;
 mod upstream;
 mod wire;
+#[cfg(feature = "peers")]
+mod default_chain;
 #[cfg(feature = "peers")]
 mod peers;
 #[cfg(feature = "peers")]

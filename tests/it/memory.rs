@@ -19,10 +19,15 @@ use tempfile::TempDir;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 
+use crate::signing::{ACCESS_KEY, S3, SECRET_KEY};
+
 const GIBIBYTE: usize = 1 << 30;
 
 /// What the gateway may have had at its worst, in KiB: most of it is the program itself.
 const BOUND: u64 = 64 << 10;
+
+/// How large the object is that goes up and down, in MiB, unless `PORTCULLIS_OBJECT_MIB` says otherwise.
+const OBJECT: usize = 64;
 
 /// Of a prime length, so that no piece that is lost, doubled or moved leaves the rest in place.
 static PATTERN: LazyLock<Bytes> = LazyLock::new(|| {
@@ -155,5 +160,39 @@ async fn a_gibibyte_in_chunks_goes_up_in_little_memory() {
     println!("{GIBIBYTE} bytes up, at most {peak} KiB of memory");
     assert_eq!(response.headers()["x-declared"], "None");
     assert_eq!(response.headers()["x-length"], "1073741824");
+    assert!(peak < BOUND, "{peak} KiB");
+}
+
+#[tokio::test]
+async fn an_object_of_s3_goes_up_and_down_in_little_memory() {
+    let mebibytes = std::env::var("PORTCULLIS_OBJECT_MIB");
+    let length = mebibytes.map_or(OBJECT, |number| number.parse().expect("a number")) << 20;
+    let s3 = S3::start().await;
+    let config = format!(
+        "listener = [{{ address = '127.0.0.1:0' }}]
+         credentials.k = {{ access_key = '{ACCESS_KEY}', secret_key = '{SECRET_KEY}' }}
+         route = [{{ path = '/', upstream = 's3' }}]
+         [upstream.s3]
+         replica = [{{ name = 'a', url = 'http://{}' }}]
+         sigv4_sign = {{ service = 's3', region = 'us-east-1', credentials = 'k' }}",
+        s3.address
+    );
+    let (process, address, _) = Process::serve(env!("CARGO_BIN_EXE_gateway"), &config).await;
+    let object = |method, length| {
+        let mut request = request(method, Flood { at: 0, length, declared: true });
+        *request.uri_mut() = "/bucket/key".parse().unwrap();
+        request
+    };
+
+    let up = exchange(address, object("PUT", length)).await;
+    let peak_up = process.peak_memory();
+    assert_eq!(up.status(), 200);
+    let down = exchange(address, object("GET", 0)).await;
+    assert_eq!(down.status(), 200);
+    let came = measure(down.into_body()).await;
+    let peak = process.peak_memory();
+
+    println!("{length} bytes up, at most {peak_up} KiB of memory; and down, at most {peak} KiB");
+    assert_eq!(came, length);
     assert!(peak < BOUND, "{peak} KiB");
 }

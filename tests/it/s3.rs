@@ -1,12 +1,12 @@
 //! S3 clients that others wrote, through the gateway, to S3 servers that others wrote. `tests/run` installs them.
 
 use std::path::Path;
-use std::process::Stdio;
+use std::process::{Child, ChildStdin, Stdio};
 
 use portcullis_tests::{Identity, InProcess, Process};
 use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt, BufReader};
-use tokio::process::{Child, ChildStdin, Command};
+use tokio::process::{ChildStdout, Command};
 
 use crate::peers::{installed, said};
 
@@ -35,12 +35,13 @@ impl Storage {
     async fn ceph() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("peers/ceph");
-        let mut command = Command::new(script);
+        let mut command = std::process::Command::new(script);
         command.arg(folder.path()).args(["CEPHKEY", "a secret of Ceph"]);
         command.stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut child = command.spawn().expect("bash");
-        let stdin = child.stdin.take();
-        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let stdout = ChildStdout::from_std(child.stdout.take().unwrap()).unwrap();
+        let mut lines = BufReader::new(stdout).lines();
+        let process = Box::new(Ceph { stdin: child.stdin.take(), child, _folder: folder });
         let port = loop {
             let line = lines.next_line().await.unwrap();
             let line = line.expect("Ceph, which `tests/run` installs, before its script ends");
@@ -49,7 +50,6 @@ impl Storage {
             }
         };
         let url = format!("http://127.0.0.1:{port}");
-        let process = Box::new(Ceph { _stdin: stdin, _child: child, _folder: folder });
         Self::with_buckets(url, "CEPHKEY", "a secret of Ceph", process).await
     }
 
@@ -63,7 +63,7 @@ impl Storage {
             "import boto3
 s3 = boto3.client('s3', endpoint_url='{url}', region_name='{REGION}',
     aws_access_key_id='{access_key}', aws_secret_access_key='{secret_key}')
-for name in {CLIENTS:?}:
+for name in {BUCKETS:?}:
     s3.create_bucket(Bucket='for-' + name)"
         );
         said("python/bin/python", &["-"], &script).await;
@@ -78,16 +78,27 @@ for name in {CLIENTS:?}:
 
 /// Its script ends it when nobody holds the other end of its input.
 struct Ceph {
-    _stdin: Option<ChildStdin>,
-    _child: Child,
+    stdin: Option<ChildStdin>,
+    child: Child,
     _folder: TempDir,
+}
+
+impl Drop for Ceph {
+    fn drop(&mut self) {
+        drop(self.stdin.take());
+        // Else it would outlive the test, and hold on to its output.
+        self.child.wait().ok();
+    }
 }
 
 /// Clients, by the names of their scripts.
 const CLIENTS: [&str; 5] = ["boto3", "sdk", "awscli", "s3cmd", "rclone"];
 
-/// A gateway to `storage` with keys of its own for clients; with TLS for `identity`.
-fn in_front_of(storage: &Storage, identity: Option<&Identity>) -> InProcess {
+/// Scripts with a bucket of their own.
+const BUCKETS: [&str; 6] = ["boto3", "sdk", "awscli", "s3cmd", "rclone", "answers"];
+
+/// A gateway to `storage` with keys of its own for clients, who may send these headers; with TLS for `identity`.
+fn in_front_of(storage: &Storage, identity: Option<&Identity>, allowed: &str) -> InProcess {
     let Storage { url, access_key, secret_key, .. } = storage;
     let tls = identity.map(|identity| {
         let (certificate, key) = (identity.certificate(), identity.key());
@@ -105,29 +116,18 @@ fn in_front_of(storage: &Storage, identity: Option<&Identity>) -> InProcess {
          credentials.storage = {{ access_key = '{access_key}', secret_key = '{secret_key}' }}
          [[route]]
          path = '/'
+         virtual_host = 'localhost'
          upstream = 's3'
          sigv4_verify = {{ service = 's3', regions = ['{REGION}'], credentials = ['client'] }}
          [upstream.s3]
          replica = [{{ name = 'a', url = '{url}' }}]
-         sigv4_sign = {{ service = 's3', region = '{REGION}', credentials = 'storage', allow = ['x-amz-acl'] }}",
+         sigv4_sign = {{ service = 's3', region = '{REGION}', credentials = 'storage', allow = [{allowed}] }}",
         tls.unwrap_or_default(),
     ))
 }
 
-/// Runs the script of a client against `gateway`, which is `identity` if it has TLS.
-async fn run(client: &str, gateway: &InProcess, identity: Option<&Identity>, storage: &str) {
-    let scratch = tempfile::tempdir().unwrap();
-    let scripts = Path::new(env!("CARGO_MANIFEST_DIR")).join("peers");
-    let mut command = match client {
-        "boto3" => Command::new(installed("python/bin/python")),
-        "sdk" => Command::new("node"),
-        _ => Command::new("bash"),
-    };
-    command.arg(match client {
-        "boto3" => scripts.join("s3-boto3.py"),
-        "sdk" => installed("node/s3-sdk.mjs"), // beside what it imports
-        _ => scripts.join(format!("s3-{client}.sh")),
-    });
+/// What a client has to know of a gateway, which is `identity` if it has TLS, and of the storage behind it.
+fn told(command: &mut Command, gateway: &InProcess, identity: Option<&Identity>, storage: &str) {
     let address = gateway.address();
     let endpoint = match identity {
         Some(identity) => {
@@ -137,38 +137,59 @@ async fn run(client: &str, gateway: &InProcess, identity: Option<&Identity>, sto
         }
         None => {
             command.env_remove("AWS_CA_BUNDLE");
-            format!("http://{address}")
+            format!("http://localhost:{}", address.port())
         }
     };
     command
         .env("ENDPOINT", endpoint)
-        .env("BUCKET", format!("for-{client}"))
-        .env("SCRATCH", scratch.path())
         .env("PEERS", installed(""))
         .env("STORAGE", storage)
         .env("AWS_ACCESS_KEY_ID", "CLIENTKEY")
         .env("AWS_SECRET_ACCESS_KEY", "a secret of the client")
-        .env("AWS_DEFAULT_REGION", REGION)
-        .kill_on_drop(true);
-    let output = command.stdin(Stdio::null()).output().await.expect("a program that starts");
+        .env("AWS_DEFAULT_REGION", REGION);
+}
+
+/// The script of a client.
+fn script(client: &str) -> Command {
+    let scripts = Path::new(env!("CARGO_MANIFEST_DIR")).join("peers");
+    let (program, script) = match client {
+        "boto3" | "answers" => {
+            (installed("python/bin/python"), scripts.join(format!("s3-{client}.py")))
+        }
+        "sdk" => ("node".into(), installed("node/s3-sdk.mjs")), // beside what it imports
+        _ => ("bash".into(), scripts.join(format!("s3-{client}.sh"))),
+    };
+    let mut command = Command::new(program);
+    command.arg(script).env("BUCKET", format!("for-{client}"));
+    command
+}
+
+/// Runs a script, which says `done` at its end.
+async fn run(mut command: Command) {
+    let scratch = tempfile::tempdir().unwrap();
+    command.env("SCRATCH", scratch.path()).stdin(Stdio::null()).kill_on_drop(true);
+    let output = command.output().await.expect("a program that starts");
 
     let told = String::from_utf8_lossy(&output.stdout);
     let complaint = String::from_utf8_lossy(&output.stderr);
-    assert!(
-        output.status.success() && told.ends_with("done\n"),
-        "{client} to {address}, TLS: {}\n{told}{complaint}",
-        identity.is_some()
-    );
+    let well = output.status.success() && told.ends_with("done\n");
+    assert!(well, "{:?}\n{told}{complaint}", command.as_std());
 }
 
 /// Every client, over plain HTTP and over TLS, where they send their bodies in other ways.
 async fn all(storage: &Storage, name: &str) {
-    let identity = Identity::new(&["localhost"]);
+    let identity = Identity::new(&["localhost", "for-boto3.localhost"]);
     for identity in [None, Some(&identity)] {
-        let gateway = in_front_of(storage, identity);
+        let gateway = in_front_of(storage, identity, "'x-amz-acl'");
         for client in CLIENTS {
-            run(client, &gateway, identity, name).await;
+            let mut command = script(client);
+            told(&mut command, &gateway, identity, name);
+            run(command).await;
         }
+        let mut command = script("boto3");
+        told(&mut command, &gateway, identity, name);
+        command.env("STYLE", "virtual");
+        run(command).await;
     }
 }
 
@@ -180,4 +201,20 @@ async fn every_client_reads_and_writes_files_behind_s3s() {
 #[tokio::test]
 async fn every_client_reads_and_writes_objects_in_ceph() {
     all(&Storage::ceph().await, "ceph").await;
+}
+
+#[tokio::test]
+async fn what_ceph_answers_passes_as_it_is() {
+    let storage = Storage::ceph().await;
+    let gateway = in_front_of(&storage, None, "");
+    let generous = in_front_of(&storage, None, "'x-amz-copy-source*'");
+
+    let mut command = script("answers");
+    told(&mut command, &gateway, None, "ceph");
+    command
+        .env("GENEROUS", format!("http://{}", generous.address()))
+        .env("DIRECT", &storage.url)
+        .env("DIRECT_ACCESS_KEY_ID", &storage.access_key)
+        .env("DIRECT_SECRET_ACCESS_KEY", &storage.secret_key);
+    run(command).await;
 }

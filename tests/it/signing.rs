@@ -16,23 +16,28 @@ use tempfile::TempDir;
 use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
 
-const ACCESS_KEY: &str = "AKTEST";
-const SECRET_KEY: &str = "a secret key";
+pub(crate) const ACCESS_KEY: &str = "AKTEST";
+pub(crate) const SECRET_KEY: &str = "a secret key";
 
 /// An S3 server with one bucket that takes nothing unsigned.
-struct S3 {
-    address: SocketAddr,
+pub(crate) struct S3 {
+    pub(crate) address: SocketAddr,
     files: TempDir,
     /// The `x-amz-content-sha256` of each request.
     seen: Arc<Mutex<Vec<String>>>,
 }
 
 impl S3 {
-    async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
+        Self::knowing(ACCESS_KEY, SECRET_KEY).await
+    }
+
+    /// One that knows these keys alone.
+    async fn knowing(access_key: &str, secret_key: &str) -> Self {
         let files = tempfile::tempdir().unwrap();
         std::fs::create_dir(files.path().join("bucket")).unwrap();
         let mut service = S3ServiceBuilder::new(FileSystem::new(files.path()).unwrap());
-        service.set_auth(SimpleAuth::from_single(ACCESS_KEY, SECRET_KEY));
+        service.set_auth(SimpleAuth::from_single(access_key, secret_key));
         let service = service.build();
         let seen = Arc::<Mutex<Vec<String>>>::default();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -159,4 +164,55 @@ async fn an_upload_of_unknown_length_is_refused() {
     assert_eq!(response.status, 411, "{}", response.body);
     assert!(response.body.contains("MissingContentLength"), "{}", response.body);
     assert!(s3.seen.lock().unwrap().is_empty());
+}
+
+/// A gateway with a route and an upstream for each, signed for with the keys of this name.
+fn before_both(one: &S3, two: &S3, keys: [&str; 2]) -> InProcess {
+    let section = |(name, s3, keys): (&str, &S3, &str)| {
+        format!(
+            "[[route]]
+             path = '/{name}'
+             strip_prefix = true
+             upstream = '{name}'
+             [upstream.{name}]
+             replica = [{{ name = 'a', url = 'http://{}' }}]
+             sigv4_sign = {{ service = 's3', region = 'us-east-1', credentials = '{keys}' }}\n",
+            s3.address
+        )
+    };
+    let sections = [("one", one, keys[0]), ("two", two, keys[1])].map(section).concat();
+    gateway(&format!(
+        "credentials.one = {{ access_key = 'ONE', secret_key = 'the secret of one' }}
+         credentials.two = {{ access_key = 'TWO', secret_key = 'the secret of two' }}
+         {sections}"
+    ))
+}
+
+#[tokio::test]
+async fn no_route_signs_by_the_credentials_of_another() {
+    let one = S3::knowing("ONE", "the secret of one").await;
+    let two = S3::knowing("TWO", "the secret of two").await;
+    let right = before_both(&one, &two, ["one", "two"]);
+    let wrong = before_both(&one, &two, ["two", "one"]);
+    let request = |route: &str, key: &str| {
+        put(key, 5).replace("/bucket", &format!("/{route}/bucket")) + route + "!!"
+    };
+
+    for index in 0..20 {
+        let key = format!("key-{index}");
+        let both = [("one", &one), ("two", &two)];
+        let [first, second] =
+            both.map(|(route, _)| exchange(right.address(), request(route, &key)));
+        let (first, second) = tokio::join!(first, second);
+        for ((route, s3), response) in both.iter().zip([first, second]) {
+            assert_eq!(response.status, 200, "{route}: {}", response.body);
+            assert_eq!(s3.stored(&key), Some(format!("{route}!!").into_bytes()));
+        }
+    }
+    for route in ["one", "two"] {
+        let response = exchange(wrong.address(), request(route, "wrong")).await;
+
+        assert_eq!(response.status, 502, "{}", response.body);
+    }
+    assert_eq!((one.stored("wrong"), two.stored("wrong")), (None, None));
 }

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import socket
 import ssl
 import urllib.request
 
@@ -12,8 +13,15 @@ from botocore.exceptions import ClientError
 
 bucket = os.environ["BUCKET"]
 complete = os.environ["STORAGE"] == "ceph"  # files have neither conditions nor all keys
-config = Config(signature_version="s3v4", s3={"addressing_style": os.environ.get("STYLE", "path")}, retries={"total_max_attempts": 1})
+style = os.environ.get("STYLE", "path")
+config = Config(signature_version="s3v4", s3={"addressing_style": style}, retries={"total_max_attempts": 1})
 s3 = boto3.client("s3", endpoint_url=os.environ["ENDPOINT"], config=config)
+
+if style == "virtual":  # not every resolver knows what is below `localhost`
+    known = socket.getaddrinfo
+    socket.getaddrinfo = lambda host, *more, **how: known("localhost" if host == f"{bucket}.localhost" else host, *more, **how)
+    sent = []
+    s3.meta.events.register("before-send.s3", lambda request, **_: sent.append(request.url))
 
 
 def digest(content):
@@ -92,4 +100,6 @@ with urllib.request.urlopen(url, context=trusted if url.startswith("https") else
 
 s3.delete_objects(Bucket=bucket, Delete={"Objects": [{"Key": "small"}, {"Key": "large"}, {"Key": "empty"}, {"Key": "summed"}]})
 refused(lambda: got("large"), "NoSuchKey")
+if style == "virtual":
+    assert all(f"//{bucket}.localhost:" in url for url in sent), sent
 print("done")

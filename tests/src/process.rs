@@ -22,9 +22,15 @@ impl Process {
     /// Starts `program` (`env!("CARGO_BIN_EXE_gateway")`) with these arguments.
     #[must_use]
     pub fn start(program: &str, arguments: &[&str]) -> Self {
+        Self::start_in(program, arguments, &[])
+    }
+
+    /// Starts it with these variables besides.
+    fn start_in(program: &str, arguments: &[&str], environment: &[(&str, &str)]) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let mut child = Command::new(program)
             .args(arguments)
+            .envs(environment.iter().copied())
             .env("TMPDIR", folder.path())
             .stdout(Stdio::piped())
             .kill_on_drop(true)
@@ -37,8 +43,17 @@ impl Process {
     /// Starts it with a configuration file, and waits until it serves; its address, and that of its admin
     /// listener.
     pub async fn run(program: &str, config: &Path) -> (Self, SocketAddr, Option<SocketAddr>) {
-        let mut process =
-            Self::start(program, &["run", "--config", config.to_str().expect("a path")]);
+        Self::run_in(program, config, &[]).await
+    }
+
+    /// The same, with these variables in its environment.
+    pub async fn run_in(
+        program: &str,
+        config: &Path,
+        environment: &[(&str, &str)],
+    ) -> (Self, SocketAddr, Option<SocketAddr>) {
+        let arguments = ["run", "--config", config.to_str().expect("a path")];
+        let mut process = Self::start_in(program, &arguments, environment);
         process.line(|line| line.contains("\"serving\"")).await;
         let address = |message: &str| {
             let line = process.seen.iter().find(|line| line.contains(message))?;

@@ -57,6 +57,10 @@ impl Breaker {
         self.circuit.admits(self)
     }
 
+    pub(crate) fn admits_in(&self) -> Option<u64> {
+        self.circuit.admits_in(self)
+    }
+
     pub(crate) fn is_current(&self, ticket: Ticket) -> bool {
         self.circuit.is_current(ticket)
     }

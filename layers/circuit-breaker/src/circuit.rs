@@ -149,6 +149,16 @@ impl Circuit {
         }
     }
 
+    /// After how many milliseconds a call may be let through, if that is known.
+    pub(crate) fn admits_in(&self, world: &impl World) -> Option<u64> {
+        let (standing, left) = self.settle(world);
+        match standing.state {
+            CircuitState::Open => Some(left.unwrap_or(0)),
+            CircuitState::ForcedOpen => None,
+            _ => Some(0),
+        }
+    }
+
     /// Whether a call with this ticket would still count.
     pub(crate) fn is_current(&self, ticket: Ticket) -> bool {
         self.standing().generation == ticket.generation

@@ -63,27 +63,26 @@ where
             }
         };
 
-        let result = ready!(inner.poll(cx));
-        let mut watched = None;
-        if let Some(call) = guard {
-            match &result {
-                Err(error) => call.end_without_head(call.classifier().error(error)),
-                Ok(response) => {
-                    let verdict = call.classifier().response(response);
-                    if verdict.is_up_to_the_body() && !call.ends_at_headers() {
-                        call.head();
-                        watched = Some(verdict);
-                    } else {
-                        call.end_with_head(verdict.at_headers(), response.headers());
-                    }
+        let response = match ready!(inner.poll(cx)) {
+            Ok(response) => response,
+            Err(error) => {
+                if let Some(mut call) = guard.take() {
+                    call.end_without_head(call.classifier().error(&error));
                 }
+                return Poll::Ready(Err(error));
             }
+        };
+        let Some(call) = guard else { return Poll::Ready(Ok(response.map(ResponseBody::free))) };
+        let verdict = call.classifier().response(&response);
+        if verdict.is_up_to_the_body() && !call.ends_at_headers() {
+            call.head();
+            return Poll::Ready(Ok(response.map(|body| match guard.take() {
+                Some(guard) => ResponseBody::guarded(body, guard, verdict),
+                None => ResponseBody::free(body),
+            })));
         }
-        Poll::Ready(result.map(|response| {
-            response.map(|body| match (watched, guard.take()) {
-                (Some(verdict), Some(guard)) => ResponseBody::guarded(body, guard, verdict),
-                _ => ResponseBody::free(body),
-            })
-        }))
+        call.end_with_head(verdict.at_headers(), response.headers());
+        *guard = None;
+        Poll::Ready(Ok(response.map(ResponseBody::free)))
     }
 }

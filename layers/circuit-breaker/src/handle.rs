@@ -1,4 +1,5 @@
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::broadcast;
 
@@ -26,6 +27,13 @@ impl CircuitBreakerHandle {
     #[must_use]
     pub fn admits(&self) -> bool {
         self.breaker.admits()
+    }
+
+    /// After how long a call may be let through: zero if one would be now, or when a probe under way is over; none if it was
+    /// opened by hand.
+    #[must_use]
+    pub fn admits_in(&self) -> Option<Duration> {
+        self.breaker.admits_in().map(Duration::from_millis)
     }
 
     /// Where the circuit stands.

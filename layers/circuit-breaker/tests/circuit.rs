@@ -506,3 +506,19 @@ async fn what_is_measured_to_the_last_byte_is_recorded_there() {
 
     assert_eq!((rig.circuit.snapshot().calls(), rig.circuit.snapshot().slow()), (1, 1));
 }
+
+#[tokio::test(start_paused = true)]
+async fn it_says_after_how_long_a_call_may_be_let_through() {
+    let rig = Rig::new(policy());
+    assert_eq!(rig.circuit.admits_in(), Some(Duration::ZERO));
+
+    rig.open().await;
+    assert_eq!(rig.circuit.admits_in(), Some(seconds(10)));
+    advance(seconds(3)).await;
+    assert_eq!(rig.circuit.admits_in(), Some(seconds(7)));
+    advance(seconds(7)).await;
+    assert_eq!(rig.circuit.admits_in(), Some(Duration::ZERO));
+
+    rig.circuit.force_open();
+    assert_eq!(rig.circuit.admits_in(), None);
+}

@@ -29,7 +29,7 @@ impl Attempts {
         self.served_by.as_deref()
     }
 
-    /// How many attempts were made; what a layer in front of a replica refused unsent is none.
+    /// How many attempts were made, hedges among them; what a layer in front of a replica refused unsent is none.
     #[must_use]
     pub const fn count(&self) -> u32 {
         self.count

@@ -38,7 +38,7 @@ impl Member {
     }
 
     fn is_available(&self) -> bool {
-        self.is_enabled() && self.place.admits.as_ref().is_none_or(|admits| admits())
+        self.is_enabled() && self.place.admits()
     }
 }
 

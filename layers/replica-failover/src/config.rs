@@ -1,11 +1,14 @@
 //! Durations, sizes, statuses and header names as a configuration file has them.
 
 use std::fmt;
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 use http::uri::PathAndQuery;
 use http::{HeaderName, HeaderValue, StatusCode};
 use serde::de::{Deserialize, Deserializer, Error, Unexpected, Visitor};
+
+use crate::Hedge;
 
 pub(crate) fn duration<'de, D: Deserializer<'de>>(input: D) -> Result<Duration, D::Error> {
     let text = String::deserialize(input)?;
@@ -69,6 +72,38 @@ pub(crate) fn percent<'de, D: Deserializer<'de>>(input: D) -> Result<u8, D::Erro
     match u8::deserialize(input)? {
         percent @ ..=100 => Ok(percent),
         more => Err(D::Error::custom(format!("a percentage is at most 100, not {more}"))),
+    }
+}
+
+/// What the section of a hedge says, before it is made sense of.
+#[derive(Default, serde::Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct HedgeSection {
+    #[serde(deserialize_with = "some_duration")]
+    after: Option<Duration>,
+    percentile: Option<u8>,
+    samples: Option<NonZeroU32>,
+    max: Option<NonZeroU32>,
+}
+
+impl TryFrom<HedgeSection> for Hedge {
+    type Error = &'static str;
+
+    fn try_from(section: HedgeSection) -> Result<Self, Self::Error> {
+        let HedgeSection { after, percentile, samples, max } = section;
+        let hedge = match (after, percentile) {
+            (None, None) => return Err("a hedge needs `after`, or `percentile`"),
+            (after, Some(percent @ 1..=99)) => {
+                Self::after(after.unwrap_or(Duration::from_millis(10))).percentile(percent)
+            }
+            (_, Some(_)) => return Err("a percentile of a hedge is from 1 to 99"),
+            (Some(_), None) if samples.is_some() => {
+                return Err("`samples` of a hedge are of a `percentile`");
+            }
+            (Some(after), None) => Self::after(after),
+        };
+        let hedge = samples.map_or(hedge, |samples| hedge.samples(samples));
+        Ok(max.map_or(hedge, |max| hedge.max(max)))
     }
 }
 

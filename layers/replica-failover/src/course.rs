@@ -160,6 +160,14 @@ impl Course {
         })
     }
 
+    /// Where the request goes beside the replicas at these places, if anywhere: to one that has not failed lately.
+    pub(crate) fn beside(&self, asked: &[usize], terrain: &Terrain<'_>) -> Option<usize> {
+        let without = [&*self.without, asked].concat();
+        let clean = Some(terrain.shared.policy().failback_after);
+        let heed = terrain.heed();
+        terrain.among(Filter { without: &without, quiet: None, clean, heed }, true)
+    }
+
     /// When a replica that failed this request may be asked again.
     fn not_before(&self, index: usize, terrain: &Terrain<'_>) -> Option<Instant> {
         let failure = self.failures.iter().rev().find(|failure| failure.index == index)?;

@@ -14,6 +14,8 @@ use tokio::time::{Instant, Sleep, sleep_until};
 use tower_service::Service;
 
 use crate::course::Go;
+use crate::hedging::hedge;
+use crate::race::{Entry, Race};
 use crate::set::Set;
 use crate::trip::{Trip, Turn};
 use crate::{Classify, InFlight, ReplayBody, ResumeBody};
@@ -48,6 +50,8 @@ pin_project! {
         Wait { go: Go },
         Ready { service: S, go: Go },
         Call { #[pin] response: F, index: usize, in_flight: Option<InFlight> },
+        // What may be hedged is boxed: others may come beside it.
+        Race { race: Race<F> },
         // The replica has the request in hand until the body is gone.
         Drain { #[pin] body: P, left: u64, go: Go, in_flight: Option<InFlight> },
         Done,
@@ -88,9 +92,19 @@ where
                 }
                 StepProj::Ready { service, go } => match service.poll_ready(cx) {
                     Poll::Ready(Ok(())) => {
-                        let (request, in_flight) = trip.send(go.index);
-                        let (response, index) = (service.call(request), go.index);
-                        this.step.set(Step::Call { response, index, in_flight });
+                        let (request, in_flight) = trip.send(go.index, began);
+                        let (index, reader) = (go.index, request.body().reader());
+                        let response = service.call(request);
+                        this.step.set(match trip.race() {
+                            None => Step::Call { response, index, in_flight },
+                            Some(mut race) => {
+                                race.enter(
+                                    Entry { reader, ..Entry::alone(index, began, in_flight) },
+                                    response,
+                                );
+                                Step::Race { race }
+                            }
+                        });
                         timer.set(None);
                         continue;
                     }
@@ -102,12 +116,22 @@ where
                     }
                 },
                 StepProj::Call { response, index, in_flight } => match response.poll(cx) {
-                    Poll::Ready(said) => trip.answered(*index, began, said, in_flight.take()),
+                    Poll::Ready(said) => {
+                        let entry = Entry::alone(*index, began, in_flight.take());
+                        trip.answered(entry, said, false)
+                    }
                     Poll::Pending => {
                         ready!(over(timer.as_mut(), trip.limit_of_attempt(began), cx));
-                        trip.timed_out(*index, began)
+                        trip.timed_out(Entry::alone(*index, began, in_flight.take()), false)
                     }
                 },
+                StepProj::Race { race } => {
+                    let turn = ready!(raced(trip, race, timer.as_mut(), cx));
+                    if matches!(turn, Turn::Answer(_)) {
+                        trip.beaten(race);
+                    }
+                    turn
+                }
                 StepProj::Drain { body, left, go, .. } => {
                     if drained(body, left, cx).is_pending() {
                         ready!(over(timer.as_mut(), began.checked_add(DRAIN), cx));
@@ -119,6 +143,7 @@ where
             timer.set(None);
             *this.began = None;
             match turn {
+                Turn::Race => {}
                 Turn::Ready(go) => match trip.service(go.index) {
                     Some(service) => this.step.set(Step::Ready { service, go }),
                     None => this.step.set(Step::Start),
@@ -144,6 +169,30 @@ where
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("ResponseFuture")
     }
+}
+
+/// What comes of the attempts of a request that may be hedged.
+fn raced<S, B, P, C, R>(
+    trip: &mut Trip<S, B, C, R>,
+    race: &mut Race<S::Future>,
+    timer: Pin<&mut Option<Sleep>>,
+    cx: &mut Context<'_>,
+) -> Poll<Turn<P, S::Error>>
+where
+    S: Service<Request<ReplayBody<B>>, Response = Response<P>> + Clone,
+    P: Body,
+    C: Classify<S::Error>,
+    R: EmptyBody<P>,
+{
+    if let Poll::Ready((entry, said)) = race.poll(cx) {
+        return Poll::Ready(trip.answered(entry, said, !race.is_over()));
+    }
+    ready!(over(timer, race.next_event(|began| trip.limit_of_attempt(began)), cx));
+    if let Some(entry) = race.expired(|began| trip.limit_of_attempt(began), Instant::now()) {
+        return Poll::Ready(trip.timed_out(entry, !race.is_over()));
+    }
+    hedge(trip, race, cx);
+    Poll::Ready(Turn::Race)
 }
 
 /// Whether the time has come; without a limit it never does.

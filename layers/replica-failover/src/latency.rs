@@ -24,6 +24,13 @@ impl Latency {
         let _ = self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, next);
     }
 
+    /// Somebody waited so long, and then no longer: known is only that it is no less.
+    pub(crate) fn record_at_least(&self, sample: Duration, now: Moment) {
+        if micros(sample) > self.average(now) {
+            self.record(sample, now);
+        }
+    }
+
     /// The average in microseconds; of a replica never asked, a guess.
     pub(crate) fn average(&self, now: Moment) -> f32 {
         average(self.0.load(Ordering::Relaxed), now).unwrap_or(UNKNOWN)
@@ -104,6 +111,17 @@ mod tests {
 
         assert!(slow.average(moment(5_000)) > 3_000_000.0);
         assert!(slow.average(moment(120_000)) < UNKNOWN);
+    }
+
+    #[test]
+    fn a_wait_that_was_given_up_counts_only_if_it_was_longer_than_usual() {
+        let latency = of(&[(0, 100)]);
+
+        latency.record_at_least(Duration::from_millis(50), moment(0));
+        assert!((latency.average(moment(0)) - 100_000.0).abs() < 1.0);
+
+        latency.record_at_least(Duration::from_millis(200), moment(0));
+        assert!((latency.average(moment(0)) - 200_000.0).abs() < 1.0);
     }
 
     proptest! {

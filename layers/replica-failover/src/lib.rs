@@ -32,6 +32,12 @@
 //! which costs the [`RetryBudget`]; back to one that failed this request it goes after a [`Backoff`]. One that does not
 //! [admit](Replica::admits) it or is not ready is skipped. What failed before is in the response's [`Attempts`].
 //!
+//! By a [`Hedge`], a request that is safe to repeat goes to a second replica while the first has not answered. The first response
+//! that is no failure is passed on; the other attempt is dropped, and blames nobody.
+//!
+//! The time for all attempts is the policy's, or the `grpc-timeout` of a gRPC client if that is shorter: each replica is told
+//! what is left of it.
+//!
 //! When nothing is left, the answer is a refusal by [`Unserved`]: 502, 503 if no replica could be asked, 504 if the time is over;
 //! a response that failed is not passed on. What a replica said is passed on if it is all that was said, or if the request
 //! must not be sent again. A list of one is asked once.
@@ -39,17 +45,18 @@
 //! The response to a `GET` may break off after its headers. Its [`ResumeBody`] has the rest from another replica, if that proves to
 //! have the very same, as [`FailoverPolicy::resume`] says; if none has, it ends with the error.
 //!
-//! A request that may go on costs a copy of its head, and if it has a body, an allocation and what is kept of it; a response
-//! costs three for its `Attempts`, and one if it can be resumed.
+//! A request that may go on costs a copy of its head, and if it has a body, an allocation and what is kept of it; if it may be
+//! hedged, two more. A response costs three for its `Attempts`, and one if it can be resumed.
 //!
 //! By a [`HealthCheck`], replicas are asked for their health, too, by a client or connector of theirs, as long as a
 //! [`HealthChecker`] runs; an unhealthy one is skipped, and has its requests back little by little by [`SlowStart`].
 //!
 //! The feature `metrics` counts by `upstream` (the layer's name): `replica_failover_attempts_total` by `replica` and `outcome` (`ok`, or
 //! a [`Reason`]), `replica_failover_failovers_total` by `from`, `to` and `reason`, `replica_failover_unserved_total` by `reason`,
-//! `replica_failover_budget_exhausted_total`, `replica_failover_replay_buffer_bytes`, and `replica_failover_resumes_total` by
-//! `outcome`: `resumed`, `differs` and `failed` for each request for a rest, `gave_up` for a response without one; and of
-//! checks, by `replica`, `health_check_total` by `outcome` (`ok`, or a [`CheckFailure`]) and `health_state` (1, or 0 if it is
+//! `replica_failover_budget_exhausted_total`, `replica_failover_replay_buffer_bytes`, `replica_failover_resumes_total` by
+//! `outcome`: `resumed`, `differs` and `failed` for each request for a rest, `gave_up` for a response without one;
+//! `replica_failover_hedges_total` by `outcome`: `won`, `cancelled` (another did, or the client left) and `failed` for each hedge, and
+//! `no_budget` and `no_replica` for each there was not; and of checks, by `replica`, `health_check_total` by `outcome` (`ok`, or a [`CheckFailure`]) and `health_state` (1, or 0 if it is
 //! skipped).
 //!
 //! # What it leaves to others
@@ -63,13 +70,16 @@
 mod layer;
 mod service;
 mod future;
+mod race;
 mod trip;
+mod hedging;
 mod course;
 mod part;
 mod rest;
 mod resuming;
 mod resume_body;
 mod replay;
+mod replay_body;
 mod replay_error;
 mod kept;
 mod wakers;
@@ -80,6 +90,7 @@ mod policy;
 mod backoff;
 mod retry_budget;
 mod resume;
+mod hedge;
 #[cfg(feature = "serde")]
 mod config;
 mod classify;
@@ -98,6 +109,7 @@ mod picks;
 mod hash_on;
 mod maglev;
 mod latency;
+mod recent;
 mod budget;
 mod resumes;
 mod moment;
@@ -112,6 +124,7 @@ mod vitals;
 mod condition;
 mod checks;
 mod grpc_health;
+mod grpc_timeout;
 mod health_checker;
 mod health_meters;
 
@@ -126,6 +139,7 @@ pub use hash_on::{HashKey, HashOn};
 pub use health::Health;
 pub use health_check::{HealthCheck, InitialHealth, InvalidTiming};
 pub use health_checker::HealthChecker;
+pub use hedge::Hedge;
 pub use layer::ReplicaFailoverLayer;
 pub use order::Order;
 pub use pick::Pick;
@@ -133,7 +147,7 @@ pub use policy::FailoverPolicy;
 pub use probe::{GrpcProbe, HttpProbe, Probe};
 pub use reason::Reason;
 pub use rejection::Unserved;
-pub use replay::ReplayBody;
+pub use replay_body::ReplayBody;
 pub use replay_error::ReplayBodyError;
 pub use replica::Replica;
 pub use replicas::Replicas;

@@ -1,9 +1,9 @@
 //! What is counted of attempts.
 
 #[cfg(feature = "metrics")]
-pub(crate) use self::facade::{Gauge, Meters, ReplicaMeters, ResumeMeters};
+pub(crate) use self::facade::{Gauge, Meters, Outcomes, ReplicaMeters};
 #[cfg(not(feature = "metrics"))]
-pub(crate) use self::nothing::{Gauge, Meters, ReplicaMeters, ResumeMeters};
+pub(crate) use self::nothing::{Gauge, Meters, Outcomes, ReplicaMeters};
 
 /// What comes of a request for the rest of a response, and of a response that has no rest.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -15,6 +15,23 @@ pub(crate) enum ResumeOutcome {
     GaveUp,
 }
 
+/// What comes of the moment when a request is to be hedged.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum HedgeOutcome {
+    /// Its response was passed on.
+    Won,
+    /// Another's was, or the client has left.
+    Cancelled,
+    Failed,
+    /// There was no budget for it.
+    NoBudget,
+    /// No replica was to be had at once.
+    NoReplica,
+}
+
+pub(crate) type ResumeMeters = Outcomes<ResumeOutcome>;
+pub(crate) type HedgeMeters = Outcomes<HedgeOutcome>;
+
 #[cfg(feature = "metrics")]
 mod facade {
     use std::fmt;
@@ -22,7 +39,7 @@ mod facade {
 
     use metrics::{Counter, counter, gauge};
 
-    use super::ResumeOutcome;
+    use super::{HedgeMeters, HedgeOutcome, ResumeMeters, ResumeOutcome};
     use crate::{Reason, Unserved};
 
     pub(crate) struct Meters {
@@ -65,10 +82,30 @@ mod facade {
                 (ResumeOutcome::Failed, "failed"),
                 (ResumeOutcome::GaveUp, "gave_up"),
             ];
-            ResumeMeters(outcomes.map(|(outcome, label)| {
+            self.outcomes("replica_failover_resumes_total", &outcomes)
+        }
+
+        pub(crate) fn hedges(&self) -> HedgeMeters {
+            let outcomes = [
+                (HedgeOutcome::Won, "won"),
+                (HedgeOutcome::Cancelled, "cancelled"),
+                (HedgeOutcome::Failed, "failed"),
+                (HedgeOutcome::NoBudget, "no_budget"),
+                (HedgeOutcome::NoReplica, "no_replica"),
+            ];
+            self.outcomes("replica_failover_hedges_total", &outcomes)
+        }
+
+        fn outcomes<O: Copy>(
+            &self,
+            name: &'static str,
+            outcomes: &[(O, &'static str)],
+        ) -> Outcomes<O> {
+            let counter = |(outcome, label): &(O, &'static str)| {
                 let upstream = self.upstream.clone();
-                (outcome, counter!("replica_failover_resumes_total", "upstream" => upstream, "outcome" => label))
-            }))
+                (*outcome, counter!(name, "upstream" => upstream, "outcome" => *label))
+            };
+            Outcomes(outcomes.iter().map(counter).collect())
         }
 
         pub(crate) fn failover(&self, from: &Arc<str>, to: &Arc<str>, reason: Reason) {
@@ -116,19 +153,20 @@ mod facade {
         }
     }
 
-    pub(crate) struct ResumeMeters([(ResumeOutcome, Counter); 4]);
+    /// A counter for each outcome, made once.
+    pub(crate) struct Outcomes<O>(Box<[(O, Counter)]>);
 
-    impl ResumeMeters {
-        pub(crate) fn count(&self, outcome: ResumeOutcome) {
+    impl<O: Copy + PartialEq> Outcomes<O> {
+        pub(crate) fn count(&self, outcome: O) {
             for (_, counter) in self.0.iter().filter(|(known, _)| *known == outcome) {
                 counter.increment(1);
             }
         }
     }
 
-    impl fmt::Debug for ResumeMeters {
+    impl<O> fmt::Debug for Outcomes<O> {
         fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.write_str("ResumeMeters")
+            f.write_str("Outcomes")
         }
     }
 
@@ -153,9 +191,10 @@ mod facade {
 #[cfg(not(feature = "metrics"))]
 #[expect(clippy::unused_self, reason = "what is not counted has the form of what is")]
 mod nothing {
+    use std::marker::PhantomData;
     use std::sync::Arc;
 
-    use super::ResumeOutcome;
+    use super::{HedgeMeters, ResumeMeters};
     use crate::{Reason, Unserved};
 
     pub(crate) struct Meters;
@@ -170,7 +209,11 @@ mod nothing {
         }
 
         pub(crate) const fn resumes(&self) -> ResumeMeters {
-            ResumeMeters
+            Outcomes(PhantomData)
+        }
+
+        pub(crate) const fn hedges(&self) -> HedgeMeters {
+            Outcomes(PhantomData)
         }
 
         pub(crate) const fn failover(&self, _: &Arc<str>, _: &Arc<str>, _: Reason) {}
@@ -191,10 +234,10 @@ mod nothing {
     }
 
     #[derive(Debug)]
-    pub(crate) struct ResumeMeters;
+    pub(crate) struct Outcomes<O>(PhantomData<O>);
 
-    impl ResumeMeters {
-        pub(crate) const fn count(&self, _: ResumeOutcome) {}
+    impl<O: Copy> Outcomes<O> {
+        pub(crate) const fn count(&self, _: O) {}
     }
 
     pub(crate) struct Gauge;

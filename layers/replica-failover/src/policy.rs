@@ -4,7 +4,7 @@ use std::time::Duration;
 use http::request::Parts;
 use http::{HeaderName, Method, StatusCode};
 
-use crate::{Backoff, Order, Resume, RetryBudget};
+use crate::{Backoff, Hedge, Order, Resume, RetryBudget};
 
 /// When a request goes to another replica, and how often.
 ///
@@ -20,6 +20,7 @@ use crate::{Backoff, Order, Resume, RetryBudget};
 /// max_attempts = 3                  # default, the first one included
 /// per_try = "20s"                   # default, to the headers of the response
 /// within = "30s"                    # of all attempts; by default, there is no limit
+/// limit_header = "x-envoy-expected-rq-timeout-ms" # by default, only gRPC has one
 /// ready_within = "1s"               # default
 /// statuses = [500, 502, 503, 504]   # default
 /// lagging = false                   # default
@@ -29,6 +30,7 @@ use crate::{Backoff, Order, Resume, RetryBudget};
 /// max_retry_after = "1s"            # default
 /// backoff = { base = "25ms", max = "250ms" } # default
 /// budget = { share = 20, per_second = 10 }   # default
+/// hedge = { after = "50ms" }        # or { percentile = 95 }; by default, no request is hedged
 /// resume = "if_range"               # default; if_match, for S3
 /// max_resumes = 3                   # default, requests for the rest of one response; 0 for none
 /// ```
@@ -45,6 +47,8 @@ pub struct FailoverPolicy {
     pub(crate) per_try: Duration,
     #[cfg_attr(feature = "serde", serde(deserialize_with = "crate::config::some_duration"))]
     pub(crate) within: Option<Duration>,
+    #[cfg_attr(feature = "serde", serde(deserialize_with = "crate::config::header_name"))]
+    pub(crate) limit_header: Option<HeaderName>,
     #[cfg_attr(feature = "serde", serde(deserialize_with = "crate::config::duration"))]
     pub(crate) ready_within: Duration,
     #[cfg_attr(feature = "serde", serde(deserialize_with = "crate::config::statuses"))]
@@ -60,6 +64,7 @@ pub struct FailoverPolicy {
     pub(crate) max_retry_after: Duration,
     pub(crate) backoff: Backoff,
     pub(crate) budget: RetryBudget,
+    pub(crate) hedge: Option<Hedge>,
     pub(crate) resume: Resume,
     pub(crate) max_resumes: u32,
 }
@@ -73,6 +78,7 @@ impl FailoverPolicy {
             max_attempts: NonZeroU32::MIN.saturating_add(2),
             per_try: Duration::from_secs(20),
             within: None,
+            limit_header: None,
             ready_within: Duration::from_secs(1),
             statuses: vec![
                 StatusCode::INTERNAL_SERVER_ERROR,
@@ -87,6 +93,7 @@ impl FailoverPolicy {
             max_retry_after: Duration::from_secs(1),
             backoff: Backoff::default(),
             budget: RetryBudget::default(),
+            hedge: None,
             resume: Resume::default(),
             max_resumes: 3,
         }
@@ -120,8 +127,22 @@ impl FailoverPolicy {
     }
 
     /// Gives all attempts together so long to answer with headers. At zero, every request that has to wait is refused.
+    ///
+    /// If it is sooner, the end of a gRPC client's `grpc-timeout` takes its place, and the replica is told in that header how
+    /// much is left of what the client said. Of a limit that is the layer's own it is told there nothing, since that ends
+    /// with the headers, and gRPC's with the last message: see [`limit_header`](Self::limit_header).
     pub const fn within(mut self, limit: Duration) -> Self {
         self.within = Some(limit);
+        self
+    }
+
+    /// Tells the replica in this header how many milliseconds an attempt has to answer with headers, rounded down, at
+    /// least 1: what is left of [`within`](Self::within), of a `grpc-timeout`, or of [`per_try`](Self::per_try).
+    ///
+    /// What a client says in it is removed. It may be `grpc-timeout`: then gRPC requests are told so in their own form, and
+    /// others as without it. That is for services without streams, which it would cut off.
+    pub fn limit_header(mut self, header: HeaderName) -> Self {
+        self.limit_header = Some(header);
         self
     }
 
@@ -178,9 +199,15 @@ impl FailoverPolicy {
         self
     }
 
-    /// Bounds the attempts that go to replicas which failed lately.
+    /// Bounds the attempts that go to replicas which failed lately, and hedges.
     pub const fn budget(mut self, budget: RetryBudget) -> Self {
         self.budget = budget;
+        self
+    }
+
+    /// Sends a request that is safe to repeat to another replica, too, when the first takes long.
+    pub const fn hedge(mut self, hedge: Hedge) -> Self {
+        self.hedge = Some(hedge);
         self
     }
 

@@ -3,9 +3,10 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, HOST, TE};
 use http::uri::PathAndQuery;
-use http::{HeaderName, HeaderValue, Method, Request, StatusCode, Version};
+use http::{HeaderValue, Method, Request, StatusCode, Version};
 
 use crate::grpc_health;
+use crate::grpc_timeout::{self, GRPC_TIMEOUT};
 
 /// What a replica is asked in a check of its health.
 ///
@@ -118,11 +119,7 @@ impl GrpcProbe {
         let headers = request.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
         headers.insert(TE, HeaderValue::from_static("trailers"));
-        // Eight digits are the most that the protocol has room for.
-        let millis = u32::try_from(within.as_millis()).unwrap_or(u32::MAX).clamp(1, 99_999_999);
-        if let Ok(timeout) = HeaderValue::try_from(format!("{millis}m")) {
-            headers.insert(HeaderName::from_static("grpc-timeout"), timeout);
-        }
+        headers.insert(GRPC_TIMEOUT, grpc_timeout::text(within));
         request
     }
 }

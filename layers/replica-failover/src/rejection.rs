@@ -13,7 +13,8 @@ use crate::Attempts;
 pub enum Unserved {
     /// Several attempts failed: 502.
     AllFailed,
-    /// No replica could be asked: none there, enabled and healthy, none that admits it, or none that became ready: 503.
+    /// No replica could be asked: none there, enabled and healthy, none that admits it, or none that became ready: 503, with
+    /// a `Retry-After` until the first of them may admit it, of at least a second.
     NoneAvailable,
     /// The time for all attempts was over: 504.
     OutOfTime,
@@ -30,14 +31,11 @@ impl Unserved {
         }
     }
 
-    pub(crate) fn refusal(self, attempts: Attempts) -> Refusal {
+    pub(crate) fn refusal(self, attempts: Attempts, wait: Duration) -> Refusal {
         let refusal = |status| Refusal::new(status, self.reason(), self.words());
         let refusal = match self {
             Self::AllFailed => refusal(StatusCode::BAD_GATEWAY),
-            // When that will change is not known here: the least that can be said, one second.
-            Self::NoneAvailable => {
-                refusal(StatusCode::SERVICE_UNAVAILABLE).retry_after(Duration::ZERO)
-            }
+            Self::NoneAvailable => refusal(StatusCode::SERVICE_UNAVAILABLE).retry_after(wait),
             Self::OutOfTime => {
                 refusal(StatusCode::GATEWAY_TIMEOUT).grpc_status(GrpcStatus::DeadlineExceeded)
             }

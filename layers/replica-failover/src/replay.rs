@@ -1,15 +1,13 @@
-use std::fmt;
 use std::mem;
-use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll, Waker, ready};
 
 use bytes::Bytes;
-use http_body::{Body, Frame, SizeHint};
+use http_body::{Body, SizeHint};
 
-use crate::ReplayBodyError;
-use crate::kept::{Kept, Next};
+use crate::ReplayBody;
+use crate::kept::Kept;
 use crate::meters::Gauge;
+use crate::replay_body::{Reader, Reading};
 use crate::wakers::Wakers;
 
 /// What is kept of a request body between attempts.
@@ -25,22 +23,23 @@ pub(crate) enum Replay<B> {
 /// What the attempts share: one allocation.
 pub(crate) struct Shared<B> {
     state: Mutex<State<B>>,
-    hint: SizeHint,
+    pub(crate) hint: SizeHint,
 }
 
-struct State<B> {
-    source: Source<B>,
-    kept: Kept,
+pub(crate) struct State<B> {
+    pub(crate) source: Source<B>,
+    pub(crate) kept: Kept,
     /// The id of the next reader.
-    next: u64,
-    /// Readers before this one are cut off.
+    pub(crate) next: u64,
+    /// Readers before this one are cut off, and those after that one.
     oldest: u64,
-    readers: usize,
-    wakers: Wakers,
+    newest: u64,
+    pub(crate) readers: usize,
+    pub(crate) wakers: Wakers,
 }
 
 /// The client's own body.
-enum Source<B> {
+pub(crate) enum Source<B> {
     Here(B),
     /// A reader polls it this very moment.
     Away,
@@ -62,6 +61,7 @@ impl<B: Body<Data = Bytes>> Replay<B> {
             kept: Kept::new(usize::try_from(cap).unwrap_or(usize::MAX), gauge),
             next: 0,
             oldest: 0,
+            newest: u64::MAX,
             readers: 0,
             wakers: Wakers::default(),
         };
@@ -74,7 +74,7 @@ impl<B> Replay<B> {
     ///
     /// Earlier attempts may go on reading it, until they are cut off.
     pub(crate) fn attempt(&mut self) -> ReplayBody<B> {
-        ReplayBody(match self {
+        ReplayBody::new(match self {
             Self::Empty => Reading::Empty,
             Self::Once(body) => body.take().map_or(Reading::Cut, Reading::Whole),
             Self::Shared(shared) => Reading::Shared(Reader::new(shared.clone())),
@@ -89,6 +89,15 @@ impl<B> Replay<B> {
             wake(state);
         }
         self.is_whole()
+    }
+
+    /// Takes the body away from all attempts but one: no other will follow.
+    pub(crate) fn leave_to(&self, reader: u64) {
+        if let Self::Shared(shared) = self {
+            let mut state = shared.lock();
+            (state.oldest, state.newest) = (reader, reader);
+            wake(state);
+        }
     }
 
     /// Whether another attempt can have the whole of the body.
@@ -120,226 +129,21 @@ impl<B> Drop for Replay<B> {
     }
 }
 
-/// A request body, as one attempt reads it.
-///
-/// Every attempt has it from its first byte, with the same [`size_hint`](Body::size_hint). What an earlier attempt has
-/// read is read again from memory, cut into frames anew; then the client's own frames go on. What is kept is copied, up to
-/// the policy's cap: small frames cannot keep large buffers alive.
-///
-/// Dropping it takes nothing away from other attempts.
-pub struct ReplayBody<B>(Reading<B>);
-
-enum Reading<B> {
-    Empty,
-    Whole(B),
-    Shared(Reader<B>),
-    Cut,
-}
-
-type Polled<E> = Poll<Option<Result<Frame<Bytes>, E>>>;
-
-struct Reader<B> {
-    shared: Arc<Shared<B>>,
-    id: u64,
-    read: usize,
-    ended: bool,
-}
-
-/// Empty.
-impl<B> Default for ReplayBody<B> {
-    fn default() -> Self {
-        Self(Reading::Empty)
-    }
-}
-
-impl<B> fmt::Debug for ReplayBody<B> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("ReplayBody")
-    }
-}
-
-impl<B: Body<Data = Bytes> + Unpin> Body for ReplayBody<B> {
-    type Data = Bytes;
-    type Error = ReplayBodyError<B::Error>;
-
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Polled<Self::Error> {
-        match &mut self.0 {
-            Reading::Empty => Poll::Ready(None),
-            Reading::Whole(body) => Pin::new(body).poll_frame(cx).map_err(ReplayBodyError::Inner),
-            Reading::Shared(reader) => reader.poll_frame(cx),
-            Reading::Cut => Poll::Ready(Some(Err(ReplayBodyError::Cut))),
-        }
-    }
-
-    fn is_end_stream(&self) -> bool {
-        match &self.0 {
-            Reading::Empty => true,
-            Reading::Whole(body) => body.is_end_stream(),
-            Reading::Shared(reader) => reader.is_end_stream(),
-            Reading::Cut => false,
-        }
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        match &self.0 {
-            Reading::Empty => SizeHint::with_exact(0),
-            Reading::Whole(body) => body.size_hint(),
-            Reading::Shared(reader) => reader.size_hint(),
-            Reading::Cut => SizeHint::default(),
-        }
-    }
-}
-
-impl<B> Reader<B> {
-    fn new(shared: Arc<Shared<B>>) -> Self {
-        let mut state = shared.lock();
-        let id = state.next;
-        state.next += 1;
-        state.readers += 1;
-        drop(state);
-        Self { shared, id, read: 0, ended: false }
-    }
-
-    fn is_end_stream(&self) -> bool {
-        let state = self.shared.lock();
-        let at_end = matches!(state.source, Source::Ended) && state.kept.is_all_read(self.read);
-        self.ended || (at_end && self.id >= state.oldest)
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        let read = u64::try_from(self.read).unwrap_or(u64::MAX);
-        let mut hint = SizeHint::new();
-        hint.set_lower(self.shared.hint.lower().saturating_sub(read));
-        if let Some(upper) = self.shared.hint.upper() {
-            hint.set_upper(upper.saturating_sub(read));
-        }
-        hint
-    }
-}
-
-impl<B: Body<Data = Bytes> + Unpin> Reader<B> {
-    fn poll_frame(&mut self, cx: &Context<'_>) -> Polled<ReplayBodyError<B::Error>> {
-        loop {
-            let mut state = self.shared.lock();
-            if self.ended {
-                return Poll::Ready(None);
-            }
-            if self.id < state.oldest {
-                return Poll::Ready(Some(Err(ReplayBodyError::Cut)));
-            }
-            let alone = state.readers == 1;
-            match state.kept.next(self.read, alone) {
-                Next::Data(data) => {
-                    self.read += data.len();
-                    return Poll::Ready(Some(Ok(Frame::data(data))));
-                }
-                Next::Lost => return Poll::Ready(Some(Err(ReplayBodyError::Cut))),
-                Next::NotYet => {}
-            }
-            match mem::replace(&mut state.source, Source::Away) {
-                Source::Here(body) => ready!(self.pull(state, body, cx))?,
-                Source::Away => {
-                    state.wakers.wait_for_turn(cx.waker().clone());
-                    return Poll::Pending;
-                }
-                Source::Ended => {
-                    state.source = Source::Ended;
-                    self.ended = true;
-                    let trailers = state.kept.trailers().cloned();
-                    return Poll::Ready(trailers.map(|trailers| Ok(Frame::trailers(trailers))));
-                }
-                Source::Broken => {
-                    state.source = Source::Broken;
-                    return Poll::Ready(Some(Err(ReplayBodyError::Cut)));
-                }
-            }
-        }
-    }
-
-    /// Reads one frame off the client's body into what is kept.
-    fn pull(
-        &self,
-        state: MutexGuard<'_, State<B>>,
-        body: B,
-        cx: &Context<'_>,
-    ) -> Poll<Result<(), ReplayBodyError<B::Error>>> {
-        let joint = state.wakers.joint(self.id, cx.waker());
-        // Not polled under the lock: the body drops the waker of its last poll, and who knows what goes with that.
-        drop(state);
-        let mut turn = Turn { shared: &self.shared, body: Some(body) };
-        let waker = joint.as_ref().unwrap_or_else(|| cx.waker());
-        let polled = turn.poll_frame(&mut Context::from_waker(waker));
-
-        let mut state = self.shared.lock();
-        match polled {
-            Poll::Pending => {
-                state.source = turn.body.take().map_or(Source::Broken, Source::Here);
-                // Those who came meanwhile have to poll, too: this reader may never do so again.
-                let (old, turns) = state.wakers.parked(self.id, cx.waker().clone());
-                drop(state);
-                drop(old);
-                turns.into_iter().for_each(Waker::wake);
-                Poll::Pending
-            }
-            Poll::Ready(frame) => {
-                let (source, result) = match frame {
-                    Some(Ok(frame)) => {
-                        let body =
-                            turn.body.take_if(|body| !frame.is_trailers() && !body.is_end_stream());
-                        state.kept.arrived(frame);
-                        (body.map_or(Source::Ended, Source::Here), Ok(()))
-                    }
-                    None => (Source::Ended, Ok(())),
-                    Some(Err(error)) => (Source::Broken, Err(ReplayBodyError::Inner(error))),
-                };
-                state.source = source;
-                wake(state);
-                // What has ended is dropped here, without the lock.
-                turn.body = None;
-                Poll::Ready(result)
-            }
-        }
-    }
-}
-
-impl<B> Drop for Reader<B> {
-    fn drop(&mut self) {
-        self.shared.lock().readers -= 1;
-    }
-}
-
-/// The client's body while it is polled.
-struct Turn<'a, B> {
-    shared: &'a Shared<B>,
-    body: Option<B>,
-}
-
-impl<B: Body<Data = Bytes> + Unpin> Turn<'_, B> {
-    fn poll_frame(&mut self, cx: &mut Context<'_>) -> Polled<B::Error> {
-        self.body.as_mut().map_or(Poll::Ready(None), |body| Pin::new(body).poll_frame(cx))
-    }
-}
-
-/// A body that panics ends for all readers.
-impl<B> Drop for Turn<'_, B> {
-    fn drop(&mut self) {
-        if self.body.is_some() {
-            let mut state = self.shared.lock();
-            state.source = Source::Broken;
-            wake(state);
-        }
+impl<B> State<B> {
+    pub(crate) fn is_cut_off(&self, reader: u64) -> bool {
+        !(self.oldest..=self.newest).contains(&reader)
     }
 }
 
 impl<B> Shared<B> {
-    fn lock(&self) -> MutexGuard<'_, State<B>> {
+    pub(crate) fn lock(&self) -> MutexGuard<'_, State<B>> {
         // Nothing panics halfway through a change here, so a poisoned lock guards nothing broken.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// Wakes all who wait, without the lock: a waker may drop what it wakes, and that a reader of the same body.
-fn wake<B>(mut state: MutexGuard<'_, State<B>>) {
+pub(crate) fn wake<B>(mut state: MutexGuard<'_, State<B>>) {
     let wakers = mem::take(&mut state.wakers);
     drop(state);
     wakers.wake();
@@ -348,15 +152,19 @@ fn wake<B>(mut state: MutexGuard<'_, State<B>>) {
 #[cfg(test)]
 mod tests {
     use std::collections::VecDeque;
+    use std::pin::Pin;
+    use std::task::{Context, Poll, Waker};
 
     use http::{HeaderMap, HeaderValue};
+    use http_body::Frame;
     use proptest::prelude::*;
     use tokio_test::task::{Spawn, spawn};
     use tokio_test::{assert_pending, assert_ready};
 
     use super::*;
-    use crate::FailoverPolicy;
+    use crate::replay_body::Polled;
     use crate::shared::{Settings, Shared};
+    use crate::{FailoverPolicy, ReplayBodyError};
 
     /// A client's body: frames, pauses, errors.
     #[derive(Debug, Default)]

@@ -3,6 +3,7 @@ use std::fmt;
 use std::future::Future;
 use std::num::NonZeroU32;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Request, Response};
@@ -28,6 +29,7 @@ pub(crate) struct Place {
     pub(crate) priority: u8,
     pub(crate) weight: NonZeroU32,
     pub(crate) admits: Option<Arc<dyn Fn() -> bool + Send + Sync>>,
+    pub(crate) admits_in: Option<Arc<dyn Fn() -> Option<Duration> + Send + Sync>>,
     pub(crate) checks: Checks,
 }
 
@@ -39,6 +41,7 @@ impl<S> Replica<S> {
             priority: 1,
             weight: NonZeroU32::MIN,
             admits: None,
+            admits_in: None,
             checks: Checks::default(),
         };
         Self { service, place }
@@ -62,6 +65,18 @@ impl<S> Replica<S> {
     /// times for each request, and must have no effect.
     pub fn admits(mut self, admits: impl Fn() -> bool + Send + Sync + 'static) -> Self {
         self.place.admits = Some(Arc::new(admits));
+        self
+    }
+
+    /// Asks `admits_in` when a replica that does not admit requests will, as a circuit breaker's handle can tell: none, if
+    /// that is not known.
+    ///
+    /// It is asked when no replica can be, to say in `Retry-After` when the first of them can. Without it, that is at once.
+    pub fn admits_in(
+        mut self,
+        admits_in: impl Fn() -> Option<Duration> + Send + Sync + 'static,
+    ) -> Self {
+        self.place.admits_in = Some(Arc::new(admits_in));
         self
     }
 
@@ -100,6 +115,20 @@ impl<S> Replica<S> {
     {
         self.place.checks.by_connector(connect);
         self
+    }
+}
+
+impl Place {
+    pub(crate) fn admits(&self) -> bool {
+        self.admits.as_ref().is_none_or(|admits| admits())
+    }
+
+    /// After how long it may admit a request; none if it does not know.
+    pub(crate) fn admits_in(&self) -> Option<Duration> {
+        match &self.admits_in {
+            Some(admits_in) if !self.admits() => admits_in(),
+            _ => Some(Duration::ZERO),
+        }
     }
 }
 

@@ -6,6 +6,7 @@ use http::{Request, Response};
 use tokio::time::Instant;
 
 use crate::course::{Course, Go, Terrain};
+use crate::grpc_timeout::{self, GRPC_TIMEOUT};
 use crate::meters::ResumeOutcome;
 use crate::part::Part;
 use crate::random::random;
@@ -110,6 +111,11 @@ impl<S, C> Rest<S, C> {
         self.course.sent();
         let mut request = self.request.clone();
         self.part.ask(&mut request.headers, self.policy().resume);
+        let FailoverPolicy { limit_header, per_try, .. } = self.policy();
+        let header = limit_header.as_ref().filter(|name| **name != GRPC_TIMEOUT);
+        if let (Some(header), Some(_)) = (header, self.limit_of_attempt(Instant::now())) {
+            request.headers.insert(header, grpc_timeout::millis(*per_try));
+        }
         let request = Request::from_parts(request, Replay::Empty.attempt());
         let member = self.set.members.get(index);
         (request, member.map(|member| InFlight::enter(&member.state)))

@@ -1,7 +1,8 @@
 /// How many retries there may be.
 ///
 /// It bounds the retries that go to a replica which has itself failed lately: those of a single request must not become a
-/// storm when all replicas fail. Leaving a replica that failed for one with a clean record is free.
+/// storm when all replicas fail. Leaving a replica that failed for one with a clean record is free. A
+/// [`Hedge`](crate::Hedge) costs one wherever it goes.
 ///
 /// The larger of two rates is allowed: a `share` of the requests, in percent, and a number `per_second` that few
 /// requests may have, too. Up to ten seconds of the latter are kept for the moment when failures begin, at most a thousand,

@@ -7,6 +7,7 @@ use tokio::time::Instant;
 
 use crate::budget::Budget;
 use crate::candidates::Member;
+use crate::hedging::Hedging;
 use crate::maglev::Hash;
 use crate::meters::Meters;
 use crate::moment::Moment;
@@ -38,6 +39,7 @@ pub(crate) struct Shared {
     pub(crate) budget: Budget,
     pub(crate) meters: Meters,
     pub(crate) resumes: Resumes,
+    pub(crate) hedging: Option<Hedging>,
     pick: Arc<dyn Pick>,
     base: Instant,
     replicas: Mutex<Vec<Listed>>,
@@ -61,6 +63,7 @@ impl Shared {
         Self {
             budget: Budget::new(settings.policy.budget),
             resumes: Resumes::new(meters.resumes()),
+            hedging: settings.policy.hedge.map(|hedge| Hedging::new(hedge, meters.hedges())),
             meters,
             pick: settings.pick.clone().unwrap_or_else(ready_made),
             base: Instant::now(),

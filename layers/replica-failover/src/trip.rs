@@ -4,15 +4,19 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::header::RETRY_AFTER;
 use http::request::Parts;
-use http::{Method, Request, Response, StatusCode};
+use http::{HeaderMap, Method, Request, Response, StatusCode};
 use http_body::Body;
 use portcullis_held_body::HeldBody;
 use portcullis_refusal::{Dialect, EmptyBody};
 use tokio::time::Instant;
 use tower_service::Service;
 
+use crate::candidates::Member;
 use crate::course::{Course, Go, Terrain};
+use crate::grpc_timeout::{self, GRPC_TIMEOUT};
+use crate::hedging::Hedging;
 use crate::part::Part;
+use crate::race::Entry;
 use crate::random::random;
 use crate::replay::Replay;
 use crate::rest::Rest;
@@ -24,7 +28,7 @@ use crate::{
 
 /// A request, and what it takes to send it again.
 pub(crate) struct Trip<S, B, C, R> {
-    set: Arc<Set<S>>,
+    pub(crate) set: Arc<Set<S>>,
     classify: C,
     empty: R,
     /// None once it is sent for good.
@@ -38,13 +42,23 @@ pub(crate) struct Trip<S, B, C, R> {
     /// The replica whose response is passed on.
     served_by: Option<usize>,
     deadline: Option<Instant>,
+    /// Until when a gRPC client waits for the whole of its call.
+    patience: Option<Instant>,
+    /// How many times it may still be hedged; none, if it never may.
+    pub(crate) hedges: Option<u32>,
 }
 
 /// What the future does next.
 pub(crate) enum Turn<P, E> {
     Ready(Go),
     Wait(Go),
-    Drain { body: P, in_flight: Option<InFlight>, go: Go },
+    Drain {
+        body: P,
+        in_flight: Option<InFlight>,
+        go: Go,
+    },
+    /// It goes on with the attempts under way.
+    Race,
     Answer(Result<Response<HeldBody<P, InFlight>>, E>),
 }
 
@@ -56,19 +70,30 @@ impl<P, E> From<Go> for Turn<P, E> {
 
 /// What an attempt came to.
 struct Outcome<P, E> {
-    index: usize,
+    entry: Entry,
     verdict: Verdict,
-    began: Instant,
     now: Instant,
     /// None, if it took too long.
     said: Option<Result<Response<P>, E>>,
-    in_flight: Option<InFlight>,
+    /// Whether others are under way.
+    others: bool,
 }
 
 impl<S, B: Body<Data = Bytes>, C, R> Trip<S, B, C, R> {
     pub(crate) fn new(set: Arc<Set<S>>, classify: C, empty: R, request: Request<B>) -> Self {
-        let (parts, body) = request.into_parts();
+        let (mut parts, body) = request.into_parts();
         let policy = set.shared.policy();
+        let dialect = Dialect::of(&parts.headers);
+        let said = if dialect == Dialect::Grpc { grpc_timeout::said(&parts.headers) } else { None };
+        // What a client says in it is not what is meant by it.
+        if let Some(header) = policy.limit_header.as_ref().filter(|name| **name != GRPC_TIMEOUT) {
+            parts.headers.remove(header);
+        }
+        let after = |time: Duration| Instant::now().checked_add(time);
+        let patience = said.and_then(after);
+        let repeatable = policy.is_repeatable(&parts);
+        let hedging = set.shared.hedging.as_ref().filter(|_| repeatable && !is_sole(&set));
+        let hedges = hedging.map(Hedging::most);
         let replay = if is_sole(&set) {
             Replay::Once(Some(body))
         } else {
@@ -76,15 +101,17 @@ impl<S, B: Body<Data = Bytes>, C, R> Trip<S, B, C, R> {
         };
         Self {
             method: parts.method.clone(),
-            dialect: Dialect::of(&parts.headers),
-            repeatable: policy.is_repeatable(&parts),
+            dialect,
+            repeatable,
             resumable: parts.method == Method::GET
                 && matches!(replay, Replay::Empty)
                 && policy.max_resumes > 0,
             served_by: None,
-            deadline: policy.within.and_then(|within| Instant::now().checked_add(within)),
+            deadline: earlier(policy.within.and_then(after), patience),
+            patience,
             parts: Some(parts),
             course: Course::default(),
+            hedges,
             set,
             classify,
             empty,
@@ -110,10 +137,17 @@ impl<S, B, C, R> Trip<S, B, C, R> {
         self.set.service(index)
     }
 
-    /// The request as this attempt has it.
-    pub(crate) fn send(&mut self, index: usize) -> (Request<ReplayBody<B>>, Option<InFlight>) {
+    /// The request as an attempt has it that began then.
+    pub(crate) fn send(
+        &mut self,
+        index: usize,
+        began: Instant,
+    ) -> (Request<ReplayBody<B>>, Option<InFlight>) {
         self.course.sent();
-        let parts = if is_sole(&self.set) { self.parts.take() } else { self.parts.clone() };
+        let mut parts = if is_sole(&self.set) { self.parts.take() } else { self.parts.clone() };
+        if let Some(parts) = &mut parts {
+            self.tell_time(&mut parts.headers, began);
+        }
         let body = self.replay.attempt();
         let request = match parts {
             Some(parts) => Request::from_parts(parts, body),
@@ -121,6 +155,27 @@ impl<S, B, C, R> Trip<S, B, C, R> {
         };
         let member = self.set.members.get(index);
         (request, member.map(|member| InFlight::enter(&member.state)))
+    }
+
+    /// Says how long the attempt has.
+    fn tell_time(&self, headers: &mut HeaderMap, began: Instant) {
+        let header = self.policy().limit_header.as_ref();
+        if self.patience.is_none() && header.is_none() {
+            return;
+        }
+        let limit = self.limit_of_attempt(began);
+        let is_grpc = header.is_some_and(|header| *header == GRPC_TIMEOUT);
+        let now = Instant::now();
+        let left = |until: Instant| until.saturating_duration_since(now);
+        let patience = if is_grpc { limit } else { self.patience };
+        if let Some(left) = patience.map(left).filter(|_| self.dialect == Dialect::Grpc) {
+            headers.insert(GRPC_TIMEOUT, grpc_timeout::text(left));
+        }
+        if let Some(header) = header.filter(|_| !is_grpc) {
+            if let Some(left) = limit.map(left) {
+                headers.insert(header, grpc_timeout::millis(left));
+            }
+        }
     }
 
     pub(crate) fn limit_of_attempt(&self, began: Instant) -> Option<Instant> {
@@ -178,15 +233,27 @@ impl<S, B, C, R> Trip<S, B, C, R> {
             other => other,
         };
         let said = Some(Err(error));
-        self.judged(Outcome { index, verdict, began, now, said, in_flight: None })
+        let entry = Entry::alone(index, began, None);
+        self.judged(Outcome { entry, verdict, now, said, others: false })
+    }
+
+    /// A service failed before it was called, while others are under way.
+    pub(crate) fn unready_aside<E>(&mut self, index: usize, error: &E, now: Instant)
+    where
+        C: Classify<E>,
+    {
+        self.course.sent();
+        if let Verdict::Failed { reason, .. } = self.classify.error(error) {
+            self.record_failure(index, now, now, None);
+            self.note(index, reason, Duration::ZERO);
+        }
     }
 
     pub(crate) fn answered<P, E>(
         &mut self,
-        index: usize,
-        began: Instant,
+        entry: Entry,
         result: Result<Response<P>, E>,
-        in_flight: Option<InFlight>,
+        others: bool,
     ) -> Turn<P, E>
     where
         C: Classify<E>,
@@ -202,10 +269,10 @@ impl<S, B, C, R> Trip<S, B, C, R> {
             Err(error) => (self.classify.error(&error), Err(error)),
         };
         let now = Instant::now();
-        self.judged(Outcome { index, verdict, began, now, said: Some(said), in_flight })
+        self.judged(Outcome { entry, verdict, now, said: Some(said), others })
     }
 
-    pub(crate) fn timed_out<P, E>(&mut self, index: usize, began: Instant) -> Turn<P, E>
+    pub(crate) fn timed_out<P, E>(&mut self, entry: Entry, others: bool) -> Turn<P, E>
     where
         R: EmptyBody<P>,
         P: Body,
@@ -213,26 +280,28 @@ impl<S, B, C, R> Trip<S, B, C, R> {
         let now = Instant::now();
         if self.is_late(now) {
             // It may not have had as long as an attempt may take: that is not held against it.
-            self.note(index, Reason::Timeout, now.saturating_duration_since(began));
+            self.note(entry.index, Reason::Timeout, now.saturating_duration_since(entry.began));
             return self.unserved(now);
         }
+        self.measure(&entry, now);
         let verdict = Verdict::failed(Reason::Timeout);
-        self.judged(Outcome { index, verdict, began, now, said: None, in_flight: None })
+        self.judged(Outcome { entry, verdict, now, said: None, others })
     }
 
     /// Keeps the record of an attempt, and decides what comes of it.
-    fn judged<P, E>(&mut self, outcome: Outcome<P, E>) -> Turn<P, E>
+    fn judged<P, E>(&mut self, mut outcome: Outcome<P, E>) -> Turn<P, E>
     where
         R: EmptyBody<P>,
         P: Body,
     {
-        let Outcome { index, verdict, began, now, .. } = outcome;
+        let Outcome { entry: Entry { index, began, .. }, verdict, now, .. } = outcome;
         // A client that breaks its own upload off is not the replica's failure, whatever that makes of it.
         let verdict = if self.replay.is_broken() { Verdict::PassOn } else { verdict };
         let (reason, sendable) = match verdict {
             Verdict::PassOn => {
                 if matches!(outcome.said, Some(Ok(_))) {
                     self.record_answer(index, began, now);
+                    self.measure(&outcome.entry, now);
                 }
                 return self.pass_on(outcome);
             }
@@ -252,6 +321,13 @@ impl<S, B, C, R> Trip<S, B, C, R> {
                 (reason, self.repeatable || !may_have_run)
             }
         };
+        if let Some(hedge) = &mut outcome.entry.hedge {
+            hedge.failed();
+        }
+        if outcome.others {
+            self.note(index, reason, now.saturating_duration_since(began));
+            return Turn::Race;
+        }
         let sendable = sendable && self.replay.is_whole();
         let go = if sendable { self.next(now) } else { None };
         match go {
@@ -281,7 +357,7 @@ impl<S, B, C, R> Trip<S, B, C, R> {
 
     /// Goes on without what a replica said.
     fn leave<P: Body, E>(&self, outcome: Outcome<P, E>, go: Go) -> Turn<P, E> {
-        let Outcome { said, in_flight, .. } = outcome;
+        let Outcome { said, entry: Entry { in_flight, .. }, .. } = outcome;
         match said {
             Some(Ok(response)) => {
                 let body = response.into_body();
@@ -297,10 +373,17 @@ impl<S, B, C, R> Trip<S, B, C, R> {
     where
         R: EmptyBody<P>,
     {
-        let Outcome { said, in_flight, index, now, .. } = outcome;
+        let Outcome { said, entry, now, .. } = outcome;
+        let Entry { index, in_flight, reader, hedge, .. } = entry;
+        if let Some(reader) = reader {
+            self.replay.leave_to(reader);
+        }
         // Nobody will ask for the body of the request again.
         self.replay = Replay::Empty;
         let Some(said) = said else { return self.unserved(now) };
+        if let Some(mut hedge) = hedge {
+            hedge.won();
+        }
         self.served_by = Some(index);
         let name = self.set.members.get(index).map(|member| member.place.name.clone());
         Turn::Answer(said.map(|mut response| {
@@ -331,7 +414,7 @@ impl<S, B, C, R> Trip<S, B, C, R> {
         let (upstream, trail) = (&*shared.settings.name, self.course.trail());
         tracing::debug!(upstream, reason = why.reason(), attempts, ?trail, "no replica served");
         shared.meters.unserved(why);
-        let refusal = why.refusal(self.course.end(None));
+        let refusal = why.refusal(self.course.end(None), soonest(&self.set.members));
         let response = refusal.into_response(self.dialect, HeldBody::free(self.empty.empty()));
         Turn::Answer(Ok(response))
     }
@@ -369,16 +452,19 @@ impl<S, B, C, R> Trip<S, B, C, R> {
         if self.is_late(now) {
             return None;
         }
-        self.course.choose(&Terrain {
-            shared: &self.set.shared,
-            members: &self.set.members,
-            pick: &*self.set.pick,
-            request: self.parts.as_ref()?,
-            most: self.policy().max_attempts.get(),
-            deadline: self.deadline,
-            now,
-            random: random(),
-        })
+        let Self { set, parts, deadline, course, .. } = self;
+        course.choose(&terrain(set, parts.as_ref()?, *deadline, now))
+    }
+
+    /// Whether there may be another attempt beside those under way.
+    pub(crate) fn can_be_sent(&self) -> bool {
+        self.course.attempts() < self.policy().max_attempts.get() && self.replay.is_whole()
+    }
+
+    /// Where it goes beside the replicas at these places, if anywhere.
+    pub(crate) fn beside(&self, asked: &[usize], now: Instant) -> Option<usize> {
+        let request = self.parts.as_ref()?;
+        self.course.beside(asked, &terrain(&self.set, request, self.deadline, now))
     }
 
     fn record_answer(&self, index: usize, began: Instant, now: Instant) {
@@ -425,11 +511,18 @@ impl<S, B, C, R> Trip<S, B, C, R> {
         tracing::debug!(upstream, %from, %to, %reason, attempt, "failing over");
     }
 
+    /// Says that the request goes to one more replica.
+    pub(crate) fn tell_of_hedge(&self, to: usize) {
+        let Some(to) = self.set.members.get(to) else { return };
+        let (upstream, to) = (&*self.set.shared.settings.name, &to.place.name);
+        tracing::debug!(upstream, %to, attempt = self.course.attempts(), "hedging");
+    }
+
     fn is_late(&self, now: Instant) -> bool {
         self.deadline.is_some_and(|deadline| deadline <= now)
     }
 
-    fn state(&self, index: usize) -> Option<&Arc<ReplicaState>> {
+    pub(crate) fn state(&self, index: usize) -> Option<&Arc<ReplicaState>> {
         self.set.members.get(index).map(|member| &member.state)
     }
 
@@ -441,6 +534,30 @@ impl<S, B, C, R> Trip<S, B, C, R> {
 /// Whether there is nobody else to ask: then nothing of the request is kept.
 const fn is_sole<S>(set: &Set<S>) -> bool {
     set.members.len() <= 1
+}
+
+/// After how long one of these may admit a request: at once, where that is not known.
+fn soonest(members: &[Member]) -> Duration {
+    let enabled = members.iter().filter(|member| member.is_enabled());
+    enabled.filter_map(|member| member.place.admits_in()).min().unwrap_or_default()
+}
+
+fn terrain<'a, S>(
+    set: &'a Set<S>,
+    request: &'a Parts,
+    deadline: Option<Instant>,
+    now: Instant,
+) -> Terrain<'a> {
+    Terrain {
+        shared: &set.shared,
+        members: &set.members,
+        pick: &*set.pick,
+        request,
+        most: set.shared.policy().max_attempts.get(),
+        deadline,
+        now,
+        random: random(),
+    }
 }
 
 fn earlier(one: Option<Instant>, other: Option<Instant>) -> Option<Instant> {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use http::uri::PathAndQuery;
 use http::{HeaderName, HeaderValue, StatusCode};
 use portcullis_replica_failover::{
-    Backoff, FailoverPolicy, GrpcProbe, HealthCheck, HttpProbe, InitialHealth, Order, Probe,
+    Backoff, FailoverPolicy, GrpcProbe, HealthCheck, Hedge, HttpProbe, InitialHealth, Order, Probe,
     Resume, RetryBudget, SlowStart,
 };
 
@@ -60,9 +60,15 @@ fn every_key_is_the_verb_of_its_name() {
         max_retry_after = "3s"
         backoff = { base = "1ms", max = "2ms" }
         budget = { share = 0, per_second = 0 }
+        limit_header = "X-Envoy-Expected-Rq-Timeout-Ms"
+        hedge = { after = "50ms", percentile = 95, samples = 20, max = 2 }
         resume = "if_match"
         max_resumes = 0
     "#;
+    let hedge = Hedge::after(Duration::from_millis(50))
+        .percentile(95)
+        .samples(NonZeroU32::new(20).unwrap())
+        .max(NonZeroU32::new(2).unwrap());
     let policy = FailoverPolicy::new()
         .order(Order::PeakEwma)
         .failback_after(Duration::from_secs(60))
@@ -78,10 +84,26 @@ fn every_key_is_the_verb_of_its_name() {
         .max_retry_after(Duration::from_secs(3))
         .backoff(Backoff::new(Duration::from_millis(1), Duration::from_millis(2)))
         .budget(RetryBudget::new(0, 0))
+        .limit_header(HeaderName::from_static("x-envoy-expected-rq-timeout-ms"))
+        .hedge(hedge)
         .resume(Resume::IfMatch)
         .max_resumes(0);
 
     assert_eq!(read(section), Ok(policy));
+}
+
+#[test]
+fn a_hedge_needs_a_time_or_a_percentile_and_no_more() {
+    let hedge = |section| read(&format!("hedge = {section}")).unwrap();
+    let policy = |hedge| FailoverPolicy::new().hedge(hedge);
+
+    let after = Hedge::after(Duration::from_millis(50));
+    assert_eq!(hedge("{ after = '50ms' }"), policy(after));
+    let shown = "{ percentile = 95, after = '10ms', samples = 100, max = 1 }";
+    assert_eq!(hedge("{ percentile = 95 }"), hedge(shown));
+    assert_eq!(hedge(shown), policy(Hedge::after(Duration::from_millis(10)).percentile(95)));
+    assert_eq!(after.percentile(0), after.percentile(1));
+    assert_eq!(after.percentile(255), after.percentile(99));
 }
 
 #[test]
@@ -117,6 +139,15 @@ fn what_makes_no_sense_is_refused_with_what_would() {
         ("backoff = { factor = 2 }", "factor"),
         ("resume = 'always'", "if_match"),
         ("max_resumes = -1", "-1"),
+        ("hedge = {}", "a hedge needs `after`, or `percentile`"),
+        ("hedge = { max = 2 }", "a hedge needs `after`, or `percentile`"),
+        ("hedge = { percentile = 100 }", "from 1 to 99"),
+        ("hedge = { percentile = 0, after = '1s' }", "from 1 to 99"),
+        ("hedge = { after = '1s', samples = 9 }", "`samples` of a hedge are of a `percentile`"),
+        ("hedge = { after = 50 }", "string"),
+        ("hedge = { after = '1s', max = 0 }", "nonzero"),
+        ("hedge = { after = '1s', budget = 2 }", "budget"),
+        ("limit_header = ''", "is no header name"),
         ("retries = 3", "retries"),
     ] {
         let error = read(line).unwrap_err();

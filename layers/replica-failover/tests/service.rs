@@ -445,6 +445,48 @@ async fn when_all_are_refused_in_front_of_their_replicas_the_answer_is_503() {
     assert_eq!(ask(&over(&scene), get()).await, (503, None));
 }
 
+#[tokio::test]
+async fn a_refusal_says_when_the_first_of_the_replicas_may_be_asked_again() {
+    let wait = |wait: Option<u64>| move || wait.map(Duration::from_millis);
+    for (waits, said) in [
+        ([Some(30_000), Some(4_001), Some(9_000)], "5"),
+        ([Some(30_000), None, Some(9_000)], "9"),
+        ([Some(30_000), Some(0), Some(9_000)], "1"),
+        ([None, None, None], "1"),
+    ] {
+        let list = Scene::new(&[&[OK], &[OK], &[OK]]).list().into_iter().zip(waits);
+        let list = list.map(|(replica, time)| replica.admits(|| false).admits_in(wait(time)));
+        let service = layer(FailoverPolicy::new()).layer(list.collect());
+
+        let response = send(&service, get()).await.unwrap();
+
+        assert_eq!(response.status(), 503);
+        assert_eq!(response.headers()[RETRY_AFTER], said);
+    }
+}
+
+#[tokio::test]
+async fn who_is_taken_out_or_admits_has_no_say_in_when_to_come_back() {
+    let wait = |millis| move || Some(Duration::from_millis(millis));
+    let scene = Scene::new(&[&[OK], &[OK], &[OK]]);
+    let mut list = scene.list().into_iter();
+    let mut next = || list.next().unwrap();
+    let list = vec![
+        next().admits(|| false).admits_in(wait(30_000)),
+        next().admits(|| false).admits_in(wait(2_000)),
+    ];
+    let layer = layer(FailoverPolicy::new());
+    let service = layer.layer(list);
+    layer.handle().set_enabled("b", false);
+
+    let response = send(&service, get()).await.unwrap();
+    assert_eq!(response.headers()[RETRY_AFTER], "30");
+
+    let service = layer.layer(vec![next().admits_in(wait(30_000))]);
+    layer.handle().set_enabled("c", false);
+    assert_eq!(send(&service, get()).await.unwrap().headers()[RETRY_AFTER], "1");
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_silent_replica_costs_the_limit_of_one_try() {
     let scene = Scene::new(&[&[Fate::Silence], &[OK]]);

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use aws_credential_types::Credentials;
+#[cfg(feature = "sigv4a")]
+use aws_lc_rs::signature::{ECDSA_P256_SHA256_ASN1, UnparsedPublicKey};
 use http::Request;
 use http::header::{HeaderMap, HeaderName, HeaderValue};
 use http::request::Parts;
@@ -43,7 +45,7 @@ fn every_case_has_the_canonical_request_and_the_signature_that_it_says() {
 
         assert_eq!(digest, <[u8; 32]>::from(Sha256::digest(expected)), "{name}: {expected}");
         if let Some(signature) = case.get("signature") {
-            assert_eq!(sign(&names, &digest), signature.as_str().unwrap(), "{name}");
+            assert_eq!(sign(&signing(), &names, &digest), signature.as_str().unwrap(), "{name}");
         }
     }
 }
@@ -70,16 +72,32 @@ fn every_case_has_the_presigned_url_that_it_says() {
     }
 }
 
-/// A signature by ECDSA is another each time it is made elsewhere: what is signed is compared.
+/// The key whose other half the suite's key pair has, as `public-key.json` of each of its cases for Version 4A says.
+#[cfg(feature = "sigv4a")]
+const PUBLIC_KEY: &str = "04\
+    b6618f6a65740a99e650b33b6b4b5bd0d43b176d721a3edfea7e7d2d56d936b1\
+    865ed22a7eadc9c5cb9d2cbaca1b3699139fedc5043dc6661864218330c8e518";
+
+/// A signature by ECDSA is another each time it is made elsewhere: what is signed is compared, and the signature verified
+/// by who knows only the public key.
 #[cfg(feature = "sigv4a")]
 #[test]
-fn every_case_has_the_canonical_requests_of_version_4a_that_it_says() {
+fn every_case_has_the_canonical_requests_of_version_4a_that_it_says_and_signatures_of_its_key() {
+    let key = UnparsedPublicKey::new(&ECDSA_P256_SHA256_ASN1, from_hex(PUBLIC_KEY));
     for case in cases().iter().filter(|case| !is_encoded_twice(case)) {
         let name = case["name"].as_str().unwrap();
         let signing = signing().region_set("us-east-1".parse().unwrap());
         let credentials = credentials(token_to_sign(case));
         let digest = |parts: &Parts, payload: &[u8]| {
             canonical::digest(parts, rules(case), &names(parts), payload).unwrap()
+        };
+        let verify = |request: &str, signature: &str| {
+            let hash = String::from_utf8(hex(&Sha256::digest(request).into()).to_vec()).unwrap();
+            let text = format!(
+                "AWS4-ECDSA-P256-SHA256\n20150830T123600Z\n20150830/service/aws4_request\n{hash}"
+            );
+            let verified = key.verify(text.as_bytes(), &from_hex(signature));
+            assert!(verified.is_ok(), "{name}: {signature} is not of {text}");
         };
 
         let expected = case["v4a_canonical_request"].as_str().unwrap();
@@ -88,15 +106,27 @@ fn every_case_has_the_canonical_requests_of_version_4a_that_it_says() {
         parts.headers.insert("x-amz-region-set", HeaderValue::from_static("us-east-1"));
         let found = digest(&parts, &payload);
         assert_eq!(found, <[u8; 32]>::from(Sha256::digest(expected)), "{name}: {expected}");
+        verify(expected, &sign(&signing, &names(&parts), &found));
 
         let expected = case["v4a_query_canonical_request"].as_str().unwrap();
         let (mut parts, payload) = settled(case);
-        let mut uri = parts.uri.clone();
-        presigned(&signing, &credentials).put_claims(&mut uri, &names(&parts)).unwrap();
+        let (presigned, mut uri) = (presigned(&signing, &credentials), parts.uri.clone());
+        presigned.put_claims(&mut uri, &names(&parts)).unwrap();
         parts.uri = uri;
         let found = digest(&parts, &payload);
         assert_eq!(found, <[u8; 32]>::from(Sha256::digest(expected)), "{name}: {expected}");
+        let key = signing.algorithm().key(&signing, &credentials, time());
+        presigned.put_signature(&mut parts.uri, &found, &key).unwrap();
+        let (_, signature) = parts.uri.query().unwrap().rsplit_once("X-Amz-Signature=").unwrap();
+        verify(expected, signature);
     }
+}
+
+#[cfg(feature = "sigv4a")]
+fn from_hex(text: &str) -> Vec<u8> {
+    let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
+    let byte = |pair: &[u8]| digit(pair[0]).unwrap() << 4 | digit(pair[1]).unwrap();
+    text.as_bytes().chunks(2).map(byte).collect()
 }
 
 fn is_encoded_twice(case: &Case) -> bool {
@@ -182,10 +212,10 @@ fn presigned<'a>(signing: &'a Signing, credentials: &'a Credentials) -> Presigne
     Presigned { signing, credentials, stamp: Stamp::of(time()).unwrap(), expires }
 }
 
-fn sign(names: &[&HeaderName], digest: &[u8; 32]) -> String {
+fn sign(signing: &Signing, names: &[&HeaderName], digest: &[u8; 32]) -> String {
     let stamp = Stamp::of(time()).unwrap();
-    let key = KeyCache::default().key(&signing(), &credentials(None), time(), stamp);
-    let value = authorization(&signing(), "AKIDEXAMPLE", stamp, names, digest, &key).unwrap();
+    let key = KeyCache::default().key(signing, &credentials(None), time(), stamp);
+    let value = authorization(signing, "AKIDEXAMPLE", stamp, names, digest, &key).unwrap();
     let (_, signature) = value.to_str().unwrap().rsplit_once('=').unwrap();
     signature.to_owned()
 }

@@ -157,7 +157,7 @@ impl Default for Pool {
     }
 }
 
-/// Keys of the kind that AWS issues: `access_key` and `secret_key`, a `profile_file`, or `environment`.
+/// Keys of the kind that AWS issues: `access_key` and `secret_key`, a `profile_file`, `environment`, or `default_chain`.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
@@ -170,9 +170,17 @@ pub struct Credentials {
     pub session_token: Option<Spanned<Secret>>,
     /// A shared credentials file, as the tools of AWS have it. Read again when it changes.
     pub profile_file: Option<PathBuf>,
-    /// The profile in that file. `default`.
+    /// The profile in that file, or of `default_chain`. `default`; for the chain what `AWS_PROFILE` says, if it is set.
     pub profile: Option<String>,
     /// Takes them from `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY` and `AWS_SESSION_TOKEN`.
     #[serde(default)]
     pub environment: bool,
+    /// Looks where the tools of AWS do, in their order: environment, shared configuration, web identity, the endpoint of
+    /// a container (ECS, EKS), that of an EC2 instance. Neither single sign-on nor programs that print credentials. Only
+    /// with the feature `aws-config`.
+    #[serde(default)]
+    pub default_chain: bool,
+    /// The region whose STS that chain asks, where a role is assumed. What the environment or the profile says when left
+    /// out.
+    pub region: Option<String>,
 }

@@ -8,7 +8,11 @@ use portcullis_sigv4_sign::{
 };
 
 use crate::config::{self, Config, Problem, SigV4Sign, SigV4Verify, Spanned};
+#[cfg(feature = "aws-config")]
+use crate::upstream::{IssuerClient, client_config};
 
+#[cfg(feature = "aws-config")]
+use super::default_chain::DefaultChain;
 use super::{named, problem, read_secret};
 
 /// The signer of an upstream, which counts where it is made.
@@ -34,27 +38,52 @@ fn provider(
     let section = config.credentials.get(name)?;
     let keys = section.get_ref();
     let fixed = keys.access_key.is_some() || keys.secret_key.is_some();
-    match (fixed, &keys.profile_file, keys.environment) {
-        (true, None, false) => {
+    let key = format!("credentials.{name}");
+    if keys.profile.is_some() && keys.profile_file.is_none() && !keys.default_chain {
+        let message = "`profile` is of a `profile_file`, or of `default_chain`";
+        problems.push(problem(&key, section, message));
+    }
+    if keys.region.is_some() && !keys.default_chain {
+        problems.push(problem(&key, section, "`region` is for `default_chain` alone"));
+    }
+    match (fixed, &keys.profile_file, keys.environment, keys.default_chain) {
+        (true, None, false, false) => {
             let (id, secret, token) = pair(config, name, problems)?;
             let keys = Credentials::new(id, secret, token, None, "portcullis");
             Some(SharedCredentialsProvider::new(keys))
         }
-        (false, Some(path), false) => {
+        (false, Some(path), false, false) => {
             let file = ProfileCredentials::new(config.folder.join(path));
             Some(SharedCredentialsProvider::new(match &keys.profile {
                 Some(profile) => file.profile(profile),
                 None => file,
             }))
         }
-        (false, None, true) => Some(SharedCredentialsProvider::new(EnvironmentCredentials::new())),
+        (false, None, true, false) => {
+            Some(SharedCredentialsProvider::new(EnvironmentCredentials::new()))
+        }
+        (false, None, false, true) => {
+            let chain = default_chain(keys);
+            chain.map_err(|message| problems.push(problem(&key, section, message))).ok()
+        }
         _ => {
-            let message = "exactly one is needed: `access_key` and `secret_key`, `profile_file`, or \
-                           `environment = true`";
-            problems.push(problem(&format!("credentials.{name}"), section, message));
+            let message = "exactly one is needed: `access_key` and `secret_key`, `profile_file`, \
+                           `environment = true`, or `default_chain = true`";
+            problems.push(problem(&key, section, message));
             None
         }
     }
+}
+
+#[cfg(feature = "aws-config")]
+fn default_chain(keys: &config::Credentials) -> Result<SharedCredentialsProvider, String> {
+    let client = IssuerClient::new(client_config(None)?);
+    Ok(SharedCredentialsProvider::new(DefaultChain::new(keys, client)))
+}
+
+#[cfg(not(feature = "aws-config"))]
+fn default_chain(_: &config::Credentials) -> Result<SharedCredentialsProvider, String> {
+    Err("`default_chain` needs a program that is built with the feature `aws-config`".to_owned())
 }
 
 /// What verifies the signatures of clients.
@@ -92,7 +121,8 @@ fn secret_key(
     problems: &mut Vec<Problem>,
 ) -> Option<(String, SecretKey)> {
     let section = config.credentials.get(name)?;
-    if section.get_ref().profile_file.is_some() || section.get_ref().environment {
+    let keys = section.get_ref();
+    if keys.profile_file.is_some() || keys.environment || keys.default_chain {
         let message = "clients sign by an `access_key` and a `secret_key` that stand here";
         problems.push(problem(&format!("credentials.{name}"), section, message));
         return None;

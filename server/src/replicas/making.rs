@@ -106,11 +106,12 @@ impl Making {
         let mut replica = Replica::new(target.name(), ());
         // The circuit of an only one says itself how long it stays open.
         if self.has_several {
-            let circuit = breaker.handle();
+            let (circuit, opened) = (breaker.handle(), breaker.handle());
             replica = replica
                 .priority(own.priority.get())
                 .weight(own.weight)
-                .admits(move || circuit.admits());
+                .admits(move || circuit.admits())
+                .admits_in(move || opened.admits_in());
         }
         if self.is_checked {
             let uncounted = ReplicaMeters::uncounted();

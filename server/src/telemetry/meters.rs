@@ -174,6 +174,10 @@ fn describe_failover() {
         "replica_failover_resumes_total",
         "Requests for the rest of a response that broke off, by what came of them."
     );
+    describe_counter!(
+        "replica_failover_hedges_total",
+        "Requests sent to a second replica while the first had not answered, by what came of it, or why they were not."
+    );
     describe_gauge!(
         "circuit_breaker_state",
         "0 closed, 1 open, 2 half open, 3 ramping up, 4 forced open, 5 forced closed, 6 disabled, 7 only counting."

@@ -13,19 +13,27 @@ use crate::telemetry::ReplicaMeters;
 
 use super::{Connect, Error, Phase, Target, Upstream};
 
-/// Asks issuers for their keys: one connection for each request, and none is kept, so that it may run on any thread.
+/// Asks issuers for keys, of tokens or of AWS: one connection for each request, and none is kept, so that it may run on any thread.
 ///
 /// It follows no redirects.
 #[derive(Clone)]
 pub struct IssuerClient {
     tls: Arc<rustls::ClientConfig>,
+    timeouts: UpstreamTimeouts,
 }
 
 impl IssuerClient {
-    /// Trusts whom `tls` trusts.
+    /// Trusts whom `tls` trusts, and waits as long as for an upstream.
     #[must_use]
-    pub const fn new(tls: Arc<rustls::ClientConfig>) -> Self {
-        Self { tls }
+    pub fn new(tls: Arc<rustls::ClientConfig>) -> Self {
+        Self { tls, timeouts: UpstreamTimeouts::default() }
+    }
+
+    /// Waits no longer than that.
+    #[must_use]
+    pub const fn timeouts(mut self, timeouts: UpstreamTimeouts) -> Self {
+        self.timeouts = timeouts;
+        self
     }
 
     /// The request as a server takes it, and the one to send it to.
@@ -41,7 +49,7 @@ impl IssuerClient {
 
         let connect = Connect::new(target, self.tls.clone(), ReplicaMeters::uncounted());
         let pool = Pool { max_idle: 0, ..Pool::default() };
-        Ok(Upstream::new(Arc::new(connect), pool, UpstreamTimeouts::default()))
+        Ok(Upstream::new(Arc::new(connect), pool, self.timeouts))
     }
 }
 
