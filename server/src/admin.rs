@@ -1,10 +1,11 @@
 mod probe;
+mod standing;
 mod readiness;
 mod key_sets;
 
 pub use key_sets::{KeySet, KeySetState};
-pub use probe::Probed;
-pub use readiness::{Readiness, Standing, Status};
+pub use readiness::{Readiness, Status};
+pub use standing::Standing;
 
 use std::net::TcpListener as StdListener;
 use std::sync::Arc;
@@ -21,28 +22,28 @@ use metrics::{Gauge, counter, gauge, with_local_recorder};
 use tokio::net::TcpListener;
 use tokio::time::{MissedTickBehavior, interval};
 
-use crate::plan::Plan;
+use crate::plan::{Plan, UpstreamPlan};
+
+use self::standing::{active, see};
 
 /// What the handlers know.
 #[derive(Clone)]
 struct Known {
     plan: Arc<Plan>,
-    probed: Arc<Probed>,
     phase: Gauge,
 }
 
-/// Serves probes and scrapes, and looks at the replicas in the background.
+/// Serves probes and scrapes, and looks in the background at the replicas that are not asked for their health.
 ///
 /// Without a socket nobody asks, so nothing is probed; the metrics are still kept in bounds.
 pub async fn serve(plan: Arc<Plan>, sockets: Vec<StdListener>) {
-    let probed = Arc::new(Probed::new(&plan));
     let phase = with_local_recorder(&*plan.recorder, || gauge!("portcullis_drain_phase"));
     let upkeep = upkeep(&plan);
     let Some(section) = &plan.config.admin else {
         return upkeep.await;
     };
     let every = section.probe_interval;
-    let known = Known { plan: plan.clone(), probed: probed.clone(), phase };
+    let known = Known { plan: plan.clone(), phase };
     let router = Router::new()
         .route("/livez", get(livez))
         .route("/health", get(livez))
@@ -61,7 +62,7 @@ pub async fn serve(plan: Arc<Plan>, sockets: Vec<StdListener>) {
             }
         }
     };
-    tokio::join!(answer, probed.watch(&plan, every), upkeep);
+    tokio::join!(answer, probe::watch(&plan, every), upkeep);
 }
 
 /// Histograms hold what was measured since the last scrape; without scrapes this empties them.
@@ -90,7 +91,7 @@ async fn livez() -> impl IntoResponse {
 
 /// Whether new requests should come here. What is told was found out before: asking costs nothing.
 async fn readyz(State(known): State<Known>) -> impl IntoResponse {
-    let readiness = Readiness::new(&known.plan, &known.probed);
+    let readiness = Readiness::new(&known.plan);
     let status = match readiness.status() {
         Status::Ready | Status::Degraded => StatusCode::OK,
         Status::Unready | Status::Draining => StatusCode::SERVICE_UNAVAILABLE,
@@ -101,12 +102,24 @@ async fn readyz(State(known): State<Known>) -> impl IntoResponse {
 async fn metrics(State(known): State<Known>) -> impl IntoResponse {
     known.phase.set(f64::from(known.plan.edge.drain.handle().phase() as u8));
     count_ignored(&known.plan);
-    for replica in known.plan.upstreams.values().flat_map(|upstream| &upstream.replicas) {
-        // To take it sets the gauges of its rates.
-        let _ = replica.breaker.handle().snapshot();
-    }
+    known.plan.upstreams.values().for_each(show_replicas);
     let text = known.plan.recorder.handle().render();
     ([(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text)
+}
+
+/// What is measured by being looked at.
+fn show_replicas(upstream: &UpstreamPlan) {
+    let seen = see(upstream);
+    let chances: Vec<_> = seen.iter().map(|one| one.chance).collect();
+    for (one, is_active) in seen.iter().zip(active(&chances, upstream.is_ordered)) {
+        // To take it sets the gauges of its rates.
+        let _ = one.replica.breaker.handle().snapshot();
+        let meters = one.replica.connect.meters();
+        meters.active(is_active);
+        if upstream.is_checked {
+            meters.up(one.is_up);
+        }
+    }
 }
 
 /// What `Connection` headers named and could not have is counted by the layer.

@@ -5,11 +5,14 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
+use http::Request;
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Body as HttpBody, Frame, SizeHint};
 use portcullis_replica_failover::ReplayBodyError;
 use portcullis_request_guard::GuardedBodyError;
 use portcullis_sigv4_sign::{PlainBodyError, SignedBodyError};
+use tower::layer::util::Stack;
+use tower::util::MapRequestLayer;
 
 /// A body of any type, as it crosses the seams of the stack.
 ///
@@ -232,4 +235,22 @@ impl From<ReplayBodyError<Self>> for Error {
             error => Self::new(Side::Upstream, error),
         }
     }
+}
+
+/// `layer`, whose own kind of body is what the seams know below it.
+pub(crate) fn over_plain<L, B>(layer: L) -> Stack<PlainLayer<B>, L>
+where
+    B: HttpBody<Data = Bytes, Error: Into<Error>> + Send + 'static,
+{
+    Stack::new(MapRequestLayer::new(plain), layer)
+}
+
+pub(crate) type PlainLayer<B> = MapRequestLayer<fn(Request<B>) -> Request<Body>>;
+
+/// The seams know one type of body.
+pub(crate) fn plain<B>(request: Request<B>) -> Request<Body>
+where
+    B: HttpBody<Data = Bytes, Error: Into<Error>> + Send + 'static,
+{
+    request.map(Body::new)
 }

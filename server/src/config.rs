@@ -9,6 +9,7 @@ mod spanned;
 mod issuer;
 mod sigv4;
 mod upstream;
+mod discover;
 mod route;
 mod answer;
 mod secret;
@@ -18,6 +19,7 @@ mod missing;
 mod problem;
 
 pub use answer::{PathRewrite, Redirect, Respond, Scheme};
+pub use discover::Discover;
 pub(crate) use flaws::Flaws;
 pub use issuer::{Issuer, Key};
 pub use load::{Reading, load, read};

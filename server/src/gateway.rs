@@ -131,10 +131,17 @@ impl Life {
             admin.sockets
         });
         let admin = tokio::spawn(admin::serve(self.plan.clone(), admin.unwrap_or_default()));
-        // Keys are kept fresh here, so that workers only read them; it ends when the set is dropped.
+        // What workers only read is kept fresh here, where neither load nor limits can starve it. It ends when the set is
+        // dropped: replicas are asked for their health while the gateway drains.
         let mut refreshers = JoinSet::new();
         for issuer in self.plan.issuers.values() {
             refreshers.spawn(issuer.refresher());
+        }
+        for upstream in self.plan.upstreams.values() {
+            refreshers.spawn(upstream.failover.health_checker());
+            if let Some(discovery) = upstream.discovery.clone() {
+                refreshers.spawn(discovery.run());
+            }
         }
 
         let mut state = State::Initializing;

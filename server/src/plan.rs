@@ -14,26 +14,25 @@ mod tls;
 mod upstreams;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::num::{NonZeroU8, NonZeroU32};
 use std::sync::Arc;
 
 use metrics_exporter_prometheus::PrometheusRecorder;
-use portcullis_circuit_breaker::CircuitBreakerLayer;
 use portcullis_drain::DrainLayer;
 use portcullis_header_inject::HeaderInjectLayer;
-use portcullis_host_strip::{HopByHopLayer, HostStripLayer, Upgrade};
+use portcullis_host_strip::{HopByHopLayer, Upgrade};
 use portcullis_jwt_auth::{JwtAuthLayer, MetadataLayer};
-use portcullis_replica_failover::{Replica, ReplicaFailoverLayer};
+use portcullis_replica_failover::ReplicaFailoverLayer;
 use portcullis_request_guard::RequestGuardLayer;
-use portcullis_sigv4_sign::{AwsChunkedLayer, SigV4SignLayer, SigV4VerifyLayer};
+use portcullis_sigv4_sign::{AwsChunkedLayer, SigV4VerifyLayer};
 use tracing_subscriber::EnvFilter;
 
-use crate::config::{self, Config, Pool, Problem, Reading, Spanned, UpstreamTimeouts};
+use crate::config::{self, Config, Problem, Reading, Spanned};
 use crate::facts::Voice;
 use crate::limit::DeadlineLayer;
+use crate::replicas::{Discovery, Replicas};
 use crate::route::{Answer, RewriteLayer, Table};
 use crate::telemetry::{Meters, RouteMeters, recorder};
-use crate::upstream::{ByFault, Connect, Target};
+use crate::upstream::ByFault;
 
 use self::routes::Routed;
 
@@ -81,62 +80,17 @@ pub struct EdgePlan {
 #[non_exhaustive]
 pub struct UpstreamPlan {
     /// Its replicas.
-    pub replicas: Vec<ReplicaPlan>,
+    pub replicas: Arc<Replicas>,
+    /// Finds them, if they are not listed.
+    pub discovery: Option<Arc<Discovery>>,
     /// Sends a request to another of them when one fails.
     pub failover: ReplicaFailoverLayer<ByFault>,
+    /// Whether they are asked for their health, and left out while it is bad.
+    pub is_checked: bool,
+    /// Whether all requests go to the first that can be asked.
+    pub is_ordered: bool,
     /// The language of refusals of the routes that lead here.
     pub voice: Voice,
-}
-
-/// One replica, with the layers that belong to it alone.
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub struct ReplicaPlan {
-    /// Where it stands among others; none for the only one.
-    pub place: Option<Place>,
-    /// Stops asking it when it fails.
-    pub breaker: CircuitBreakerLayer<ByFault>,
-    /// How it is addressed.
-    pub target: Arc<Target>,
-    /// How it is connected to.
-    pub connect: Arc<Connect>,
-    /// The `Host` that it sees.
-    pub host: HostStripLayer,
-    /// Signs, if it wants that.
-    pub signer: Option<SigV4SignLayer>,
-    /// Whether what it speaks is S3.
-    pub is_s3: bool,
-    /// How many connections are kept.
-    pub pool: Pool,
-    /// How long it may take.
-    pub timeouts: UpstreamTimeouts,
-}
-
-/// Where a replica stands among others.
-#[derive(Clone, Copy, Debug)]
-#[expect(clippy::exhaustive_structs, reason = "what an entry of a list of replicas says")]
-pub struct Place {
-    /// A lower one is asked first.
-    pub priority: NonZeroU8,
-    /// The share among those of the same priority.
-    pub weight: NonZeroU32,
-}
-
-impl ReplicaPlan {
-    /// The replica as one of a list, served by `service`.
-    pub fn place<S>(&self, service: S) -> Replica<S> {
-        let replica = Replica::new(self.target.name(), service);
-        let circuit = self.breaker.handle();
-        match self.place {
-            Some(Place { priority, weight }) => {
-                let opened = circuit.clone();
-                let replica = replica.priority(priority.get()).weight(weight);
-                replica.admits(move || circuit.admits()).admits_in(move || opened.admits_in())
-            }
-            // Its circuit says itself how long it stays open.
-            None => replica,
-        }
-    }
 }
 
 /// The layers of one route.

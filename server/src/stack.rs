@@ -3,23 +3,21 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
-use http::{Request, Response};
-use hyper::body::Body as HttpBody;
-use portcullis_replica_failover as failover;
+use http::Response;
+use portcullis_replica_failover::ReplicaFailover;
 use tower::ServiceBuilder;
-use tower::layer::util::Stack;
 use tower::util::MapRequestLayer;
 use tower::util::MapResponseLayer;
 
-use crate::body::{Body, Error};
+use crate::body::{Body, over_plain, plain};
 use crate::facts::FactsLayer;
-use crate::plan::{DocumentPlan, EdgePlan, ReplicaPlan, RoutePlan, UpstreamPlan};
+use crate::plan::{DocumentPlan, EdgePlan, RoutePlan};
+use crate::replicas::ReplicaPlan;
 use crate::respond::RespondLayer;
 use crate::route::{Answer, Nothing, Routes};
 use crate::seam::{Backend, Edge, Replica};
 use crate::telemetry::{Meters, TelemetryLayer};
-use crate::upstream::{S3ErrorsLayer, TargetLayer, Upstream};
+use crate::upstream::{ByFault, S3ErrorsLayer, TargetLayer, Upstream};
 
 /// In front of all routes.
 #[must_use]
@@ -47,11 +45,7 @@ pub fn edge(plan: &EdgePlan, meters: Arc<Meters>, routes: Routes) -> Edge {
 
 /// Behind one route.
 #[must_use]
-pub fn backend(
-    plan: &RoutePlan,
-    upstream: &UpstreamPlan,
-    replicas: Vec<failover::Replica<Replica>>,
-) -> Backend {
+pub fn backend(plan: &RoutePlan, replicas: ReplicaFailover<Replica, ByFault>) -> Backend {
     Backend::new(
         ServiceBuilder::new()
             // Around all that can take time.
@@ -66,8 +60,7 @@ pub fn backend(
             // What the upstream may trust: set or removed by the last who knows the client.
             .layer(plan.header_inject.clone())
             .layer(MapResponseLayer::new(|response: Response<_>| response.map(Body::new)))
-            // After all that is done once for a request: what stands below is done for each attempt.
-            .layer(upstream.failover.clone())
+            // After all that is done once for a request: the failover, below which it is done for each attempt.
             .service(replicas),
     )
 }
@@ -120,22 +113,4 @@ pub fn replica(plan: &ReplicaPlan) -> Replica {
             .option_layer(plan.signer.clone().map(over_plain))
             .service(Upstream::new(plan.connect.clone(), plan.pool, plan.timeouts)),
     )
-}
-
-/// `layer`, whose own kind of body is what the seams know below it.
-fn over_plain<L, B>(layer: L) -> Stack<PlainLayer<B>, L>
-where
-    B: HttpBody<Data = Bytes, Error: Into<Error>> + Send + 'static,
-{
-    Stack::new(MapRequestLayer::new(plain), layer)
-}
-
-type PlainLayer<B> = MapRequestLayer<fn(Request<B>) -> Request<Body>>;
-
-/// The seams know one type of body.
-fn plain<B>(request: Request<B>) -> Request<Body>
-where
-    B: HttpBody<Data = Bytes, Error: Into<Error>> + Send + 'static,
-{
-    request.map(Body::new)
 }

@@ -10,12 +10,16 @@ mod by_fault;
 mod tls;
 mod s3_errors;
 mod issuer_client;
+mod check_client;
+mod probed;
 
 pub use by_fault::ByFault;
+pub use check_client::{CheckConnections, check_client};
 pub use connect::Connect;
 pub use error::{Error, Phase};
 pub use issuer_client::IssuerClient;
 pub use pool::Pool;
+pub use probed::Probed;
 pub use response::ResponseBody;
 pub use s3_errors::{S3Errors, S3ErrorsLayer};
 pub use target::{Target, TargetLayer, Targeted};
@@ -68,6 +72,7 @@ impl Upstream {
             known.replica = Some(self.connect.name());
             known.attempts += 1;
         }
+        let began = Instant::now();
         to_origin_form(&mut request);
 
         // Whether a request that met a dying connection may be sent again without asking anyone.
@@ -87,6 +92,9 @@ impl Upstream {
             }
             None => self.fresh(request).await,
         };
+        if result.is_ok() {
+            self.connect.meters().started(began.elapsed());
+        }
         result.map_err(|error| {
             if error.body_side().is_none() {
                 self.connect.meters().failed(error.phase());

@@ -1,3 +1,7 @@
+mod list;
+
+pub use list::List;
+
 use std::collections::BTreeMap;
 use std::io;
 use std::net::{SocketAddr, TcpListener as StdListener};
@@ -16,7 +20,7 @@ use tokio_rustls::TlsAcceptor;
 use crate::config::ClientTimeouts;
 use crate::connection::{Connections, Ending};
 use crate::facts::Voice;
-use crate::plan::{Plan, RouteEnd, UpstreamPlan};
+use crate::plan::{Plan, RouteEnd};
 use crate::route::{RouteTarget, Routes};
 use crate::seam::Edge;
 use crate::stack;
@@ -33,22 +37,18 @@ pub struct Door {
     pub timeouts: ClientTimeouts,
 }
 
-/// Wraps the layers of `plan` into the services of one worker.
+/// Wraps the layers of `plan` into the services of one worker, and tells of its lists of replicas.
 #[must_use]
-pub fn build(plan: &Plan) -> Edge {
+pub fn build(plan: &Plan) -> (Edge, Vec<List>) {
     // Routes that lead to one upstream share its pools.
-    let replicas = |upstream: &UpstreamPlan| {
-        let replicas = upstream.replicas.iter();
-        replicas.map(|replica| replica.place(stack::replica(replica))).collect::<Vec<_>>()
-    };
     let upstreams: BTreeMap<_, _> =
-        plan.upstreams.iter().map(|(name, plan)| (name, (plan, replicas(plan)))).collect();
+        plan.upstreams.iter().map(|(name, upstream)| (name, List::of(upstream))).collect();
     let targets = plan.routes.iter().filter_map(|route| {
         let backend = match &route.end {
             RouteEnd::Answer(answer) => stack::answer(route, answer.clone()),
             RouteEnd::Upstream(name) => {
-                let (upstream, replicas) = upstreams.get(name)?;
-                stack::backend(route, upstream, replicas.clone())
+                let (service, _) = upstreams.get(name)?;
+                stack::backend(route, service.clone())
             }
         };
         Some(RouteTarget { backend, meters: route.meters.clone(), voice: route.voice })
@@ -59,7 +59,8 @@ pub fn build(plan: &Plan) -> Edge {
         voice: Voice::Plain,
     });
     let routes = Routes::new(plan.table.clone(), targets.chain(documents));
-    stack::edge(&plan.edge, plan.meters.clone(), routes)
+    let edge = stack::edge(&plan.edge, plan.meters.clone(), routes);
+    (edge, upstreams.into_values().map(|(_, list)| list).collect())
 }
 
 /// Accepts and serves on this thread until the gateway has drained, or is `cut`.
@@ -79,7 +80,9 @@ async fn serve(
     doors: Vec<Door>,
     mut cut: watch::Receiver<bool>,
 ) -> io::Result<()> {
-    let stack = Arc::new(ArcSwap::from_pointee(build(plan)));
+    let (edge, lists) = build(plan);
+    let _following: JoinSet<()> = lists.into_iter().map(List::follow).collect();
+    let stack = Arc::new(ArcSwap::from_pointee(edge));
     let phase = plan.edge.drain.handle().subscribe();
     let connections = Connections::new(stack, &plan.config.request_guard, phase.clone());
     let mut accepting = JoinSet::new();

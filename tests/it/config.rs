@@ -495,6 +495,15 @@ fn the_file_of_the_readme_is_right() {
     plan(file.expect("a file in the readme")).unwrap();
 }
 
+#[test]
+fn the_section_of_the_readme_that_discovers_is_right() {
+    let readme = include_str!("../../server/README.md");
+    let sections = readme.split("```toml\n").skip(1).filter_map(|rest| rest.split("```").next());
+    let section = sections.skip(1).find(|section| section.contains("discover")).unwrap();
+
+    plan(&format!("{section}[[listener]]\naddress = '127.0.0.1:0'\n")).unwrap();
+}
+
 #[tokio::test]
 async fn the_environment_may_name_the_file() {
     let folder = folder(RIGHT);

@@ -130,6 +130,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         bytes
     }
 
+    /// Reads what is there, or comes next; nothing when the other side has closed, or reset.
+    pub async fn some(&mut self) -> Vec<u8> {
+        let mut bytes = vec![0; 64 * 1024];
+        let read = self.socket.read(&mut bytes).await.unwrap_or(0);
+        bytes.truncate(read);
+        bytes
+    }
+
     /// Reads a response whose end its own head tells, by a length or by chunks.
     pub async fn response(&mut self) -> Response {
         let head = self.head().await;

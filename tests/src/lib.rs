@@ -2,6 +2,7 @@
 //! script, and clients that speak bytes.
 #![expect(
     clippy::expect_used,
+    clippy::indexing_slicing,
     clippy::missing_panics_doc,
     clippy::unwrap_used,
     reason = "a test fails by panicking"
@@ -15,13 +16,17 @@ mod flow;
 mod tokens;
 mod identity;
 mod relay;
+mod dns;
+mod object;
 
 pub use client::{
     Connection, Response, ask, dechunk, exchange, get, http2, http2_over, read_to_end, send,
 };
+pub use dns::{Answer, NameServer};
 pub use flow::Flow;
 pub use gateway::{InProcess, gateway, plan};
 pub use identity::Identity;
+pub use object::{Store, pattern, piece};
 pub use process::Process;
 pub use relay::{Relay, Way};
 pub use tokens::{ISSUER, choose_backend, in_an_hour, token};

@@ -89,7 +89,15 @@ impl Upstream {
         S: Fn(TcpStream, mpsc::UnboundedSender<Recorded>) -> F + Send + 'static,
         F: Future<Output = ()> + Send + 'static,
     {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        Self::listening(TcpListener::bind("127.0.0.1:0").await.unwrap(), serve)
+    }
+
+    /// As [`Upstream::serving`], at a socket that there is.
+    pub fn listening<F, S>(listener: TcpListener, serve: S) -> Self
+    where
+        S: Fn(TcpStream, mpsc::UnboundedSender<Recorded>) -> F + Send + 'static,
+        F: Future<Output = ()> + Send + 'static,
+    {
         let address = listener.local_addr().unwrap();
         let (seen, requests) = mpsc::unbounded_channel();
         let connections = Arc::new(Mutex::new(0));

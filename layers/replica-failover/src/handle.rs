@@ -37,11 +37,23 @@ impl FailoverHandle {
                 last_failure: state.last_failure().map(|failure| moment.since(failure)),
                 stands_back: self.shared.fails_back() && state.stands_back(quiet, moment),
                 health: findings.vitals.health(),
+                skipped: state.condition.is_shunned(),
                 health_since: findings.since.map(|since| moment.since(since)),
                 check_failure: findings.failure,
             }
         });
         snapshots.collect()
+    }
+
+    /// Whether replicas are asked whatever their health, since too few are healthy: see
+    /// [`panic_below`](crate::HealthCheck::panic_below).
+    #[must_use]
+    pub fn ignores_health(&self) -> bool {
+        let replicas = self.shared.replicas();
+        let enabled = || replicas.iter().filter(|known| known.state.is_enabled());
+        let healthy = || enabled().filter(|known| !known.state.condition.is_shunned()).count();
+        let check = self.shared.settings.health.as_ref();
+        check.is_some_and(|check| check.panics(healthy(), enabled().count()))
     }
 
     /// How many times the body of a response went on at another replica.
@@ -82,6 +94,7 @@ pub struct ReplicaSnapshot {
     last_failure: Option<Duration>,
     stands_back: bool,
     health: Health,
+    skipped: bool,
     health_since: Option<Duration>,
     check_failure: Option<CheckFailure>,
 }
@@ -133,6 +146,13 @@ impl ReplicaSnapshot {
     #[must_use]
     pub const fn health(&self) -> Health {
         self.health
+    }
+
+    /// Whether it is skipped for its health, or for what it is taken for before its first check; but not while
+    /// [health is ignored](FailoverHandle::ignores_health).
+    #[must_use]
+    pub const fn is_skipped(&self) -> bool {
+        self.skipped
     }
 
     /// How long it has been so; none, if no check has told yet.

@@ -80,6 +80,11 @@ impl<S> Replica<S> {
         self
     }
 
+    /// The same replica, served by `service`: of one description, replicas are made for several lists.
+    pub fn served_by<T>(self, service: T) -> Replica<T> {
+        Replica { service, place: self.place }
+    }
+
     /// Asks by `client` in checks with an HTTP or a gRPC [`Probe`](crate::Probe). Without it, they leave the replica out.
     ///
     /// It is cloned for each check. The request's URI is a path alone, and its body [`From<Bytes>`]: scheme, address,

@@ -116,6 +116,21 @@ async fn what_is_known_of_a_replica_stays_by_its_name() {
 }
 
 #[tokio::test]
+async fn one_description_makes_replicas_for_several_lists() {
+    let described = Replica::new("a", ()).priority(2).admits(|| false);
+    let layer = ReplicaFailoverLayer::default();
+    for _ in 0..2 {
+        let service = layer.layer(vec![described.clone().served_by(says("a")), replica("b")]);
+        assert_eq!(said(&service).await, "b");
+    }
+
+    assert_eq!(
+        layer.handle().snapshot().iter().map(ReplicaSnapshot::priority).collect::<Vec<_>>(),
+        [1, 2]
+    );
+}
+
+#[tokio::test]
 async fn a_replica_that_is_removed_finishes_what_it_has_in_hand() {
     let gate = Arc::new(Semaphore::new(0));
     let layer = ReplicaFailoverLayer::default();

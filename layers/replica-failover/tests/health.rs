@@ -275,15 +275,18 @@ async fn when_all_are_unhealthy_the_answer_is_503_without_an_attempt() {
 
 #[tokio::test(start_paused = true)]
 async fn when_too_few_are_healthy_health_is_ignored() {
-    let mut served = Vec::new();
+    let (mut served, mut ignored) = (Vec::new(), Vec::new());
     for up in [[false, false, true, true], [false, false, false, true], [false; 4]] {
         let scene = Scene::new(&up);
-        let service = checked(&layer(check(Probe::Tcp).panic_below(50)), scene.list());
+        let layer = layer(check(Probe::Tcp).panic_below(50));
+        let service = checked(&layer, scene.list());
         sleep(SECOND).await;
         served.push(asked(&service).await.unwrap());
+        ignored.push(layer.handle().ignores_health());
     }
 
     assert_eq!(served, ["c", "a", "a"]);
+    assert_eq!(ignored, [false, true, true]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -313,6 +316,7 @@ async fn what_is_not_checked_yet_is_what_the_policy_takes_it_for() {
 
         assert_eq!(asked(&service).await.as_deref(), served, "{initial:?}");
         assert_eq!(healths(&layer.handle()), [Health::Unchecked]);
+        assert_eq!(layer.handle().snapshot()[0].is_skipped(), served.is_none(), "{initial:?}");
         while scene.dialed.load(Ordering::Relaxed) == 0 {
             sleep(Duration::from_millis(1)).await;
         }

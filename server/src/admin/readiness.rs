@@ -1,6 +1,5 @@
 use std::collections::BTreeMap;
 
-use portcullis_circuit_breaker::{CircuitBreakerHandle, CircuitState};
 use portcullis_drain::Phase;
 use serde::Serialize;
 
@@ -8,7 +7,8 @@ use crate::config::{Route, Spanned};
 use crate::plan::{Plan, RouteEnd};
 
 use super::key_sets::key_sets;
-use super::{KeySet, KeySetState, Probed};
+use super::standing::see;
+use super::{KeySet, KeySetState, Standing};
 
 /// What `/readyz` answers.
 #[derive(Debug, Serialize)]
@@ -42,57 +42,18 @@ pub enum Status {
     Draining,
 }
 
-/// What a replica is good for.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
-#[serde(rename_all = "snake_case")]
-#[non_exhaustive]
-pub enum Standing {
-    /// It was not probed yet.
-    Unknown,
-    /// It takes connections.
-    Up,
-    /// It takes none.
-    Down,
-    /// Its circuit is open: nobody is sent there.
-    Open,
-    /// Its circuit lets a few through, to find out.
-    HalfOpen,
-}
-
-impl Standing {
-    fn new(up: Option<bool>, circuit: &CircuitBreakerHandle) -> Self {
-        let state = circuit.state();
-        match (up, state) {
-            (Some(false), _) => Self::Down,
-            (_, CircuitState::ForcedOpen) => Self::Open,
-            // One whose time is over waits for a request: to say that it is open would keep requests away for ever.
-            (_, CircuitState::Open) if !circuit.admits() => Self::Open,
-            (_, CircuitState::Open | CircuitState::HalfOpen) => Self::HalfOpen,
-            (Some(true), _) => Self::Up,
-            (None, _) => Self::Unknown,
-        }
-    }
-
-    const fn is_usable(self) -> bool {
-        !matches!(self, Self::Down | Self::Open)
-    }
-
-    const fn is_well(self) -> bool {
-        matches!(self, Self::Unknown | Self::Up)
-    }
-}
-
 impl Readiness {
-    /// Sums up what the probes found, where the circuits stand, and what keys there are.
+    /// Sums up what probes and checks found, where the circuits stand, and what keys there are.
     #[must_use]
-    pub fn new(plan: &Plan, probed: &Probed) -> Self {
+    pub fn new(plan: &Plan) -> Self {
         let issuers = key_sets(plan);
-        let mut upstreams = Upstreams::new();
-        let replicas = plan.upstreams.values().flat_map(|upstream| &upstream.replicas);
-        for ((upstream, name, up), replica) in probed.iter().zip(replicas) {
-            let standing = Standing::new(up, &replica.breaker.handle());
-            upstreams.entry(upstream.to_owned()).or_default().insert(name.to_owned(), standing);
-        }
+        let upstreams = plan.upstreams.iter().map(|(name, upstream)| {
+            let seen = see(upstream).into_iter();
+            let replicas =
+                seen.map(|one| (one.replica.target.name().to_string(), one.chance.standing));
+            (name.clone(), replicas.collect())
+        });
+        let upstreams: Upstreams = upstreams.collect();
         let sections = plan.config.routes.iter().map(Spanned::get_ref);
         let routes = plan.routes.iter().zip(sections).map(|(route, section)| {
             let upstream = match &route.end {
@@ -135,6 +96,8 @@ impl Readiness {
 fn sum(replicas: &BTreeMap<String, Standing>) -> Status {
     let mut standings = replicas.values();
     match () {
+        // None was discovered.
+        () if replicas.is_empty() => Status::Unready,
         () if standings.clone().all(|standing| standing.is_well()) => Status::Ready,
         () if standings.any(|standing| standing.is_usable()) => Status::Degraded,
         () => Status::Unready,
@@ -170,9 +133,7 @@ fn is_shut(route: &Route, issuers: &BTreeMap<String, KeySet>) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use portcullis_circuit_breaker::{CircuitBreakerLayer, CircuitBreakerPolicy, Mode};
-
-    use super::Standing::{Down, HalfOpen, Open, Unknown, Up};
+    use super::Standing::{Down, HalfOpen, Open, Panicking, Unknown, Up, Waiting};
     use super::*;
 
     fn upstreams(replicas: &[(&str, &str, Standing)]) -> Upstreams {
@@ -200,11 +161,14 @@ mod tests {
 
     #[test]
     fn an_upstream_works_as_long_as_one_of_its_replicas_does() {
-        for bad in [Down, Open, HalfOpen] {
+        for bad in [Down, Open, HalfOpen, Waiting, Panicking] {
             assert_eq!(status(Phase::Ready, &[("a", "1", bad), ("a", "2", Up)]), Status::Degraded);
         }
         assert_eq!(status(Phase::Ready, &[("a", "1", Down), ("a", "2", Open)]), Status::Unready);
-        assert_eq!(status(Phase::Ready, &[("a", "1", HalfOpen)]), Status::Degraded);
+        for usable in [HalfOpen, Panicking] {
+            assert_eq!(status(Phase::Ready, &[("a", "1", usable)]), Status::Degraded);
+        }
+        assert_eq!(status(Phase::Ready, &[("a", "1", Waiting)]), Status::Unready);
     }
 
     #[test]
@@ -212,6 +176,15 @@ mod tests {
         assert_eq!(status(Phase::Ready, &[("a", "1", Unknown)]), Status::Ready);
         let replicas = [("a", "1", Unknown), ("b", "1", Down)];
         assert_eq!(status(Phase::Ready, &replicas), Status::Degraded);
+    }
+
+    #[test]
+    fn an_upstream_without_replicas_is_of_no_use() {
+        let none = BTreeMap::from([("a".to_owned(), BTreeMap::new())]);
+
+        let readiness = Readiness::of(Phase::Ready, BTreeMap::new(), none, BTreeMap::new());
+
+        assert_eq!(readiness.status(), Status::Unready);
     }
 
     #[test]
@@ -252,18 +225,5 @@ mod tests {
         for phase in [Phase::Lingering, Phase::Draining, Phase::Forced, Phase::Done] {
             assert_eq!(status(phase, &[("a", "1", Up)]), Status::Draining);
         }
-    }
-
-    #[test]
-    fn a_circuit_that_only_counts_says_nothing_and_one_forced_open_all() {
-        let standing = |mode, up| {
-            let layer = CircuitBreakerLayer::new("a", CircuitBreakerPolicy::new().mode(mode));
-            Standing::new(up, &layer.handle())
-        };
-
-        assert_eq!(standing(Mode::MetricsOnly, Some(true)), Up);
-        assert_eq!(standing(Mode::MetricsOnly, None), Unknown);
-        assert_eq!(standing(Mode::ForcedOpen, Some(true)), Open);
-        assert_eq!(standing(Mode::ForcedOpen, Some(false)), Down);
     }
 }

@@ -22,6 +22,12 @@ pub(super) fn some_duration<'de, D: serde::Deserializer<'de>>(
     duration(input).map(Some)
 }
 
+pub(super) fn some_address<'de, D: serde::Deserializer<'de>>(
+    input: D,
+) -> Result<Option<SocketAddr>, D::Error> {
+    address(input).map(Some)
+}
+
 pub(super) fn methods<'de, D: serde::Deserializer<'de>>(
     input: D,
 ) -> Result<Vec<http::Method>, D::Error> {

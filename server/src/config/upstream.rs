@@ -5,11 +5,11 @@ use std::time::Duration;
 use http::Uri;
 use portcullis_circuit_breaker::CircuitBreakerPolicy;
 use portcullis_host_strip::HostPolicy;
-use portcullis_replica_failover::FailoverPolicy;
+use portcullis_replica_failover::{FailoverPolicy, HealthCheck};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{Secret, SigV4Sign, Spanned, schema, text};
+use super::{Discover, Secret, SigV4Sign, Spanned, schema, text};
 
 /// Where requests go.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -18,7 +18,9 @@ use super::{Secret, SigV4Sign, Spanned, schema, text};
 pub struct Upstream {
     /// The servers, which can all do the same.
     #[serde(rename = "replica")]
-    pub replicas: Spanned<Vec<Replica>>,
+    pub replicas: Option<Spanned<Vec<Replica>>>,
+    /// Finds them by DNS, instead of a list.
+    pub discover: Option<Spanned<Discover>>,
     /// Signs each request with AWS Signature Version 4.
     pub sigv4_sign: Option<Spanned<SigV4Sign>>,
     /// When a request goes from one replica to another.
@@ -26,6 +28,8 @@ pub struct Upstream {
     /// When a replica is not asked any more. Each has a circuit of its own; that of the only one just counts when this is
     /// left out.
     pub circuit_breaker: Option<CircuitBreakerPolicy>,
+    /// How replicas are asked for their health. Without it they are probed for readiness alone, and none is left out.
+    pub health_check: Option<HealthCheck>,
     /// The `Host` that the upstream sees: the replica's own when left out.
     pub host: Option<HostPolicy>,
     /// Certificates to trust besides the public ones, in a PEM file.
@@ -36,6 +40,20 @@ pub struct Upstream {
     /// Connections that are kept for later requests.
     #[serde(default)]
     pub pool: Pool,
+}
+
+impl Upstream {
+    /// The replicas that are listed.
+    #[must_use]
+    pub fn listed(&self) -> &[Replica] {
+        self.replicas.as_ref().map_or(&[], |replicas| replicas.get_ref())
+    }
+
+    /// Whether there is, or may be, another replica when one fails.
+    #[must_use]
+    pub fn has_several(&self) -> bool {
+        self.discover.is_some() || self.listed().len() > 1
+    }
 }
 
 /// One server of an upstream.

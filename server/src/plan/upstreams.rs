@@ -1,135 +1,186 @@
 //! The replicas of each upstream, and what makes one of them.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::num::NonZeroU32;
+use std::num::{NonZeroU8, NonZeroU32};
 use std::sync::Arc;
 use std::time::Duration;
 
-use metrics::with_local_recorder;
+use metrics::{NoopRecorder, with_local_recorder};
 use metrics_exporter_prometheus::PrometheusRecorder;
-use portcullis_circuit_breaker::{CircuitBreakerLayer, CircuitBreakerPolicy, Mode};
-use portcullis_host_strip::{HostPolicy, HostStripLayer};
+use portcullis_circuit_breaker::{CircuitBreakerPolicy, Mode};
+use portcullis_host_strip::HostPolicy;
 use portcullis_replica_failover::{FailoverPolicy, Order, ReplicaFailoverLayer};
-use portcullis_sigv4_sign::SigV4SignLayer;
 
-use crate::config::{Config, Problem, Replica, SigV4Sign, Spanned, Upstream};
+use crate::config::{Config, Discover, Problem, SigV4Sign, Spanned, Upstream};
 use crate::facts::Voice;
-use crate::telemetry::ReplicaMeters;
-use crate::upstream::{ByFault, Connect, Target, client_config};
+use crate::replicas::{Discovery, Making, Own, ReplicaPlan, Replicas, Signing};
+use crate::upstream::{ByFault, Target, client_config};
 
-use super::{Place, ReplicaPlan, UpstreamPlan, problem, signing};
+use super::{UpstreamPlan, problem, signing};
 
 pub(super) fn plan(
     config: &Config,
     recorder: &Arc<PrometheusRecorder>,
     problems: &mut Vec<Problem>,
 ) -> BTreeMap<String, UpstreamPlan> {
-    let mut plans = BTreeMap::new();
-    for (name, section) in &config.upstream {
-        let upstream = section.get_ref();
-        let key = format!("upstream.{name}");
-        check_replicas(upstream, &key, problems);
-        let policy = failover(upstream, &key, problems);
-        let shared =
-            with_local_recorder(&**recorder, || Shared::new(config, upstream, &key, problems));
-        let mut replicas = Vec::new();
-        for (index, replica) in upstream.replicas.get_ref().iter().enumerate() {
-            let key = format!("{key}.replica[{index}]");
-            let signing = with_local_recorder(&**recorder, || {
-                signing(config, replica, &shared, &key, problems)
+    let sections = config.upstream.iter();
+    let plans = sections.map(|(name, section)| {
+        let plan = with_local_recorder(&**recorder, || {
+            let upstream =
+                Section { config, upstream: section.get_ref(), key: format!("upstream.{name}") };
+            upstream.plan(name, recorder, problems)
+        });
+        (name.clone(), plan)
+    });
+    plans.collect()
+}
+
+/// One section of the file.
+struct Section<'c> {
+    config: &'c Config,
+    upstream: &'c Upstream,
+    key: String,
+}
+
+impl Section<'_> {
+    fn plan(
+        &self,
+        name: &str,
+        recorder: &Arc<PrometheusRecorder>,
+        problems: &mut Vec<Problem>,
+    ) -> UpstreamPlan {
+        let Self { upstream, key, .. } = self;
+        check_replicas(upstream, key, problems);
+        let policy = failover(upstream, key, problems);
+        let is_ordered = policy == policy.clone().order(Order::Priority);
+        let signing = self.signing(upstream.sigv4_sign.as_ref(), key, problems).unwrap_or_default();
+        let mut is_s3 = upstream.discover.is_some() && signing.is_s3;
+        let (mut replicas, mut discovery) = (Arc::new(Replicas::new(Vec::new())), None);
+        if let Some(making) = self.making(name, recorder, problems) {
+            let listed = self.listed(&making, &signing, problems);
+            is_s3 |= listed.iter().any(|replica| replica.is_s3);
+            replicas = Arc::new(Replicas::new(listed));
+            discovery = upstream.discover.as_ref().and_then(|section| {
+                self.discovery(section, making, signing, replicas.clone(), problems)
             });
-            let target = Target::new(replica.name.get_ref(), replica.url.get_ref());
-            let target = target.map_err(|message| {
-                problems.push(problem(&format!("{key}.url"), &replica.url, message));
-            });
-            if let (Ok(target), Some(tls)) = (target, &shared.tls) {
-                let target = Arc::new(target);
-                let meters = ReplicaMeters::new(name, &target.name(), recorder);
-                let breaker = with_local_recorder(&**recorder, || {
-                    CircuitBreakerLayer::new(format!("{name}/{}", target.name()), circuit(upstream))
-                });
-                replicas.push(ReplicaPlan {
-                    place: place(upstream, replica),
-                    breaker: breaker.classify_with(ByFault::default()),
-                    connect: Arc::new(Connect::new(target.clone(), tls.clone(), meters)),
-                    target,
-                    host: HostStripLayer::new(upstream.host.clone().unwrap_or(HostPolicy::FromUri)),
-                    signer: signing.signer,
-                    is_s3: signing.is_s3,
-                    pool: upstream.pool,
-                    timeouts: replica.timeouts.unwrap_or(upstream.timeouts),
-                });
+        }
+        // Nothing is counted under the name that it has before it has one.
+        let unnamed = with_local_recorder(&NoopRecorder, || ReplicaFailoverLayer::new(policy));
+        let mut failover = unnamed.named(name).classify(ByFault::default());
+        if let Some(check) = &upstream.health_check {
+            failover = failover.health_check(check.clone());
+        }
+        UpstreamPlan {
+            replicas,
+            discovery: discovery.map(Arc::new),
+            failover,
+            is_checked: upstream.health_check.is_some(),
+            is_ordered,
+            voice: if is_s3 { Voice::S3 } else { Voice::Plain },
+        }
+    }
+
+    fn making(
+        &self,
+        name: &str,
+        recorder: &Arc<PrometheusRecorder>,
+        problems: &mut Vec<Problem>,
+    ) -> Option<Making> {
+        let upstream = self.upstream;
+        let ca_file = upstream.ca_file.as_ref();
+        let path = ca_file.map(|path| self.config.folder.join(path.get_ref()));
+        let tls = client_config(path.as_deref()).map_err(|message| {
+            let span = ca_file.map(Spanned::span);
+            problems.push(Problem::new(format!("{}.ca_file", self.key), span, message));
+        });
+        Some(Making {
+            upstream: name.to_owned(),
+            tls: tls.ok()?,
+            host: upstream.host.clone().unwrap_or(HostPolicy::FromUri),
+            circuit: circuit(upstream),
+            pool: upstream.pool,
+            has_several: upstream.has_several(),
+            is_checked: upstream.health_check.is_some(),
+            recorder: recorder.clone(),
+        })
+    }
+
+    fn listed(
+        &self,
+        making: &Making,
+        shared: &Signing,
+        problems: &mut Vec<Problem>,
+    ) -> Vec<ReplicaPlan> {
+        let mut made = Vec::new();
+        for (index, replica) in self.upstream.listed().iter().enumerate() {
+            let key = format!("{}.replica[{index}]", self.key);
+            let own = Own {
+                priority: replica.priority,
+                weight: replica.weight.as_ref().map_or(NonZeroU32::MIN, |weight| *weight.get_ref()),
+                signing: self
+                    .signing(replica.sigv4_sign.as_ref(), &key, problems)
+                    .unwrap_or_else(|| shared.clone()),
+                timeouts: replica.timeouts.unwrap_or(self.upstream.timeouts),
+            };
+            match Target::new(replica.name.get_ref(), replica.url.get_ref()) {
+                Ok(target) => made.push(making.make(target, &own)),
+                Err(message) => {
+                    problems.push(problem(&format!("{key}.url"), &replica.url, message));
+                }
             }
         }
-        let failover = with_local_recorder(&**recorder, || {
-            ReplicaFailoverLayer::new(policy).named(name.as_str()).classify(ByFault::default())
-        });
-        let is_s3 = replicas.iter().any(|replica| replica.is_s3);
-        let voice = if is_s3 { Voice::S3 } else { Voice::Plain };
-        plans.insert(name.clone(), UpstreamPlan { replicas, failover, voice });
+        made
     }
-    plans
-}
 
-/// What the replicas of an upstream have in common.
-struct Shared {
-    tls: Option<Arc<rustls::ClientConfig>>,
-    signing: Signing,
-}
-
-/// How a replica's requests are signed, if they are.
-#[derive(Clone, Default)]
-struct Signing {
-    signer: Option<SigV4SignLayer>,
-    is_s3: bool,
-}
-
-impl Shared {
-    fn new(config: &Config, upstream: &Upstream, key: &str, problems: &mut Vec<Problem>) -> Self {
-        let ca_file = upstream.ca_file.as_ref().map(|path| config.folder.join(path.get_ref()));
-        let tls = client_config(ca_file.as_deref()).map_err(|message| {
-            let span = upstream.ca_file.as_ref().map(Spanned::span);
-            problems.push(Problem::new(format!("{key}.ca_file"), span, message));
-        });
-        let signing = upstream
-            .sigv4_sign
-            .as_ref()
-            .map(|section| Signing::new(config, section, &format!("{key}.sigv4_sign"), problems));
-        Self { tls: tls.ok(), signing: signing.unwrap_or_default() }
+    fn discovery(
+        &self,
+        section: &Spanned<Discover>,
+        making: Making,
+        signing: Signing,
+        replicas: Arc<Replicas>,
+        problems: &mut Vec<Problem>,
+    ) -> Option<Discovery> {
+        let own = Own {
+            priority: NonZeroU8::MIN,
+            weight: NonZeroU32::MIN,
+            signing,
+            timeouts: self.upstream.timeouts,
+        };
+        let key = format!("{}.discover", self.key);
+        Discovery::new(section.get_ref(), making, own, replicas)
+            .map_err(|message| problems.push(problem(&key, section, message)))
+            .ok()
     }
-}
 
-impl Signing {
-    fn new(
-        config: &Config,
-        section: &Spanned<SigV4Sign>,
+    fn signing(
+        &self,
+        section: Option<&Spanned<SigV4Sign>>,
         key: &str,
         problems: &mut Vec<Problem>,
-    ) -> Self {
-        let signer = signing::layer(config, section, key, problems);
-        Self { signer, is_s3: section.get_ref().signing.service().is_s3() }
-    }
-}
-
-fn signing(
-    config: &Config,
-    replica: &Replica,
-    shared: &Shared,
-    key: &str,
-    problems: &mut Vec<Problem>,
-) -> Signing {
-    match &replica.sigv4_sign {
-        Some(section) => Signing::new(config, section, &format!("{key}.sigv4_sign"), problems),
-        None => shared.signing.clone(),
+    ) -> Option<Signing> {
+        let section = section?;
+        let signer = signing::layer(self.config, section, &format!("{key}.sigv4_sign"), problems);
+        Some(Signing { signer, is_s3: section.get_ref().signing.service().is_s3() })
     }
 }
 
 /// Each needs a name of its own: by it they are known.
 fn check_replicas(upstream: &Upstream, key: &str, problems: &mut Vec<Problem>) {
-    let replicas = upstream.replicas.get_ref();
-    if replicas.is_empty() {
-        let message = "at least one replica is needed";
-        problems.push(problem(&format!("{key}.replica"), &upstream.replicas, message));
+    let replicas = upstream.listed();
+    match (&upstream.replicas, &upstream.discover) {
+        (None, None) => {
+            let message = "`replica`, or `discover`, is needed: where do requests go?";
+            problems.push(Problem::new(key, None, message));
+        }
+        (Some(section), None) if replicas.is_empty() => {
+            let message = "at least one replica is needed";
+            problems.push(problem(&format!("{key}.replica"), section, message));
+        }
+        (Some(_), Some(section)) => {
+            let message = "replicas are listed, or discovered, but not both";
+            problems.push(problem(&format!("{key}.discover"), section, message));
+        }
+        _ => {}
     }
     let mut names = BTreeSet::new();
     for (index, replica) in replicas.iter().enumerate() {
@@ -158,9 +209,9 @@ fn weighs(upstream: &Upstream) -> bool {
 /// which wait while it is the client that is slow.
 fn failover(upstream: &Upstream, key: &str, problems: &mut Vec<Problem>) -> FailoverPolicy {
     let Some(section) = &upstream.failover else {
-        return FailoverPolicy::new().per_try(Duration::MAX);
+        return ordered(upstream, FailoverPolicy::new()).per_try(Duration::MAX);
     };
-    if upstream.replicas.get_ref().len() < 2 {
+    if !upstream.has_several() {
         let message = "there is only one replica, so there is no other to go to";
         problems.push(problem(&format!("{key}.failover"), section, message));
     }
@@ -171,19 +222,20 @@ fn failover(upstream: &Upstream, key: &str, problems: &mut Vec<Problem>) -> Fail
             `response_header`, which begins at the end of the request";
         problems.push(problem(&format!("{key}.failover.per_try"), section, message));
     }
-    policy.per_try(Duration::MAX)
+    ordered(upstream, policy).per_try(Duration::MAX)
+}
+
+/// Of those that are discovered none is first: they have one priority.
+fn ordered(upstream: &Upstream, policy: FailoverPolicy) -> FailoverPolicy {
+    let is_ordered = policy == policy.clone().order(Order::Priority);
+    if upstream.discover.is_some() && is_ordered { policy.order(Order::RoundRobin) } else { policy }
 }
 
 /// When a replica is not asked any more. Nobody stands in for the only one, so that its circuit refuses nothing unless the
 /// file says so.
 fn circuit(upstream: &Upstream) -> CircuitBreakerPolicy {
-    upstream.circuit_breaker.clone().unwrap_or_else(|| match upstream.replicas.get_ref().len() {
-        1 => CircuitBreakerPolicy::new().mode(Mode::MetricsOnly),
-        _ => CircuitBreakerPolicy::new(),
+    upstream.circuit_breaker.clone().unwrap_or_else(|| match upstream.has_several() {
+        false => CircuitBreakerPolicy::new().mode(Mode::MetricsOnly),
+        true => CircuitBreakerPolicy::new(),
     })
-}
-
-fn place(upstream: &Upstream, replica: &Replica) -> Option<Place> {
-    let weight = replica.weight.as_ref().map_or(NonZeroU32::MIN, |weight| *weight.get_ref());
-    (upstream.replicas.get_ref().len() > 1).then_some(Place { priority: replica.priority, weight })
 }

@@ -1,4 +1,5 @@
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use crate::upstream::Phase;
 use http::{Method, StatusCode};
@@ -104,10 +105,7 @@ fn describe() {
         "portcullis_upstream_connections_total",
         "Connections that were opened to replicas."
     );
-    describe_gauge!(
-        "portcullis_replica_up",
-        "Whether a replica takes connections, as last probed."
-    );
+    describe_replicas();
     describe_failover();
     describe_signing();
     describe_counter!(
@@ -128,6 +126,26 @@ fn describe() {
         "portcullis_drain_phase",
         "0 ready, 1 lingering, 2 draining, 3 forced, 4 done."
     );
+}
+
+fn describe_replicas() {
+    describe_gauge!(
+        "portcullis_replica_up",
+        "Whether a replica is healthy, or takes connections where its health is not asked."
+    );
+    describe_gauge!("portcullis_replica_active", "Whether requests go to a replica now.");
+    describe_histogram!(
+        "portcullis_replica_response_start_seconds",
+        Unit::Seconds,
+        "From an attempt at a replica to the headers of its response."
+    );
+    describe_counter!("health_check_total", "Checks of a replica's health, by what they found.");
+    describe_gauge!("health_state", "Whether a replica has requests, as far as its health goes.");
+    describe_counter!(
+        "portcullis_discoveries_total",
+        "How often replicas were looked up by their name, by what came of it."
+    );
+    describe_gauge!("portcullis_replicas_discovered", "How many replicas a name stands for.");
 }
 
 fn describe_failover() {
@@ -199,7 +217,9 @@ fn describe_signing() {
 pub struct ReplicaMeters {
     opened: Counter,
     failed: [Counter; Phase::ALL.len()],
+    start: Histogram,
     up: Gauge,
+    active: Gauge,
 }
 
 impl ReplicaMeters {
@@ -214,7 +234,9 @@ impl ReplicaMeters {
                 let labels = [upstream, replica, ("phase", phase.name().to_owned())];
                 counter!("portcullis_upstream_failures_total", &labels)
             }),
+            start: histogram!("portcullis_replica_response_start_seconds", &labels),
             up: gauge!("portcullis_replica_up", &labels),
+            active: gauge!("portcullis_replica_active", &labels),
         })
     }
 
@@ -224,7 +246,9 @@ impl ReplicaMeters {
         Self {
             opened: Counter::noop(),
             failed: std::array::from_fn(|_| Counter::noop()),
+            start: Histogram::noop(),
             up: Gauge::noop(),
+            active: Gauge::noop(),
         }
     }
 
@@ -238,6 +262,16 @@ impl ReplicaMeters {
         if let Some(counter) = self.failed.get(phase as usize) {
             counter.increment(1);
         }
+    }
+
+    /// Measures how long an attempt took to the headers of the response.
+    pub fn started(&self, took: Duration) {
+        self.start.record(took);
+    }
+
+    /// Says whether requests go there now.
+    pub fn active(&self, active: bool) {
+        self.active.set(f64::from(u8::from(active)));
     }
 
     /// Says what a probe found.

@@ -14,7 +14,7 @@ use crate::body::Error;
 use crate::facts::Facts;
 use crate::respond::client_closed_request;
 
-use super::{Meters, RequestId};
+use super::{Meters, RequestId, RouteMeters};
 
 /// What is going to be said of a request: it is written when this is dropped, so nothing that can
 /// happen to a request goes unsaid.
@@ -70,9 +70,27 @@ impl Record {
         self.id.put(response.headers_mut());
         if let Some(attempts) = response.extensions().get::<Attempts>() {
             self.tried = tried(attempts.trail());
+            self.tell(attempts);
         }
         self.status = Some(response.status());
         self.started = Some(Instant::now());
+    }
+
+    /// Says where a request went on, and when no replica was left.
+    fn tell(&self, attempts: &Attempts) {
+        let known = self.facts.known();
+        let route = known.route.as_deref().map(RouteMeters::name);
+        let id = self.id.as_str();
+        let trail = attempts.trail();
+        let onwards = trail.iter().skip(1).map(Attempt::replica).chain(attempts.served_by());
+        for (attempt, (failed, to)) in (1_u32..).zip(trail.iter().zip(onwards)) {
+            let (from, reason) = (failed.replica(), failed.reason());
+            tracing::warn!(request_id = id, route, from, to, %reason, attempt, "failover");
+        }
+        if attempts.served_by().is_none() && !trail.is_empty() {
+            let (attempts, tried) = (attempts.count(), self.tried.as_deref());
+            tracing::error!(request_id = id, route, attempts, tried, "all replicas failed");
+        }
     }
 
     /// Whose fault it is when a response does not come to its end.

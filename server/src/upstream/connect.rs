@@ -2,13 +2,18 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-use hyper::client::conn::http1;
+use hyper::client::conn::{http1, http2};
 use hyper::rt::{Read, Write};
-use hyper_util::rt::TokioIo;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use rustls::ClientConfig;
+use rustls::pki_types::ServerName;
 use tokio::net::{TcpStream, lookup_host};
+use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
 
+use crate::body::Body;
 use crate::config::UpstreamTimeouts;
 use crate::telemetry::ReplicaMeters;
 
@@ -26,7 +31,7 @@ pub struct Connect {
 impl Connect {
     /// Connects to `target`, with `tls` if it wants that, and counts in `meters`.
     #[must_use]
-    pub fn new(target: Arc<Target>, tls: Arc<rustls::ClientConfig>, meters: ReplicaMeters) -> Self {
+    pub fn new(target: Arc<Target>, tls: Arc<ClientConfig>, meters: ReplicaMeters) -> Self {
         Self { target, tls: tls.into(), meters }
     }
 
@@ -77,14 +82,30 @@ impl Connect {
     ) -> Result<Lease, Error> {
         let stream = self.tcp(timeouts).await?;
         self.meters.opened();
-        let Some(name) = self.target.server_name() else {
-            return handshake(TokioIo::new(stream), pool).await;
-        };
-        let tls = timeout(timeouts.tls_handshake, self.tls.connect(name.clone(), stream)).await;
-        let stream = tls
-            .map_err(|_| Error::timed_out(Phase::Handshake, false))?
-            .map_err(|error| failed(Phase::Handshake, error))?;
-        handshake(TokioIo::new(stream), pool).await
+        match self.target.server_name() {
+            None => handshake(TokioIo::new(stream), pool).await,
+            Some(name) => {
+                let stream = secured(&self.tls, name, stream, timeouts).await?;
+                handshake(TokioIo::new(stream), pool).await
+            }
+        }
+    }
+
+    /// Opens a connection that speaks HTTP/2 from its first byte on, and closes when the set is dropped.
+    pub(super) async fn http2(
+        &self,
+        timeouts: &UpstreamTimeouts,
+    ) -> Result<(http2::SendRequest<Body>, JoinSet<()>), Error> {
+        let stream = self.tcp(timeouts).await?;
+        match self.target.server_name() {
+            None => handshake_http2(TokioIo::new(stream)).await,
+            Some(name) => {
+                let mut tls = ClientConfig::clone(self.tls.config());
+                tls.alpn_protocols = vec![b"h2".to_vec()];
+                let stream = secured(&Arc::new(tls).into(), name, stream, timeouts).await?;
+                handshake_http2(TokioIo::new(stream)).await
+            }
+        }
     }
 }
 
@@ -100,6 +121,31 @@ async fn resolve(target: &Target) -> io::Result<Vec<SocketAddr>> {
         Ok(address) => Ok(vec![SocketAddr::new(address, port)]),
         Err(_) => Ok(lookup_host((host, port)).await?.collect()),
     }
+}
+
+async fn secured(
+    tls: &TlsConnector,
+    name: &ServerName<'static>,
+    stream: TcpStream,
+    timeouts: &UpstreamTimeouts,
+) -> Result<TlsStream<TcpStream>, Error> {
+    let tls = timeout(timeouts.tls_handshake, tls.connect(name.clone(), stream)).await;
+    tls.map_err(|_| Error::timed_out(Phase::Handshake, false))?
+        .map_err(|error| failed(Phase::Handshake, error))
+}
+
+async fn handshake_http2<I>(io: I) -> Result<(http2::SendRequest<Body>, JoinSet<()>), Error>
+where
+    I: Read + Write + Unpin + Send + 'static,
+{
+    let (sender, connection) = http2::handshake(TokioExecutor::new(), io)
+        .await
+        .map_err(|error| Error::failed(Phase::Connect, false, error))?;
+    let mut task = JoinSet::new();
+    task.spawn(async move {
+        let _ = connection.await;
+    });
+    Ok((sender, task))
 }
 
 async fn handshake<I>(io: I, pool: &Arc<Pool>) -> Result<Lease, Error>

@@ -1,3 +1,4 @@
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
@@ -47,6 +48,18 @@ impl Target {
             server_name,
             base: uri.path().trim_end_matches('/').to_owned(),
         })
+    }
+
+    /// The same, but at this address, whatever the name in its URL stands for.
+    #[must_use]
+    pub fn at(self, address: IpAddr) -> Self {
+        Self { connect: (address.to_string(), self.connect.1), ..self }
+    }
+
+    /// The same server, whose paths begin at its root.
+    #[must_use]
+    pub fn bare(&self) -> Self {
+        Self { base: String::new(), ..self.clone() }
     }
 
     /// The replica's name in logs and metrics.

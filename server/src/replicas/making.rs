@@ -1,0 +1,126 @@
+use std::num::{NonZeroU8, NonZeroU32};
+use std::sync::Arc;
+
+use metrics::with_local_recorder;
+use metrics_exporter_prometheus::PrometheusRecorder;
+use portcullis_circuit_breaker::{CircuitBreakerLayer, CircuitBreakerPolicy};
+use portcullis_host_strip::{HostPolicy, HostStripLayer};
+use portcullis_replica_failover::Replica;
+use portcullis_sigv4_sign::SigV4SignLayer;
+
+use crate::config::{Pool, UpstreamTimeouts};
+use crate::telemetry::ReplicaMeters;
+use crate::upstream::{ByFault, CheckConnections, Connect, Probed, Target, check_client};
+
+/// One replica, with the layers that belong to it alone.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct ReplicaPlan {
+    /// What it is among others, served by nobody yet.
+    pub described: Replica<()>,
+    /// Whether a probe found that it takes connections.
+    pub probed: Arc<Probed>,
+    /// Stops asking it when it fails.
+    pub breaker: CircuitBreakerLayer<ByFault>,
+    /// How it is addressed.
+    pub target: Arc<Target>,
+    /// How it is connected to.
+    pub connect: Arc<Connect>,
+    /// The `Host` that it sees.
+    pub host: HostStripLayer,
+    /// Signs, if it wants that.
+    pub signer: Option<SigV4SignLayer>,
+    /// Whether what it speaks is S3.
+    pub is_s3: bool,
+    /// How many connections are kept.
+    pub pool: Pool,
+    /// How long it may take.
+    pub timeouts: UpstreamTimeouts,
+}
+
+/// How the replicas of one upstream are made: what they have in common.
+#[derive(Clone, Debug)]
+pub(crate) struct Making {
+    pub(crate) upstream: String,
+    pub(crate) tls: Arc<rustls::ClientConfig>,
+    pub(crate) host: HostPolicy,
+    pub(crate) circuit: CircuitBreakerPolicy,
+    pub(crate) pool: Pool,
+    /// Whether others stand in for one that is left out.
+    pub(crate) has_several: bool,
+    /// Whether it is asked for its health.
+    pub(crate) is_checked: bool,
+    pub(crate) recorder: Arc<PrometheusRecorder>,
+}
+
+/// What a replica may have of its own.
+#[derive(Clone, Debug)]
+pub(crate) struct Own {
+    pub(crate) priority: NonZeroU8,
+    pub(crate) weight: NonZeroU32,
+    pub(crate) signing: Signing,
+    pub(crate) timeouts: UpstreamTimeouts,
+}
+
+/// How a replica's requests are signed, if they are.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Signing {
+    pub(crate) signer: Option<SigV4SignLayer>,
+    pub(crate) is_s3: bool,
+}
+
+impl Making {
+    pub(crate) fn upstream(&self) -> &str {
+        &self.upstream
+    }
+
+    /// The replica at this target, with a circuit that knows nothing yet.
+    pub(crate) fn make(&self, target: Target, own: &Own) -> ReplicaPlan {
+        let target = Arc::new(target);
+        let meters = ReplicaMeters::new(&self.upstream, &target.name(), &self.recorder);
+        let breaker = with_local_recorder(&*self.recorder, || {
+            let name = format!("{}/{}", self.upstream, target.name());
+            CircuitBreakerLayer::new(name, self.circuit.clone())
+        });
+        let breaker = breaker.classify_with(ByFault::default());
+        ReplicaPlan {
+            described: self.describe(&target, &breaker, own),
+            probed: Arc::new(Probed::default()),
+            connect: Arc::new(Connect::new(target.clone(), self.tls.clone(), meters)),
+            target,
+            breaker,
+            host: HostStripLayer::new(self.host.clone()),
+            signer: own.signing.signer.clone(),
+            is_s3: own.signing.is_s3,
+            pool: self.pool,
+            timeouts: own.timeouts,
+        }
+    }
+
+    fn describe(
+        &self,
+        target: &Arc<Target>,
+        breaker: &CircuitBreakerLayer<ByFault>,
+        own: &Own,
+    ) -> Replica<()> {
+        let mut replica = Replica::new(target.name(), ());
+        // The circuit of an only one says itself how long it stays open.
+        if self.has_several {
+            let (circuit, opened) = (breaker.handle(), breaker.handle());
+            replica = replica
+                .priority(own.priority.get())
+                .weight(own.weight)
+                .admits(move || circuit.admits())
+                .admits_in(move || opened.admits_in());
+        }
+        if self.is_checked {
+            let uncounted = ReplicaMeters::uncounted();
+            let connect = Connect::new(target.clone(), self.tls.clone(), uncounted);
+            let connections = CheckConnections::new(Arc::new(connect), own.timeouts);
+            let (host, signer) = (self.host.clone(), own.signing.signer.clone());
+            let client = check_client(connections.clone(), target, host, signer);
+            replica = replica.probed_by(client).dialed_by(move || connections.clone().dial());
+        }
+        replica
+    }
+}
