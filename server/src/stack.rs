@@ -17,7 +17,7 @@ use crate::respond::RespondLayer;
 use crate::route::{Answer, Nothing, Routes};
 use crate::seam::{Backend, Edge, Replica};
 use crate::telemetry::{Meters, TelemetryLayer};
-use crate::upstream::{ByFault, S3ErrorsLayer, TargetLayer, Upstream};
+use crate::upstream::{BrokenOffLayer, ByFault, S3ErrorsLayer, TargetLayer, Upstream};
 
 /// In front of all routes.
 #[must_use]
@@ -109,6 +109,8 @@ pub fn replica(plan: &ReplicaPlan) -> Replica {
             .layer(TargetLayer::new(plan.target.clone()))
             // `Host` is derived from them, never from what the client said.
             .layer(plan.host.clone())
+            // Around the signer, which reads small bodies and cannot tell why one breaks off.
+            .option_layer(plan.signer.is_some().then(BrokenOffLayer::default))
             // Last to touch the request: it signs what is sent.
             .option_layer(plan.signer.clone().map(over_plain))
             .service(Upstream::new(plan.connect.clone(), plan.pool, plan.timeouts)),

@@ -9,10 +9,12 @@ mod error;
 mod by_fault;
 mod tls;
 mod s3_errors;
+mod broken_off;
 mod issuer_client;
 mod check_client;
 mod probed;
 
+pub use broken_off::{BrokenOff, BrokenOffLayer};
 pub use by_fault::ByFault;
 pub use check_client::{CheckConnections, check_client};
 pub use connect::Connect;

@@ -408,6 +408,32 @@ async fn s3_clients_are_told_in_xml_that_a_body_is_too_large() {
 }
 
 #[tokio::test]
+async fn s3_clients_are_told_in_xml_that_their_body_did_not_come() {
+    let upstream = Upstream::answering(OK).await;
+    let gateway = InProcess::start(&format!(
+        "listener = [{{ address = '127.0.0.1:0', timeouts = {{ request_body = '100ms' }} }}]
+         admin = {{ address = '127.0.0.1:0' }}
+         credentials.k = {{ access_key = 'AKTEST', secret_key = 'a secret' }}
+         route = [{{ path = '/', upstream = 'a' }}]
+         [upstream.a]
+         replica = [{{ name = 'one', url = '{}' }}]
+         sigv4_sign = {{ service = 's3', region = 'eu-west-1', credentials = 'k' }}",
+        url(&upstream)
+    ));
+
+    // A small body is collected before it is signed, a large one signed on its way.
+    for length in [9, 9 << 20] {
+        let head = format!("PUT /key HTTP/1.1\r\nhost: a\r\ncontent-length: {length}\r\n\r\nhalf");
+        let response = exchange(gateway.address(), head).await;
+
+        assert_eq!(response.status, 408, "{length}: {response:?}");
+        assert!(response.body.contains("<Error><Code>RequestTimeout</Code>"), "{response:?}");
+    }
+    let series = "circuit_breaker_calls_total{name=\"a/one\",outcome=\"failure\"}";
+    assert_eq!(gateway.metric(series).await, 0.0);
+}
+
+#[tokio::test]
 async fn s3_clients_are_told_in_xml_what_is_wrong_with_their_signature() {
     let route =
         "{ path = '/', upstream = 'a', sigv4_verify = { service = 's3', credentials = ['k'] } }";

@@ -113,6 +113,21 @@ mod tests {
     }
 
     #[test]
+    fn clients_of_s3_find_the_codes_that_they_act_on() {
+        for (status, code) in [
+            (StatusCode::UNAUTHORIZED, "AccessDenied"),
+            (StatusCode::REQUEST_TIMEOUT, "RequestTimeout"),
+            (StatusCode::PAYLOAD_TOO_LARGE, "EntityTooLarge"),
+            (StatusCode::TOO_MANY_REQUESTS, "SlowDown"),
+            (StatusCode::SERVICE_UNAVAILABLE, "ServiceUnavailable"),
+        ] {
+            let (_, words) = s3_error(&refused(status), None, "/key", "id");
+
+            assert!(words.contains(&format!("<Code>{code}</Code>")), "{status}: {words}");
+        }
+    }
+
+    #[test]
     fn nothing_in_a_path_can_become_markup() {
         let (content_type, words) =
             s3_error(&refused(StatusCode::FORBIDDEN), None, "/a<Code>&'\"\u{1}", "id");
