@@ -34,6 +34,7 @@ impl Gateway {
     ///
     /// When a socket cannot be bound or a thread cannot be had. The message names the address.
     pub fn start(plan: Plan) -> io::Result<Self> {
+        plan.warn();
         let plan = Arc::new(plan);
         let workers = plan.config.workers.map_or_else(cores, usize::from);
         let named = |address: SocketAddr| {

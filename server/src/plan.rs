@@ -11,6 +11,7 @@ mod headers;
 mod routes;
 mod signing;
 mod tls;
+mod upstream_tls;
 mod upstreams;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -177,6 +178,11 @@ impl Plan {
             meters,
             config,
         })
+    }
+
+    /// Writes to the log what an operator should know before it serves.
+    pub fn warn(&self) {
+        upstream_tls::warn(&self.config);
     }
 }
 

@@ -28,6 +28,7 @@ mod signing;
 mod sse;
 mod tls;
 mod upstream;
+mod upstream_tls;
 mod wire;
 #[cfg(feature = "peers")]
 mod default_chain;
