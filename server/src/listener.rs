@@ -1,3 +1,7 @@
+mod proxy;
+
+pub use proxy::{Malformed, Origin, Progress, read_header};
+
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 
