@@ -82,7 +82,7 @@ pub(super) fn warn(config: &Config) {
 fn check(upstream: &Upstream, key: &str, problems: &mut Vec<Problem>) {
     let Upstream { server_name, client_certificate, client_key, .. } = upstream;
     let mut complain = |name: &str, span, message: &str| {
-        problems.push(Problem::new(format!("{key}.{name}"), span, message))
+        problems.push(Problem::new(format!("{key}.{name}"), span, message));
     };
     match (client_certificate, client_key) {
         (Some(alone), None) => {
