@@ -117,7 +117,7 @@ async fn a_certificate_that_nobody_would_believe_does_not_start() {
             format!("{}, client_certificates = {{ ca_file = '{key}' }}", one.files()),
             "holds no certificate in PEM",
         ),
-        (format!("{}, min_version = '1.1'", one.files()), "unknown variant"),
+        (format!("{}, min_version = '1.1'", one.files()), "`1.2`, `1.3`"),
     ] {
         let complaint = plan(&config(&tls, ([127, 0, 0, 1], 1).into(), "")).unwrap_err();
 
