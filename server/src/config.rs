@@ -6,6 +6,8 @@ mod environment;
 mod recover;
 mod flaws;
 mod spanned;
+mod listener;
+mod tls;
 mod issuer;
 mod sigv4;
 mod upstream;
@@ -22,6 +24,9 @@ pub use answer::{PathRewrite, Redirect, Respond, Scheme};
 pub use discover::Discover;
 pub(crate) use flaws::Flaws;
 pub use issuer::{Issuer, Key};
+pub use listener::{
+    Address, ClientLimits, ClientTimeouts, Listener, ProxyProtocol, SocketMode, Source,
+};
 pub use load::{Reading, load, read};
 pub(crate) use problem::nearest;
 pub use problem::{Problem, Problems};
@@ -30,6 +35,7 @@ pub use schema::schema;
 pub use secret::Secret;
 pub use sigv4::{SigV4Sign, SigV4Verify};
 pub use spanned::Spanned;
+pub use tls::{ClientCertificates, KeyPair, Tls, TlsVersion};
 pub use tree::Format;
 pub use upstream::{Credentials, Pool, Replica, Upstream, UpstreamTimeouts, Url};
 
@@ -84,72 +90,6 @@ pub struct Config {
     /// The folder that relative paths in the file start from.
     #[serde(skip)]
     pub folder: PathBuf,
-}
-
-/// One address that clients connect to.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-#[non_exhaustive]
-pub struct Listener {
-    /// Address and port; port 0 lets the system choose.
-    #[serde(deserialize_with = "text::address")]
-    #[schemars(schema_with = "schema::address")]
-    pub address: SocketAddr,
-    /// Serves TLS, with HTTP/2 and HTTP/1.1 by ALPN; plain HTTP when left out.
-    pub tls: Option<Spanned<Tls>>,
-    /// How long a client may take.
-    #[serde(default)]
-    pub timeouts: ClientTimeouts,
-}
-
-/// A certificate and its key, in PEM files.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-#[non_exhaustive]
-pub struct Tls {
-    /// The chain, the server's own certificate first.
-    pub certificate: PathBuf,
-    /// The private key.
-    pub key: PathBuf,
-}
-
-/// How long a client may take; each limit is on its own.
-#[derive(Clone, Copy, Debug, Deserialize, Eq, JsonSchema, PartialEq)]
-#[serde(default, deny_unknown_fields)]
-#[non_exhaustive]
-pub struct ClientTimeouts {
-    /// The TLS handshake. 10 s.
-    #[serde(deserialize_with = "text::duration", serialize_with = "schema::write")]
-    #[schemars(schema_with = "schema::duration")]
-    pub tls_handshake: Duration,
-    /// From a request's first byte to the end of its headers. 30 s.
-    #[serde(deserialize_with = "text::duration", serialize_with = "schema::write")]
-    #[schemars(schema_with = "schema::duration")]
-    pub request_header: Duration,
-    /// Between two pieces of a request body. 60 s.
-    #[serde(deserialize_with = "text::duration", serialize_with = "schema::write")]
-    #[schemars(schema_with = "schema::duration")]
-    pub request_body: Duration,
-    /// Between two pieces of a response that the client takes. 60 s.
-    #[serde(deserialize_with = "text::duration", serialize_with = "schema::write")]
-    #[schemars(schema_with = "schema::duration")]
-    pub send: Duration,
-    /// Between two requests of a connection. 75 s.
-    #[serde(deserialize_with = "text::duration", serialize_with = "schema::write")]
-    #[schemars(schema_with = "schema::duration")]
-    pub keep_alive: Duration,
-}
-
-impl Default for ClientTimeouts {
-    fn default() -> Self {
-        Self {
-            tls_handshake: Duration::from_secs(10),
-            request_header: Duration::from_secs(30),
-            request_body: Duration::from_secs(60),
-            send: Duration::from_secs(60),
-            keep_alive: Duration::from_secs(75),
-        }
-    }
 }
 
 /// The listener of operators and probes.

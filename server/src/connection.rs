@@ -1,7 +1,10 @@
 mod client_body;
 mod pace;
+mod resets;
 
+use std::collections::hash_map::RandomState;
 use std::error::Error as StdError;
+use std::hash::BuildHasher;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::pin;
@@ -23,13 +26,15 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 use tower::Service;
 
-use crate::config::ClientTimeouts;
-use crate::facts::Peer;
+use crate::certificate::Certificate;
+use crate::config::{ClientLimits, ClientTimeouts};
+use crate::facts::{ClientCertificate, Peer};
 use crate::seam::Edge;
 use crate::worker::draining;
 
 use self::client_body::ClientBody;
 use self::pace::{Due, Pace, Paced};
+use self::resets::Resets;
 
 /// What all connections of a worker have in common.
 #[derive(Clone, Debug)]
@@ -37,12 +42,48 @@ pub struct Connections {
     protocol: auto::Builder<TokioExecutor>,
     stack: Arc<ArcSwap<Edge>>,
     phase: watch::Receiver<Phase>,
+    timeouts: ClientTimeouts,
+    limits: ClientLimits,
+}
+
+/// Who is at the other end of a connection.
+#[derive(Clone, Debug, Default)]
+#[expect(clippy::exhaustive_structs, reason = "what the parts of the stack ask for")]
+pub struct Client {
+    /// Where the connection comes from; a unix socket does not tell.
+    pub peer: Option<SocketAddr>,
+    /// What the client has shown of itself, and somebody vouched for.
+    pub certificate: Option<Arc<Certificate>>,
+}
+
+impl Client {
+    fn tell<B>(&self, request: &mut Request<B>) {
+        let known = request.extensions_mut();
+        if let Some(peer) = self.peer {
+            known.insert(Peer(peer));
+        }
+        if let Some(certificate) = &self.certificate {
+            known.insert(ClientCertificate(certificate.clone()));
+        }
+    }
 }
 
 /// How a connection ended that did not end well: a label of the connection errors.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum Ending {
+    /// There are as many connections as there may be.
+    TooManyConnections,
+    /// The client has as many connections as it may.
+    TooManyOfAddress,
+    /// There are as many handshakes as there may be.
+    TooManyHandshakes,
+    /// What came is no header of the PROXY protocol.
+    ProxyHeader,
+    /// The header of the PROXY protocol took too long.
+    ProxyHeaderTimeout,
+    /// The client cancelled too much of what it asked for.
+    TooManyResets,
     /// TLS was not agreed on.
     Handshake,
     /// TLS took too long.
@@ -66,6 +107,12 @@ impl Ending {
     #[must_use]
     pub const fn reason(self) -> &'static str {
         match self {
+            Self::TooManyConnections => "too_many_connections",
+            Self::TooManyOfAddress => "too_many_of_address",
+            Self::TooManyHandshakes => "too_many_handshakes",
+            Self::ProxyHeader => "proxy_header",
+            Self::ProxyHeaderTimeout => "proxy_header_timeout",
+            Self::TooManyResets => "too_many_resets",
             Self::Handshake => "tls_handshake",
             Self::HandshakeTimeout => "tls_handshake_timeout",
             Self::NotHttp => "not_http",
@@ -80,7 +127,21 @@ impl Ending {
     /// Whether what the client sent never became a request, and was answered without the stack.
     #[must_use]
     pub const fn is_refusal(self) -> bool {
-        matches!(self, Self::NotHttp | Self::HeadTooLarge | Self::RequestHeaderTimeout)
+        matches!(
+            self,
+            Self::NotHttp
+                | Self::HeadTooLarge
+                | Self::RequestHeaderTimeout
+                | Self::ProxyHeader
+                | Self::ProxyHeaderTimeout
+                | Self::TooManyResets
+        )
+    }
+
+    /// Whether there was no room, however well the client behaves.
+    #[must_use]
+    pub const fn is_limit(self) -> bool {
+        matches!(self, Self::TooManyConnections | Self::TooManyOfAddress | Self::TooManyHandshakes)
     }
 
     fn of(error: &(dyn StdError + 'static)) -> Self {
@@ -101,7 +162,16 @@ impl Connections {
         ceilings: &Ceilings,
         phase: watch::Receiver<Phase>,
     ) -> Self {
-        Self { protocol: protocol(ceilings), stack, phase }
+        let (timeouts, limits) = Default::default();
+        Self { protocol: protocol(ceilings), stack, phase, timeouts, limits }
+    }
+
+    /// Those of one listener, whose clients may take so long and have so much.
+    #[must_use]
+    pub fn within(&self, timeouts: &ClientTimeouts, limits: &ClientLimits) -> Self {
+        let mut connections = Self { timeouts: *timeouts, limits: *limits, ..self.clone() };
+        connections.protocol.http2().max_concurrent_streams(limits.streams.get());
+        connections
     }
 
     /// Serves one connection to its end.
@@ -109,30 +179,31 @@ impl Connections {
     /// # Errors
     ///
     /// How it ended, if not well.
-    pub async fn serve<I>(
-        mut self,
-        io: I,
-        peer: SocketAddr,
-        timeouts: ClientTimeouts,
-    ) -> Result<(), Ending>
+    pub async fn serve<I>(mut self, io: I, client: Client) -> Result<(), Ending>
     where
         I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        let pace = Arc::new(Pace::new(timeouts));
+        let timeouts = self.timeouts;
+        let pace = Arc::new(Pace::new(timeouts, jittered(self.limits.age)));
+        let resets = Arc::new(Resets::new(self.limits.resets.get()));
         let service = {
-            let (pace, stack) = (pace.clone(), self.stack);
+            let (pace, resets, stack) = (pace.clone(), resets.clone(), self.stack);
             service_fn(move |mut request: Request<Incoming>| {
-                let busy = pace.busy();
-                request.extensions_mut().insert(Peer(peer));
+                let (busy, unanswered) = (pace.busy(), resets.begin());
+                client.tell(&mut request);
                 join_cookies(&mut request);
                 let waits = waits_for_nothing(&request);
+                let closes = request.version() <= Version::HTTP_11;
+                let old = pace.clone();
                 let request = ClientBody::of(request, timeouts.request_body, pace.busy());
                 // Looked up anew for each request, so that a new stack reaches old connections.
                 let answer = Edge::clone(&stack.load()).call(request);
                 async move {
-                    Ok::<_, std::convert::Infallible>(match answer.await {
+                    let answer = answer.await;
+                    unanswered.answered();
+                    Ok::<_, std::convert::Infallible>(match answer {
                         Ok(mut response) => {
-                            if waits {
+                            if waits || (closes && old.is_old()) {
                                 let close = HeaderValue::from_static("close");
                                 response.headers_mut().insert(CONNECTION, close);
                             }
@@ -164,8 +235,17 @@ impl Connections {
                         connection.as_mut().graceful_shutdown();
                         timer.as_mut().reset(Instant::now() + GOODBYE);
                     }
+                    Due::Retire => {
+                        // HTTP/1 is told by its next response, since an idle client may be asking just now.
+                        if pace.retire() && !told {
+                            told = true;
+                            connection.as_mut().graceful_shutdown();
+                        }
+                        timer.as_mut().reset(pace.next_look(Instant::now()));
+                    }
                     Due::Cut(ending) => return Err(ending),
                 },
+                () = resets.exceeded() => return Err(Ending::TooManyResets),
                 () = draining(&mut self.phase), if !told => {
                     told = true;
                     connection.as_mut().graceful_shutdown();
@@ -220,9 +300,16 @@ fn protocol(ceilings: &Ceilings) -> auto::Builder<TokioExecutor> {
         .http2()
         .timer(TokioTimer::new())
         .max_header_list_size(u32::try_from(head.max(64 << 10)).unwrap_or(u32::MAX))
-        .max_concurrent_streams(256)
         .keep_alive_interval(Some(Duration::from_secs(30)));
     builder
+}
+
+/// A tenth more or less, so that clients that came together do not leave together.
+fn jittered(age: Duration) -> Duration {
+    // A number between 0 and 200, from the randomness that maps are seeded with.
+    let random = RandomState::new().hash_one(0) % 201;
+    let thousandths = u32::try_from(900 + random).unwrap_or(1000);
+    age.checked_mul(thousandths).map_or(age, |age| age / 1000)
 }
 
 /// What an idle client has to close its side after it was told to.

@@ -7,6 +7,7 @@ use portcullis_refusal::Dialect;
 use tokio::time::Instant;
 use tower::{Layer, Service};
 
+use crate::certificate::Certificate;
 use crate::telemetry::RouteMeters;
 
 /// What is known of one request, filled in as it goes down the stack.
@@ -22,8 +23,10 @@ pub struct Facts(Arc<Mutex<Known>>);
 pub struct Known {
     /// When the request reached the stack.
     pub start: Instant,
-    /// The address that the connection comes from.
+    /// The address that the connection comes from; one over a unix socket has none.
     pub client: Option<SocketAddr>,
+    /// What the client showed of itself, if it was asked and could.
+    pub certificate: Option<Arc<Certificate>>,
     /// The language for refusals.
     pub voice: Voice,
     /// The route, once there is one.
@@ -56,6 +59,12 @@ pub enum Voice {
 #[expect(clippy::exhaustive_structs, reason = "an address and no more")]
 pub struct Peer(pub SocketAddr);
 
+/// The certificate that the client of a connection has shown and that somebody vouched for, in the extensions of its
+/// requests.
+#[derive(Clone, Debug)]
+#[expect(clippy::exhaustive_structs, reason = "a certificate and no more")]
+pub struct ClientCertificate(pub Arc<Certificate>);
+
 impl Facts {
     /// The facts of a request, which are made if there are none yet.
     pub fn of<B>(request: &mut Request<B>) -> Self {
@@ -67,9 +76,12 @@ impl Facts {
             _ => Voice::Plain,
         };
         let client = request.extensions().get().map(|Peer(address)| *address);
+        let certificate = request.extensions().get();
+        let certificate = certificate.map(|ClientCertificate(shown)| shown.clone());
         let facts = Self(Arc::new(Mutex::new(Known {
             start: Instant::now(),
             client,
+            certificate,
             voice,
             route: None,
             replica: None,

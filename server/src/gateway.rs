@@ -1,3 +1,4 @@
+use std::fmt;
 use std::future::pending;
 use std::io;
 use std::net::SocketAddr;
@@ -12,7 +13,7 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::admin;
 use crate::lifecycle::{Action, Event, Outcome, State};
-use crate::listener::{self, Listeners, Lock};
+use crate::listener::{self, Hold, Inherited, Listeners, Opened};
 use crate::plan::Plan;
 use crate::worker::{self, Door};
 
@@ -34,30 +35,25 @@ impl Gateway {
     ///
     /// When a socket cannot be bound or a thread cannot be had. The message names the address.
     pub fn start(plan: Plan) -> io::Result<Self> {
+        plan.warn();
         let plan = Arc::new(plan);
         let workers = plan.config.workers.map_or_else(cores, usize::from);
-        let named = |address: SocketAddr| {
-            move |error: io::Error| {
-                io::Error::new(error.kind(), format!("cannot listen on {address}: {error}"))
-            }
-        };
-        let mut listeners = Vec::new();
-        for listener in &plan.config.listeners {
-            let address = listener.address;
-            listeners.push(listener::bind(address, workers).map_err(named(address))?);
-        }
+        let listeners = open(&plan, workers)?;
         let admin = match &plan.config.admin {
-            Some(admin) => Some(listener::bind(admin.address, 1).map_err(named(admin.address))?),
+            Some(admin) => {
+                let bound = listener::bind(admin.address, 1);
+                Some(bound.map_err(|error| named(&admin.address, &error))?)
+            }
             None => None,
         };
 
-        let addresses = listeners.iter().map(|listener| listener.address).collect();
+        let addresses = listeners.iter().flatten().filter_map(|opened| opened.address).collect();
         let admin_address = admin.as_ref().map(|admin| admin.address);
         let drain = plan.edge.drain.handle();
         let (events, received) = mpsc::unbounded_channel();
         let (stopping, stopped) = oneshot::channel();
         let life =
-            Life { plan, workers, events: events.clone(), threads: Vec::new(), locks: Vec::new() };
+            Life { plan, workers, events: events.clone(), threads: Vec::new(), holds: Vec::new() };
         spawn("admin", move || {
             // A circuit may change by being looked at, which it counts.
             let recorder = life.plan.recorder.clone();
@@ -71,7 +67,7 @@ impl Gateway {
         Ok(Self { addresses, admin: admin_address, drain, events, stopped })
     }
 
-    /// The address of each listener, in the order of the configuration, with its real port.
+    /// The addresses of the listeners, in the order of the configuration, with their real ports; unix sockets have none.
     #[must_use]
     pub fn addresses(&self) -> &[SocketAddr] {
         &self.addresses
@@ -107,13 +103,13 @@ struct Life {
     events: mpsc::UnboundedSender<Event>,
     threads: Vec<JoinHandle<()>>,
     /// Kept to the end: nobody else has the addresses before.
-    locks: Vec<Lock>,
+    holds: Vec<Hold>,
 }
 
 impl Life {
     async fn live(
         mut self,
-        listeners: Vec<Listeners>,
+        listeners: Vec<Vec<Opened>>,
         admin: Option<Listeners>,
         mut events: mpsc::UnboundedReceiver<Event>,
     ) -> Outcome {
@@ -122,12 +118,12 @@ impl Life {
         let mut listeners = Some(listeners);
         let mut drained = None;
         let mut signalled = Instant::now();
-        for listener in listeners.iter().flatten() {
-            tracing::info!(address = %listener.address, "listening");
+        for opened in listeners.iter().flatten().flatten() {
+            tracing::info!(address = opened.name, "listening");
         }
         let admin = admin.map(|admin| {
             tracing::info!(address = %admin.address, "admin listening");
-            self.locks.push(admin.lock);
+            self.holds.push(Hold::Address(admin.lock));
             admin.sockets
         });
         let admin = tokio::spawn(admin::serve(self.plan.clone(), admin.unwrap_or_default()));
@@ -142,6 +138,9 @@ impl Life {
             if let Some(discovery) = upstream.discovery.clone() {
                 refreshers.spawn(discovery.run());
             }
+        }
+        for tls in self.plan.terms.iter().filter_map(|terms| terms.tls()) {
+            refreshers.spawn(tls.clone().refresh());
         }
 
         let mut state = State::Initializing;
@@ -194,20 +193,17 @@ impl Life {
 
     fn start_workers(
         &mut self,
-        listeners: Vec<Listeners>,
+        listeners: Vec<Vec<Opened>>,
         cuts: &watch::Receiver<bool>,
     ) -> io::Result<()> {
         let mut doors: Vec<Vec<Door>> = (0..self.workers).map(|_| Vec::new()).collect();
-        let sections = self.plan.config.listeners.iter().zip(&self.plan.tls);
-        for (listener, (section, tls)) in listeners.into_iter().zip(sections) {
-            for (doors, socket) in doors.iter_mut().zip(listener.sockets) {
-                doors.push(Door {
-                    socket,
-                    tls: tls.clone().map(Into::into),
-                    timeouts: section.timeouts,
-                });
+        for (opened, terms) in listeners.into_iter().zip(&self.plan.terms) {
+            for opened in opened {
+                for (doors, socket) in doors.iter_mut().zip(opened.sockets) {
+                    doors.push(Door { socket, terms: terms.clone() });
+                }
+                self.holds.push(opened.hold);
             }
-            self.locks.push(listener.lock);
         }
         for (index, doors) in doors.into_iter().enumerate() {
             let (plan, cuts) = (self.plan.clone(), cuts.clone());
@@ -242,6 +238,28 @@ impl Life {
         let _ = cut.send(true);
         let _ = joined.await;
     }
+}
+
+/// The sockets of each listener, for each of its addresses.
+fn open(plan: &Plan, workers: usize) -> io::Result<Vec<Vec<Opened>>> {
+    let mut inherited = Inherited::from_environment();
+    let listeners = plan.config.listeners.iter();
+    listeners
+        .map(|listener| {
+            let mode =
+                listener.socket_mode.as_ref().map(|mode| *mode.get_ref()).unwrap_or_default();
+            let mut all = Vec::new();
+            for address in &listener.addresses {
+                let opened = listener::open(address, mode, workers, &mut inherited);
+                all.extend(opened.map_err(|error| named(address, &error))?);
+            }
+            Ok(all)
+        })
+        .collect()
+}
+
+fn named(address: &dyn fmt::Display, error: &io::Error) -> io::Error {
+    io::Error::new(error.kind(), format!("cannot listen on {address}: {error}"))
 }
 
 /// The end of a worker. One that comes too early ends the gateway.

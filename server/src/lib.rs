@@ -1,7 +1,7 @@
 //! The reference gateway.
 //!
 //! The modules stand in the order in which a request meets them. Each knows those below it and none
-//! above; [`config`], [`body`] and [`facts`] are known to all.
+//! above; [`config`], [`body`], [`certificate`] and [`facts`] are known to all.
 
 /// Arguments and exit codes.
 pub mod cli;
@@ -26,6 +26,7 @@ pub mod telemetry;
 pub mod admin;
 pub mod plan;
 pub mod replicas;
+pub mod certificate;
 /// What was found out about a request.
 pub mod facts;
 /// Where types are forgotten.

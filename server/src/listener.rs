@@ -1,7 +1,97 @@
+mod stream;
+mod unix;
+mod inherited;
+mod proxy;
+mod terms;
+mod quiet;
+mod certificates;
+mod tls;
+
+pub use certificates::Certificates;
+pub use inherited::Inherited;
+pub use proxy::{Malformed, Origin, Progress, read_header};
+pub use stream::{OpenSocket, Socket, Stream};
+pub use terms::{Admission, Terms};
+pub use tls::{ListenerTls, TlsMeters};
+pub use unix::PathLock;
+
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 
-use socket2::{Domain, Protocol, SockAddr, Socket, Type};
+use socket2::{Domain, Protocol, SockAddr, Type};
+
+use crate::config::{Address, SocketMode};
+
+/// All that one listener takes connections with at an address, one for each worker.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Opened {
+    /// What it is called in the log.
+    pub name: String,
+    /// The address, with its real port; a unix socket has none.
+    pub address: Option<SocketAddr>,
+    /// One socket for each worker.
+    pub sockets: Vec<Socket>,
+    /// Keeps a second instance away.
+    pub hold: Hold,
+}
+
+/// What keeps a second instance from an address.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Hold {
+    /// From an address and port.
+    Address(Lock),
+    /// From a path.
+    Path(PathLock),
+    /// Whoever hands sockets over sees to that.
+    Nothing,
+}
+
+/// Opens what `address` says; several sockets may have been inherited under one name.
+///
+/// # Errors
+///
+/// When it cannot be had, because another process has it above all.
+pub fn open(
+    address: &Address,
+    mode: SocketMode,
+    workers: usize,
+    inherited: &mut Inherited,
+) -> io::Result<Vec<Opened>> {
+    match address {
+        Address::Tcp(address) => {
+            let Listeners { address, sockets, lock } = bind(*address, workers)?;
+            let sockets = sockets.into_iter().map(Socket::Tcp).collect();
+            let (name, hold) = (address.to_string(), Hold::Address(lock));
+            Ok(vec![Opened { name, address: Some(address), sockets, hold }])
+        }
+        Address::Unix(path) => {
+            let (socket, lock) = unix::bind(path, mode)?;
+            let sockets = for_each(Socket::Unix(socket), workers)?;
+            let name = format!("unix:{}", path.display());
+            Ok(vec![Opened { name, address: None, sockets, hold: Hold::Path(lock) }])
+        }
+        Address::Inherited(name) => inherited
+            .take(name)?
+            .into_iter()
+            .map(|socket| {
+                let (name, address) = socket.name()?;
+                let sockets = for_each(socket, workers)?;
+                Ok(Opened { name, address, sockets, hold: Hold::Nothing })
+            })
+            .collect(),
+    }
+}
+
+/// One socket, at which the workers take turns.
+fn for_each(socket: Socket, workers: usize) -> io::Result<Vec<Socket>> {
+    let mut sockets = vec![socket];
+    while let Some(socket) = sockets.first().filter(|_| sockets.len() < workers) {
+        sockets.push(socket.try_clone()?);
+    }
+    Ok(sockets)
+}
 
 /// A socket for each worker, all at one address: the kernel spreads connections over them.
 ///
@@ -35,8 +125,9 @@ pub struct Listeners {
     pub lock: Lock,
 }
 
-fn socket(address: SocketAddr) -> io::Result<Socket> {
-    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+fn socket(address: SocketAddr) -> io::Result<socket2::Socket> {
+    let socket =
+        socket2::Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     socket.set_reuse_address(true)?;
     #[cfg(target_os = "linux")]
     socket.set_reuse_port(true)?;

@@ -8,12 +8,13 @@ mod auth;
 mod default_chain;
 mod documents;
 mod headers;
+mod listeners;
 mod routes;
 mod signing;
-mod tls;
+mod upstream_tls;
 mod upstreams;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use metrics_exporter_prometheus::PrometheusRecorder;
@@ -29,6 +30,7 @@ use tracing_subscriber::EnvFilter;
 use crate::config::{self, Config, Problem, Reading, Spanned};
 use crate::facts::Voice;
 use crate::limit::DeadlineLayer;
+use crate::listener::Terms;
 use crate::replicas::{Discovery, Replicas};
 use crate::route::{Answer, RewriteLayer, Table};
 use crate::telemetry::{Meters, RouteMeters, recorder};
@@ -42,8 +44,8 @@ use self::routes::Routed;
 pub struct Plan {
     /// The configuration itself.
     pub config: Config,
-    /// The TLS of each listener, in their order.
-    pub tls: Vec<Option<Arc<rustls::ServerConfig>>>,
+    /// The terms of each listener, in their order.
+    pub terms: Vec<Arc<Terms>>,
     /// In front of all routes.
     pub edge: EdgePlan,
     /// Each upstream by its name.
@@ -158,7 +160,7 @@ impl Plan {
         let meters = Arc::new(Meters::new(&recorder));
 
         check_rest(&config, &mut problems);
-        let tls = tls::listeners(&config, &mut problems);
+        let terms = listeners::plan(&config, &recorder, &mut problems);
         let upstreams = upstreams::plan(&config, &recorder, &mut problems);
         let Routed { table, routes, documents, issuers } =
             routes::plan(&config, &upstreams, &recorder, &mut problems);
@@ -166,7 +168,7 @@ impl Plan {
             return Err(problems);
         };
         Ok(Self {
-            tls,
+            terms,
             edge,
             upstreams,
             table,
@@ -177,6 +179,11 @@ impl Plan {
             meters,
             config,
         })
+    }
+
+    /// Writes to the log what an operator should know before it serves.
+    pub fn warn(&self) {
+        upstream_tls::warn(&self.config);
     }
 }
 
@@ -189,21 +196,6 @@ fn edge(config: &Config) -> EdgePlan {
 }
 
 fn check_rest(config: &Config, problems: &mut Vec<Problem>) {
-    if config.listeners.is_empty() {
-        problems.push(Problem::new("listener", None, "no `[[listener]]`, so nobody could connect"));
-    }
-    let addresses = config.listeners.iter().map(|listener| listener.address);
-    let mut seen: BTreeSet<_> = config.admin.iter().map(|admin| admin.address).collect();
-    for (index, address) in addresses.enumerate() {
-        if address.port() != 0 && !seen.insert(address) {
-            let key = format!("listener[{index}].address");
-            problems.push(Problem::new(
-                key,
-                None,
-                format!("{address} is taken by another listener"),
-            ));
-        }
-    }
     if config.hop_by_hop != config.hop_by_hop.clone().upgrade(Upgrade::Deny) {
         let message = "only \"deny\" is there yet: the gateway relays no tunnels";
         problems.push(Problem::new("hop_by_hop.upgrade", None, message));

@@ -25,7 +25,7 @@ pub use probed::Probed;
 pub use response::ResponseBody;
 pub use s3_errors::{S3Errors, S3ErrorsLayer};
 pub use target::{Target, TargetLayer, Targeted};
-pub use tls::client_config;
+pub use tls::ClientTls;
 
 use std::future::Future;
 use std::pin::Pin;

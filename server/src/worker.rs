@@ -1,40 +1,42 @@
+mod guest;
+mod shortage;
 mod list;
 
 pub use list::List;
 
 use std::collections::BTreeMap;
+use std::future::pending;
 use std::io;
-use std::net::{SocketAddr, TcpListener as StdListener};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use metrics::{counter, set_default_local_recorder, with_local_recorder};
 use portcullis_drain::Phase;
-use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
-use tokio::time::{sleep, timeout};
-use tokio_rustls::TlsAcceptor;
+use tokio::time::timeout;
 
-use crate::config::ClientTimeouts;
 use crate::connection::{Connections, Ending};
 use crate::facts::Voice;
+use crate::listener::{OpenSocket, Socket, Stream, Terms};
 use crate::plan::{Plan, RouteEnd};
 use crate::route::{RouteTarget, Routes};
 use crate::seam::Edge;
 use crate::stack;
 
+use self::guest::Guest;
+use self::shortage::{Shortage, is_of_one_client};
+
 /// The socket of one listener that belongs to one worker.
-#[expect(missing_debug_implementations, reason = "an acceptor has nothing to show")]
-#[expect(clippy::exhaustive_structs, reason = "the three things that a door is")]
+#[derive(Debug)]
+#[expect(clippy::exhaustive_structs, reason = "the two things that a door is")]
 pub struct Door {
     /// The socket.
-    pub socket: StdListener,
-    /// Its TLS, if it has any.
-    pub tls: Option<TlsAcceptor>,
-    /// How long clients may take.
-    pub timeouts: ClientTimeouts,
+    pub socket: Socket,
+    /// On what terms clients are let in.
+    pub terms: Arc<Terms>,
 }
 
 /// Wraps the layers of `plan` into the services of one worker, and tells of its lists of replicas.
@@ -87,9 +89,9 @@ async fn serve(
     let connections = Connections::new(stack, &plan.config.request_guard, phase.clone());
     let mut accepting = JoinSet::new();
     for door in doors {
-        let socket = TcpListener::from_std(door.socket)?;
-        let door = OpenDoor { socket, tls: door.tls, timeouts: door.timeouts };
-        accepting.spawn(accept(door, plan.clone(), connections.clone(), phase.clone()));
+        let door = OpenDoor { socket: door.socket.open()?, terms: door.terms };
+        let connections = connections.within(door.terms.timeouts(), door.terms.limits());
+        accepting.spawn(accept(door, plan.clone(), connections, phase.clone()));
     }
     drop(connections);
 
@@ -103,9 +105,8 @@ async fn serve(
 }
 
 struct OpenDoor {
-    socket: TcpListener,
-    tls: Option<TlsAcceptor>,
-    timeouts: ClientTimeouts,
+    socket: OpenSocket,
+    terms: Arc<Terms>,
 }
 
 async fn accept(
@@ -115,10 +116,16 @@ async fn accept(
     mut phase: watch::Receiver<Phase>,
 ) {
     let mut open = JoinSet::new();
-    let welcome = |open: &mut JoinSet<()>, (stream, peer): (TcpStream, SocketAddr)| {
-        let serve = serve_one(stream, peer, door.tls.clone(), door.timeouts, connections.clone());
-        let plan = plan.clone();
-        open.spawn(async move { tell(&plan, peer, serve).await });
+    let mut shortage = Shortage::default();
+    let welcome = |open: &mut JoinSet<()>, (stream, peer): (Stream, Option<SocketAddr>)| {
+        plan.meters.accepted.increment(1);
+        match door.terms.admit(peer) {
+            Ok(admission) => {
+                let guest = Guest { stream, peer, admission, terms: door.terms.clone() };
+                open.spawn(attend(guest, plan.clone(), connections.clone()));
+            }
+            Err(ending) => tell(&plan, &door.terms, peer, ending),
+        }
     };
     loop {
         tokio::select! {
@@ -126,11 +133,21 @@ async fn accept(
             () = draining(&mut phase) => break,
             Some(_) = open.join_next() => {}
             accepted = door.socket.accept() => match accepted {
-                Ok(connection) => welcome(&mut open, connection),
+                Ok(connection) => {
+                    shortage.is_over();
+                    welcome(&mut open, connection);
+                }
+                Err(error) if is_of_one_client(&error) => {}
                 Err(error) => {
-                    // Mostly out of descriptors: nothing helps but that others end.
-                    tracing::warn!(%error, "cannot accept connections");
-                    sleep(BREATH).await;
+                    plan.meters.accept_errors.increment(1);
+                    shortage.is_there(&error);
+                    // What helps is that a connection ends: here, or anywhere else in the process.
+                    let ended = async {
+                        if open.join_next().await.is_none() {
+                            pending::<()>().await;
+                        }
+                    };
+                    let _ = timeout(BREATH, ended).await;
                 }
             },
         }
@@ -143,23 +160,18 @@ async fn accept(
     while open.join_next().await.is_some() {}
 }
 
-async fn serve_one(
-    stream: TcpStream,
-    peer: SocketAddr,
-    tls: Option<TlsAcceptor>,
-    timeouts: ClientTimeouts,
-    connections: Connections,
-) -> Result<(), Ending> {
-    // Pieces of a stream go out as they come.
-    stream.set_nodelay(true).map_err(|_| Ending::Broken)?;
-    match tls {
-        None => connections.serve(stream, peer, timeouts).await,
-        Some(tls) => {
-            let handshake = timeout(timeouts.tls_handshake, tls.accept(stream)).await;
-            let stream =
-                handshake.map_err(|_| Ending::HandshakeTimeout)?.map_err(|_| Ending::Handshake)?;
-            connections.serve(stream, peer, timeouts).await
-        }
+/// Serves a connection, and counts it while it lasts.
+async fn attend(mut guest: Guest, plan: Arc<Plan>, connections: Connections) {
+    let _open = Open::new(&plan);
+    let terms = guest.terms.clone();
+    let known = guest.introduce().await;
+    let peer = guest.peer;
+    let served = match known {
+        Ok(()) => guest.serve(connections).await,
+        Err(ending) => Err(ending),
+    };
+    if let Err(ending) = served {
+        tell(&plan, &terms, peer, ending);
     }
 }
 
@@ -169,26 +181,32 @@ pub(crate) async fn draining(phase: &mut watch::Receiver<Phase>) {
     drop(phase.wait_for(|phase| *phase >= Phase::Draining).await);
 }
 
-/// Counts a connection while it lasts, and how it ended.
-async fn tell(plan: &Plan, peer: SocketAddr, serve: impl Future<Output = Result<(), Ending>>) {
-    plan.meters.accepted.increment(1);
-    let open = Open(plan);
-    open.0.meters.connections.increment(1.0);
-    if let Err(ending) = serve.await {
-        let reason = ending.reason();
-        if ending.is_refusal() {
-            tracing::info!(client = %peer, reason, "a connection was refused");
-        } else {
-            tracing::debug!(client = %peer, reason, "a connection ended early");
+/// Counts how a connection ended that did not end well, and logs it.
+fn tell(plan: &Plan, terms: &Terms, peer: Option<SocketAddr>, ending: Ending) {
+    let (client, reason) = (peer.map(tracing::field::display), ending.reason());
+    if ending.is_limit() {
+        if let Some(before) = terms.speak(reason) {
+            tracing::warn!(client, reason, before, "a connection was refused");
         }
-        with_local_recorder(&*plan.recorder, || {
-            counter!("portcullis_connection_errors_total", "reason" => reason).increment(1);
-        });
+    } else if ending.is_refusal() {
+        tracing::info!(client, reason, "a connection was refused");
+    } else {
+        tracing::debug!(client, reason, "a connection ended early");
     }
+    with_local_recorder(&*plan.recorder, || {
+        counter!("portcullis_connection_errors_total", "reason" => reason).increment(1);
+    });
 }
 
 /// A connection that is open until this is dropped, by a panic if need be.
 struct Open<'a>(&'a Plan);
+
+impl<'a> Open<'a> {
+    fn new(plan: &'a Plan) -> Self {
+        plan.meters.connections.increment(1.0);
+        Self(plan)
+    }
+}
 
 impl Drop for Open<'_> {
     fn drop(&mut self) {

@@ -188,7 +188,10 @@ fn a_claim_that_cannot_be_known_is_a_mistake_in_the_file() {
         ),
         (
             format!("{auth}, {}", of("request", "claims.sub")),
-            format!("4:91: {comes_from}\"claims.sub\": a source is a claim, as in \"claim:sub\""),
+            format!(
+                "4:91: {comes_from}\"claims.sub\": a source is a claim, as in \"claim:sub\", or \
+                 \"client_certificate:subject\""
+            ),
         ),
         (
             format!("{auth}, {}", of("request", "claim:")),

@@ -166,7 +166,7 @@ async fn what_is_no_address_is_told_what_one_looks_like() {
     let complaint = complaint(&with("127.0.0.1:0", "localhost")).await;
 
     let expected = "gateway.toml:2:11: listener[0].address: an address with its port, like \
-        \"127.0.0.1:8080\" or \"[::1]:8080\"";
+        \"127.0.0.1:8080\" or \"[::1]:8080\", or \"unix:PATH\", or \"systemd:NAME\"";
     assert_eq!(complaint, expected);
 }
 
@@ -197,7 +197,7 @@ async fn a_header_value_that_comes_from_nowhere_does_not_start() {
         complaint(&with("value = \"the-secret-of-the-header\"", "from = \"nobody\"")).await;
 
     let expected = "20:17: route[0].header_inject: `x-feature` comes from \"nobody\": a source is a \
-        claim, as in \"claim:sub\"";
+        claim, as in \"claim:sub\", or \"client_certificate:subject\"";
     assert!(complaint.ends_with(expected), "{complaint}");
 }
 
@@ -657,7 +657,7 @@ const MISTAKES: [(&str, &str, &str); 20] = [
     (
         "4:11",
         "4:14",
-        "listener[0].address: an address with its port, like \"127.0.0.1:8080\" or \"[::1]:8080\"",
+        "listener[0].address: an address with its port, like \"127.0.0.1:8080\" or \"[::1]:8080\", or \"unix:PATH\", or \"systemd:NAME\"",
     ),
     (
         "5:27",

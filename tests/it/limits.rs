@@ -182,7 +182,8 @@ async fn a_response_body_that_stops_coming_is_cut_where_it_stopped() {
 #[tokio::test]
 async fn an_idle_connection_closes_quietly() {
     let upstream = Upstream::answering(OK).await;
-    let limits = Limits { listener: "timeouts = { keep_alive = '100ms' }", ..Limits::default() };
+    let timeouts = "timeouts = { first_byte = '100ms', keep_alive = '100ms' }";
+    let limits = Limits { listener: timeouts, ..Limits::default() };
     let gateway = limits.to(upstream.address());
     let mut unused = Connection::open(gateway.address()).await;
     let mut used = Connection::open(gateway.address()).await;
@@ -194,6 +195,22 @@ async fn an_idle_connection_closes_quietly() {
     assert_eq!((used.as_slice(), unused.as_slice()), (&b""[..], &b""[..]));
     gateway.until_metric("portcullis_connections_open", 0.0).await;
     assert!(!scrape(&gateway).await.contains("portcullis_connection_errors_total{"));
+}
+
+#[tokio::test]
+async fn a_connection_that_says_nothing_is_not_kept_as_long_as_one_that_did() {
+    let upstream = Upstream::answering(OK).await;
+    let limits = Limits { listener: "timeouts = { first_byte = '100ms' }", ..Limits::default() };
+    let gateway = limits.to(upstream.address());
+    let mut used = Connection::open(gateway.address()).await;
+    used.write("GET / HTTP/1.1\r\nhost: a\r\n\r\n").await;
+    used.response().await;
+
+    let answer = Connection::open(gateway.address()).await.rest().await;
+
+    assert_eq!(answer, b"");
+    used.write("GET / HTTP/1.1\r\nhost: a\r\n\r\n").await;
+    assert_eq!(used.response().await.status, 200);
 }
 
 #[tokio::test]

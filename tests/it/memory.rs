@@ -1,4 +1,4 @@
-//! Bodies far larger than the memory that they pass through.
+//! Bodies far larger than the memory that they pass through, and clients that only wait.
 
 use std::convert::Infallible;
 use std::fs::write;
@@ -14,7 +14,7 @@ use hyper::body::{Body, Frame, Incoming, SizeHint};
 use hyper::client::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
-use portcullis_tests::Process;
+use portcullis_tests::{Connection, Process};
 use tempfile::TempDir;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
@@ -113,6 +113,7 @@ async fn gateway(upstream: SocketAddr) -> (Process, SocketAddr, TempDir) {
     let file = folder.path().join("gateway.toml");
     let config = format!(
         "listener = [{{ address = '127.0.0.1:0' }}]
+         log = {{ level = 'portcullis=info,access=off' }} # which nobody reads
          upstream.a = {{ replica = [{{ name = 'a', url = 'http://{upstream}' }}] }}
          route = [{{ path = '/', upstream = 'a' }}]"
     );
@@ -195,4 +196,27 @@ async fn an_object_of_s3_goes_up_and_down_in_little_memory() {
     println!("{length} bytes up, at most {peak_up} KiB of memory; and down, at most {peak} KiB");
     assert_eq!(came, length);
     assert!(peak < BOUND, "{peak} KiB");
+}
+
+/// What an idle connection may cost, in KiB: with debug assertions its future is larger than in a release.
+const IDLE: u64 = 64;
+
+#[tokio::test]
+async fn a_crowd_of_idle_clients_costs_little_memory() {
+    const CROWD: u64 = 400;
+    let (upstream, _task) = upstream().await;
+    let (process, address, _folder) = gateway(upstream).await;
+    let before = process.peak_memory();
+
+    let mut crowd = Vec::new();
+    for _ in 0..CROWD {
+        let mut client = Connection::open(address).await;
+        client.write("GET /a/../b HTTP/1.1\r\nhost: a\r\n\r\n").await;
+        assert_eq!(client.response().await.status, 400);
+        crowd.push(client);
+    }
+    let each = (process.peak_memory() - before) / CROWD;
+
+    println!("{each} KiB for each of {CROWD} idle connections");
+    assert!(each < IDLE, "{each} KiB");
 }

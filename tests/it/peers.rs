@@ -252,3 +252,31 @@ async fn h2load_sees_no_error_over_tls() {
 
     h2load(&format!("https://localhost:{}/a", gateway.address().port())).await;
 }
+
+/// Attacks a gateway with 200 connections, for a minute or until none is left, and reads how that ended.
+async fn attack(gateway: &InProcess, how: &[&str]) -> String {
+    let url = format!("http://{}/a", gateway.address());
+    let common = ["-c", "200", "-r", "200", "-i", "10", "-l", "60", "-p", "30", "-u", &url];
+    let arguments: Vec<_> = how.iter().chain(&common).copied().collect();
+    said("slowhttptest", &arguments, "").await
+}
+
+#[tokio::test]
+async fn slow_clients_do_not_stay() {
+    let upstream = Upstream::answering("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok").await;
+    let timeouts = "request_header = '1s', request_body = '1s', send = '1s', first_byte = '1s'";
+    let listener = format!(
+        "workers = 1
+         listener = [{{ address = '127.0.0.1:0', timeouts = {{ {timeouts} }} }}]
+         admin = {{ address = '127.0.0.1:0' }}\n"
+    );
+    let gateway = InProcess::start(&(listener + &to(upstream.address(), "")));
+
+    // Heads that do not end, and bodies.
+    for how in [&["-H"][..], &["-B", "-s", "8192", "-t", "PUT"]] {
+        let told = attack(&gateway, how).await;
+
+        assert!(told.contains("No open connections left"), "{how:?}: {told}");
+        gateway.until_metric("portcullis_connections_open", 0.0).await;
+    }
+}

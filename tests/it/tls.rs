@@ -1,4 +1,4 @@
-//! TLS with clients, and with upstreams.
+//! TLS with clients.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -6,15 +6,12 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::Request;
 use http_body_util::{BodyExt, Empty};
-use portcullis_tests::{
-    Connection, Identity, InProcess, Response, Upstream, gateway, get, http2_over, read_request,
-    send,
-};
+use portcullis_tests::{Connection, Identity, InProcess, Upstream, http2_over, send};
 use rustls::pki_types::ServerName;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
-use tokio_rustls::{TlsAcceptor, TlsConnector};
 
 const OK: &str = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
 
@@ -47,41 +44,6 @@ fn alpn(stream: &TlsStream<TcpStream>) -> Option<&[u8]> {
 
 async fn tls_errors(gateway: &InProcess) -> f64 {
     gateway.metric("portcullis_connection_errors_total{reason=\"tls_handshake\"}").await
-}
-
-/// An upstream that is `identity`, and answers whatever is asked over TLS.
-async fn https(identity: &Identity) -> Upstream {
-    let acceptor = TlsAcceptor::from(identity.server());
-    Upstream::serving(move |socket, seen| {
-        let acceptor = acceptor.clone();
-        async move {
-            let Ok(mut socket) = acceptor.accept(socket).await else { return };
-            while let Some(request) = read_request(&mut socket).await {
-                seen.send(request).ok();
-                socket.write_all(OK.as_bytes()).await.unwrap();
-                socket.flush().await.unwrap();
-            }
-        }
-    })
-    .await
-}
-
-/// A gateway that asks an upstream at this URL, and trusts what the line says.
-fn asking(url: &str, trust: &str) -> InProcess {
-    gateway(&format!(
-        "upstream.a = {{ replica = [{{ name = 'a', url = '{url}' }}], {trust} }}
-         route = [{{ path = '/', upstream = 'a' }}]"
-    ))
-}
-
-async fn handshake_failures(gateway: &InProcess) -> f64 {
-    let labels = "upstream=\"a\",replica=\"a\",phase=\"handshake\"";
-    gateway.metric(&format!("portcullis_upstream_failures_total{{{labels}}}")).await
-}
-
-fn reason(response: &Response) -> String {
-    let problem: serde_json::Value = serde_json::from_str(&response.body).unwrap();
-    problem["reason"].as_str().unwrap().to_owned()
 }
 
 #[tokio::test]
@@ -179,75 +141,4 @@ async fn a_client_that_does_not_trust_the_gateway_is_counted() {
     assert!(stream.is_err());
     gateway.until_metric("portcullis_connections_open", 0.0).await;
     assert_eq!(tls_errors(&gateway).await, 1.0);
-}
-
-#[tokio::test]
-async fn an_upstream_whose_certificate_is_in_the_ca_file_is_trusted() {
-    let identity = Identity::new(&["localhost"]);
-    let mut upstream = https(&identity).await;
-    let authority = format!("localhost:{}", upstream.address().port());
-    let trust = format!("ca_file = '{}'", identity.certificate().display());
-    let gateway = asking(&format!("https://{authority}"), &trust);
-
-    for path in ["/a", "/b"] {
-        assert_eq!(get(gateway.address(), path).await.body, "ok");
-        let seen = upstream.seen().await;
-        assert_eq!(seen.line(), format!("GET {path} HTTP/1.1"));
-        assert_eq!(seen.header("host"), [authority.as_str()]);
-    }
-
-    let series = "portcullis_upstream_connections_total{upstream=\"a\",replica=\"a\"}";
-    assert_eq!(gateway.metric(series).await, 1.0);
-}
-
-#[tokio::test]
-async fn an_upstream_may_be_known_by_its_address() {
-    let identity = Identity::new(&["127.0.0.1"]);
-    let upstream = https(&identity).await;
-    let trust = format!("ca_file = '{}'", identity.certificate().display());
-    let gateway = asking(&format!("https://{}", upstream.address()), &trust);
-
-    assert_eq!(get(gateway.address(), "/").await.status, 200);
-}
-
-#[tokio::test]
-async fn an_upstream_that_nobody_vouches_for_is_sent_nothing() {
-    let identity = Identity::new(&["localhost"]);
-    let mut upstream = https(&identity).await;
-    let gateway = asking(&format!("https://localhost:{}", upstream.address().port()), "");
-
-    let response = get(gateway.address(), "/").await;
-
-    assert_eq!((response.status, reason(&response).as_str()), (502, "upstream_handshake"));
-    assert_eq!(handshake_failures(&gateway).await, 1.0);
-    assert!(upstream.saw_nothing());
-}
-
-#[tokio::test]
-async fn an_upstream_of_another_name_is_sent_nothing() {
-    let identity = Identity::new(&["other.test"]);
-    let mut upstream = https(&identity).await;
-    let trust = format!("ca_file = '{}'", identity.certificate().display());
-    let gateway = asking(&format!("https://localhost:{}", upstream.address().port()), &trust);
-
-    let response = get(gateway.address(), "/").await;
-
-    assert_eq!((response.status, reason(&response).as_str()), (502, "upstream_handshake"));
-    assert_eq!(handshake_failures(&gateway).await, 1.0);
-    assert!(upstream.saw_nothing());
-}
-
-#[tokio::test]
-async fn an_upstream_that_does_not_shake_hands_is_not_waited_for() {
-    let upstream = Upstream::serving(|mut socket, _| async move {
-        while let Ok(1..) = tokio::io::AsyncReadExt::read(&mut socket, &mut [0; 1024]).await {}
-    })
-    .await;
-    let url = format!("https://localhost:{}", upstream.address().port());
-    let gateway = asking(&url, "timeouts = { tls_handshake = '100ms' }");
-
-    let response = get(gateway.address(), "/").await;
-
-    assert_eq!((response.status, reason(&response).as_str()), (504, "upstream_handshake_timeout"));
-    assert_eq!(handshake_failures(&gateway).await, 1.0);
 }

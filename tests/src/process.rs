@@ -1,5 +1,6 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::process::{ExitStatus, Stdio};
 
@@ -27,10 +28,24 @@ impl Process {
 
     /// Starts it with these variables besides.
     fn start_in(program: &str, arguments: &[&str], environment: &[(&str, &str)]) -> Self {
+        let mut command = Command::new(program);
+        command.args(arguments).envs(environment.iter().copied());
+        Self::spawn(command)
+    }
+
+    /// Starts it as systemd does, with this socket under this name.
+    #[must_use]
+    pub fn inheriting(program: &str, arguments: &[&str], name: &str, socket: OwnedFd) -> Self {
+        let mut command = Command::new("sh");
+        let script = "exec 3<&0 && LISTEN_PID=$$ exec \"$0\" \"$@\"";
+        command.args(["-c", script, program]).args(arguments).stdin(socket);
+        command.env("LISTEN_FDS", "1").env("LISTEN_FDNAMES", name);
+        Self::spawn(command)
+    }
+
+    fn spawn(mut command: Command) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
-        let mut child = Command::new(program)
-            .args(arguments)
-            .envs(environment.iter().copied())
+        let mut child = command
             .env("TMPDIR", folder.path())
             .stdout(Stdio::piped())
             .kill_on_drop(true)
@@ -95,6 +110,14 @@ impl Process {
                 return line;
             }
         }
+    }
+
+    /// Waits for the line with this message, and reads the address in it.
+    pub async fn address(&mut self, message: &str) -> SocketAddr {
+        let line = self.line(|line| line.contains(message)).await;
+        let line: serde_json::Value = serde_json::from_str(&line).expect("JSON");
+        let address = line.get("address").and_then(serde_json::Value::as_str);
+        address.and_then(|address| address.parse().ok()).expect("an address")
     }
 
     /// Its process id.

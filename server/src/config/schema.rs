@@ -40,6 +40,16 @@ pub(super) fn address(_: &mut SchemaGenerator) -> Schema {
     })
 }
 
+/// One address of a listener, or a list of them.
+pub(super) fn addresses(_: &mut SchemaGenerator) -> Schema {
+    let one = json!({
+        "type": "string",
+        "pattern": "^(([0-9.]+|\\[[0-9a-fA-F:.]+\\]):[0-9]{1,5}|unix:.+|systemd:.+)$",
+        "examples": ["127.0.0.1:8080", "[::1]:8080", "unix:/run/portcullis.sock", "systemd:web"],
+    });
+    json_schema!({ "anyOf": [one, { "type": "array", "items": one, "minItems": 1 }] })
+}
+
 pub(super) fn redirect_status(_: &mut SchemaGenerator) -> Schema {
     json_schema!({ "enum": [301, 302, 303, 307, 308], "default": 308 })
 }

@@ -34,6 +34,15 @@ pub struct Upstream {
     pub host: Option<HostPolicy>,
     /// Certificates to trust besides the public ones, in a PEM file.
     pub ca_file: Option<Spanned<PathBuf>>,
+    /// The name that the certificates of all replicas must carry; that in the URL of each when left out. It is what they are
+    /// asked for by SNI, too; `Host` is another matter.
+    pub server_name: Option<Spanned<String>>,
+    /// The certificate that the gateway shows the replicas, in a PEM file: its own first, then those that vouch for it.
+    pub client_certificate: Option<Spanned<PathBuf>>,
+    /// The private key of `client_certificate`, in a PEM file.
+    pub client_key: Option<Spanned<PathBuf>>,
+    /// Takes any certificate under any name, so that whoever is on the way can read and change all. For trials only.
+    pub danger_accept_any_certificate: Option<Spanned<bool>>,
     /// How long the upstream may take.
     #[serde(default)]
     pub timeouts: UpstreamTimeouts,

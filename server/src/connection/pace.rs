@@ -20,6 +20,10 @@ use super::Ending;
 #[derive(Debug)]
 pub(super) struct Pace {
     timeouts: ClientTimeouts,
+    /// What it may live to.
+    age: Duration,
+    /// Whether it has.
+    old: AtomicBool,
     opened: Instant,
     in_flight: AtomicUsize,
     /// Whether there has been a byte.
@@ -45,14 +49,18 @@ pub(super) enum Due {
     Nothing,
     /// Nobody needs the connection: it closes as the protocol has it.
     Close,
+    /// It has been open for long enough: its client may connect anew.
+    Retire,
     /// It took too long.
     Cut(Ending),
 }
 
 impl Pace {
-    pub(super) fn new(timeouts: ClientTimeouts) -> Self {
+    pub(super) fn new(timeouts: ClientTimeouts, age: Duration) -> Self {
         Self {
             timeouts,
+            age,
+            old: AtomicBool::new(false),
             opened: Instant::now(),
             in_flight: AtomicUsize::new(0),
             begun: AtomicBool::new(false),
@@ -78,14 +86,33 @@ impl Pace {
         }
     }
 
+    /// The connection is old from now on; whether its protocol can say so by itself.
+    pub(super) fn retire(&self) -> bool {
+        self.old.store(true, Relaxed);
+        self.http2.load(Relaxed)
+    }
+
+    /// Whether the next response is to be the last.
+    pub(super) fn is_old(&self) -> bool {
+        self.old.load(Relaxed)
+    }
+
     /// When to look again: at the deadline there is, or before one that begins now could pass.
     pub(super) fn next_look(&self, now: Instant) -> Instant {
-        let ClientTimeouts { request_header, send, keep_alive, .. } = self.timeouts;
-        let soon = now + request_header.min(send).min(keep_alive);
+        let ClientTimeouts { first_byte, request_header, send, keep_alive, .. } = self.timeouts;
+        let soon = now + request_header.min(send).min(keep_alive).min(first_byte);
         self.deadline().map_or(soon, |(deadline, _)| deadline.min(soon))
     }
 
     fn deadline(&self) -> Option<(Instant, Due)> {
+        // Beyond what a clock can tell is never.
+        let old = self.opened.checked_add(self.age).filter(|_| !self.is_old());
+        let old = old.map(|old| (old, Due::Retire));
+        self.patience().into_iter().chain(old).min_by_key(|(deadline, _)| *deadline)
+    }
+
+    /// When the client has been waited for for long enough.
+    fn patience(&self) -> Option<(Instant, Due)> {
         if let Some(since) = self.blocked.get(self.opened) {
             return Some((since + self.timeouts.send, Due::Cut(Ending::SendTimeout)));
         }
@@ -98,7 +125,10 @@ impl Pace {
         }
         Some(match self.idle.get(self.opened) {
             Some(since) => (since + self.timeouts.keep_alive, Due::Close),
-            None => (self.opened + self.timeouts.keep_alive, Due::Close),
+            None if self.begun.load(Relaxed) => {
+                (self.opened + self.timeouts.keep_alive, Due::Close)
+            }
+            None => (self.opened + self.timeouts.first_byte, Due::Close),
         })
     }
 
@@ -224,8 +254,10 @@ mod tests {
 
     use super::*;
 
+    const HOUR: Duration = Duration::from_secs(3600);
+
     fn pace() -> Arc<Pace> {
-        Arc::new(Pace::new(ClientTimeouts::default()))
+        Arc::new(Pace::new(ClientTimeouts::default(), HOUR))
     }
 
     async fn after(pace: &Pace, seconds: u64) -> Due {
@@ -253,6 +285,37 @@ mod tests {
         drop(busy);
         assert_eq!(after(&pace, 74).await, Due::Nothing);
         assert_eq!(after(&pace, 1).await, Due::Close);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_that_says_nothing_closes_sooner_than_one_between_two_requests() {
+        let pace = pace();
+
+        assert_eq!(after(&pace, 29).await, Due::Nothing);
+        assert_eq!(after(&pace, 1).await, Due::Close);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_retires_once_whatever_it_is_doing() {
+        let pace = pace();
+        pace.received(b"G");
+        let _busy = pace.busy();
+        assert_eq!(after(&pace, 3599).await, Due::Nothing);
+        assert!(!pace.is_old());
+        assert_eq!(after(&pace, 1).await, Due::Retire);
+
+        assert!(!pace.retire(), "HTTP/1 says it with a response");
+        assert!(pace.is_old());
+        assert_eq!(after(&pace, 3600).await, Due::Nothing);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_age_beyond_the_clock_is_no_limit() {
+        let pace = Pace::new(ClientTimeouts::default(), Duration::MAX);
+        pace.received(b"PRI * HTTP/2.0");
+
+        assert_eq!(pace.due(Instant::now()), Due::Nothing);
+        assert!(pace.next_look(Instant::now()) > Instant::now());
     }
 
     #[tokio::test(start_paused = true)]

@@ -6,7 +6,7 @@ use metrics_exporter_prometheus::PrometheusRecorder;
 use portcullis_jwt_auth::{CacheLimits, Issuer, JwtAuthLayer, Key, Policy};
 
 use crate::config::{self, Config, JwtAuth, Problem, Spanned};
-use crate::upstream::{IssuerClient, client_config};
+use crate::upstream::{ClientTls, IssuerClient};
 
 use super::{named, problem, read_file};
 
@@ -143,8 +143,11 @@ fn client(
     section: &config::Issuer,
     problems: &mut Vec<Problem>,
 ) -> Option<IssuerClient> {
-    let ca_file = section.ca_file.as_ref().map(|path| config.folder.join(path.get_ref()));
-    let tls = client_config(ca_file.as_deref()).map_err(|message| {
+    let tls = match &section.ca_file {
+        Some(path) => ClientTls::new().trust(config.folder.join(path.get_ref())),
+        None => ClientTls::new(),
+    };
+    let tls = tls.config().map_err(|message| {
         let span = section.ca_file.as_ref().map(Spanned::span);
         problems.push(Problem::new(format!("issuer.{name}.ca_file"), span, message));
     });

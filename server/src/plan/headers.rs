@@ -1,4 +1,4 @@
-//! What a route sets and removes, and what headers it learns from claims.
+//! What a route sets and removes, and what headers it learns from claims and certificates.
 
 use std::error::Error;
 
@@ -10,13 +10,16 @@ use serde::Deserialize;
 use serde::de::value::{Error as PathError, StrDeserializer};
 use serde_json::Value as Claim;
 
+use crate::certificate::Certificate;
 use crate::config::{Problem, Route};
+use crate::facts::ClientCertificate;
 
 use super::problem;
 
-/// The rules of a route. Its tokens say what `claim:…` is.
+/// The rules of a route. Its tokens say what `claim:…` is, and its clients' certificates what `client_certificate:…` is.
 pub(super) fn layer(
     route: &Route,
+    asks_clients: bool,
     key: &str,
     problems: &mut Vec<Problem>,
 ) -> Option<HeaderInjectLayer> {
@@ -25,7 +28,7 @@ pub(super) fn layer(
     };
     let mut why = None;
     let layer = HeaderInjectLayer::resolving(section.get_ref().clone(), |source| {
-        let found = source_of(source, route.jwt_auth.is_some());
+        let found = source_of(source, route.jwt_auth.is_some(), asks_clients);
         found.map_err(|message| why = Some(message)).ok()
     });
     let failed = |invalid: InvalidRule| {
@@ -40,14 +43,26 @@ pub(super) fn layer(
     layer.map_err(failed).ok()
 }
 
-/// What a value comes from, where tokens are asked for or not.
-fn source_of(source: &str, has_claims: bool) -> Result<Value, String> {
-    let Some(path) = source.strip_prefix("claim:") else {
-        return Err("a source is a claim, as in \"claim:sub\"".to_owned());
-    };
-    if !has_claims {
-        return Err("the route has no `jwt_auth`, and so no claims".to_owned());
+/// What a value comes from, where tokens and certificates are asked for or not.
+fn source_of(source: &str, has_claims: bool, asks_clients: bool) -> Result<Value, String> {
+    match source.split_once(':') {
+        Some(("claim", _)) if !has_claims => {
+            Err("the route has no `jwt_auth`, and so no claims".to_owned())
+        }
+        Some(("claim", path)) => from_claim(path),
+        Some(("client_certificate", _)) if !asks_clients => {
+            Err("no listener asks for certificates: `tls.client_certificates`".to_owned())
+        }
+        Some(("client_certificate", part)) => from_certificate(part),
+        _ => {
+            let known =
+                "a source is a claim, as in \"claim:sub\", or \"client_certificate:subject\"";
+            Err(known.to_owned())
+        }
     }
+}
+
+fn from_claim(path: &str) -> Result<Value, String> {
     let path = claim_path(path).map_err(|error| error.to_string())?;
     let said = move |request: &Parts| {
         let claim = request.extensions.get::<Claims>()?.at(&path)?;
@@ -60,6 +75,19 @@ fn source_of(source: &str, has_claims: bool) -> Result<Value, String> {
     Ok(Value::from_request(said))
 }
 
+fn from_certificate(part: &str) -> Result<Value, String> {
+    let read: fn(&Certificate) -> Claim = match part {
+        "subject" => |shown| Claim::from(shown.subject.as_str()),
+        "names" => |shown| Claim::from(shown.names.as_slice()),
+        "fingerprint" => |shown| Claim::from(shown.fingerprint.as_str()),
+        _ => return Err("a certificate has `subject`, `names` and `fingerprint`".to_owned()),
+    };
+    Ok(Value::from_request(move |request: &Parts| {
+        let ClientCertificate(shown) = request.extensions.get()?;
+        header_value(&read(shown))
+    }))
+}
+
 /// A path with dots, or a JSON list of names, for names that have dots.
 fn claim_path(text: &str) -> Result<ClaimPath, Box<dyn Error>> {
     if text.starts_with('[') {
@@ -68,7 +96,7 @@ fn claim_path(text: &str) -> Result<ClaimPath, Box<dyn Error>> {
     Ok(ClaimPath::deserialize(StrDeserializer::<PathError>::new(text))?)
 }
 
-/// The value of a header that says what a claim says, to whoever reads it.
+/// The value of a header that says what a claim or a certificate says, to whoever reads it.
 ///
 /// A list becomes its items with commas between them, if none of them has one, since an item could otherwise pass for two.
 fn header_value(claim: &Claim) -> Option<HeaderValue> {

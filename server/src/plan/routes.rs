@@ -98,7 +98,7 @@ fn route(
     });
     let end = end(section, key, upstreams, problems);
     let rewrite = answers::rewrite(route, key, problems);
-    let header_inject = headers::layer(route, key, problems);
+    let header_inject = headers::layer(route, asks_clients(config), key, problems);
     let end = end?;
     let verifies_s3 = route.sigv4_verify.as_ref();
     let verifies_s3 = verifies_s3.is_some_and(|it| it.get_ref().verifying.service().is_s3());
@@ -194,4 +194,10 @@ fn is_host(host: &str) -> bool {
 fn is_name(host: &str) -> bool {
     let known = |char: char| char.is_ascii_alphanumeric() || matches!(char, '-' | '.' | '_' | ':');
     !host.is_empty() && host.chars().all(known)
+}
+
+/// Whether the clients of some listener are asked for certificates.
+fn asks_clients(config: &Config) -> bool {
+    let mut sections = config.listeners.iter().filter_map(|listener| listener.tls.as_ref());
+    sections.any(|tls| tls.get_ref().client_certificates.is_some())
 }

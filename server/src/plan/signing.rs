@@ -9,7 +9,7 @@ use portcullis_sigv4_sign::{
 
 use crate::config::{self, Config, Problem, SigV4Sign, SigV4Verify, Spanned};
 #[cfg(feature = "aws-config")]
-use crate::upstream::{IssuerClient, client_config};
+use crate::upstream::{ClientTls, IssuerClient};
 
 #[cfg(feature = "aws-config")]
 use super::default_chain::DefaultChain;
@@ -77,7 +77,7 @@ fn provider(
 
 #[cfg(feature = "aws-config")]
 fn default_chain(keys: &config::Credentials) -> Result<SharedCredentialsProvider, String> {
-    let client = IssuerClient::new(client_config(None)?);
+    let client = IssuerClient::new(ClientTls::new().config()?);
     Ok(SharedCredentialsProvider::new(DefaultChain::new(keys, client)))
 }
 

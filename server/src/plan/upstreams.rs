@@ -14,9 +14,9 @@ use portcullis_replica_failover::{FailoverPolicy, Order, ReplicaFailoverLayer};
 use crate::config::{Config, Discover, Problem, SigV4Sign, Spanned, Upstream};
 use crate::facts::Voice;
 use crate::replicas::{Discovery, Making, Own, ReplicaPlan, Replicas, Signing};
-use crate::upstream::{ByFault, Target, client_config};
+use crate::upstream::{ByFault, Target};
 
-use super::{UpstreamPlan, problem, signing};
+use super::{UpstreamPlan, problem, signing, upstream_tls};
 
 pub(super) fn plan(
     config: &Config,
@@ -87,15 +87,12 @@ impl Section<'_> {
         problems: &mut Vec<Problem>,
     ) -> Option<Making> {
         let upstream = self.upstream;
-        let ca_file = upstream.ca_file.as_ref();
-        let path = ca_file.map(|path| self.config.folder.join(path.get_ref()));
-        let tls = client_config(path.as_deref()).map_err(|message| {
-            let span = ca_file.map(Spanned::span);
-            problems.push(Problem::new(format!("{}.ca_file", self.key), span, message));
-        });
+        let tls = upstream_tls::config(self.config, upstream, &self.key, problems);
+        let server_name = upstream_tls::server_name(upstream, &self.key, problems);
         Some(Making {
             upstream: name.to_owned(),
-            tls: tls.ok()?,
+            tls: tls?,
+            server_name,
             host: upstream.host.clone().unwrap_or(HostPolicy::FromUri),
             circuit: circuit(upstream),
             pool: upstream.pool,

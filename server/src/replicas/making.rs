@@ -7,6 +7,7 @@ use portcullis_circuit_breaker::{CircuitBreakerLayer, CircuitBreakerPolicy};
 use portcullis_host_strip::{HostPolicy, HostStripLayer};
 use portcullis_replica_failover::Replica;
 use portcullis_sigv4_sign::SigV4SignLayer;
+use rustls::pki_types::ServerName;
 
 use crate::config::{Pool, UpstreamTimeouts};
 use crate::telemetry::ReplicaMeters;
@@ -43,6 +44,8 @@ pub struct ReplicaPlan {
 pub(crate) struct Making {
     pub(crate) upstream: String,
     pub(crate) tls: Arc<rustls::ClientConfig>,
+    /// What all their certificates must say, in place of each URL's name.
+    pub(crate) server_name: Option<ServerName<'static>>,
     pub(crate) host: HostPolicy,
     pub(crate) circuit: CircuitBreakerPolicy,
     pub(crate) pool: Pool,
@@ -76,7 +79,10 @@ impl Making {
 
     /// The replica at this target, with a circuit that knows nothing yet.
     pub(crate) fn make(&self, target: Target, own: &Own) -> ReplicaPlan {
-        let target = Arc::new(target);
+        let target = Arc::new(match &self.server_name {
+            Some(name) => target.certified_as(name),
+            None => target,
+        });
         let meters = ReplicaMeters::new(&self.upstream, &target.name(), &self.recorder);
         let breaker = with_local_recorder(&*self.recorder, || {
             let name = format!("{}/{}", self.upstream, target.name());

@@ -38,6 +38,8 @@ pub struct Meters {
     pub connections: Gauge,
     /// Connections that were accepted.
     pub accepted: Counter,
+    /// How often none could be accepted.
+    pub accept_errors: Counter,
     /// What no route is found for.
     pub unrouted: RouteMeters,
 }
@@ -53,6 +55,7 @@ impl Meters {
                 in_flight: gauge!("portcullis_requests_in_flight"),
                 connections: gauge!("portcullis_connections_open"),
                 accepted: counter!("portcullis_connections_total"),
+                accept_errors: counter!("portcullis_accept_errors_total"),
                 unrouted: RouteMeters::new("none", recorder),
             }
         })
@@ -67,6 +70,19 @@ fn describe() {
     describe_counter!(
         "portcullis_connection_errors_total",
         "Client connections that ended in an error, by what it was."
+    );
+    describe_counter!(
+        "portcullis_accept_errors_total",
+        "How often no connection could be accepted, mostly for want of a descriptor."
+    );
+    describe_counter!(
+        "portcullis_tls_reloads_total",
+        "How often files of TLS changed, by whether they could be used."
+    );
+    describe_gauge!(
+        "portcullis_tls_certificate_expiry_timestamp_seconds",
+        Unit::Seconds,
+        "When a certificate of a listener ends, since 1970, by its file."
     );
     describe_counter!("portcullis_requests_total", "Requests, by what was answered.");
     describe_histogram!(

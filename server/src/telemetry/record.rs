@@ -128,6 +128,7 @@ impl Drop for Record {
             target: "access",
             request_id = self.id.as_str(),
             client = known.client.map(tracing::field::display),
+            client_certificate = known.certificate.as_ref().map(|shown| shown.subject.as_str()),
             method = self.method.as_str(),
             path = self.uri.path(),
             version = ?self.version,

@@ -62,6 +62,15 @@ impl Target {
         Self { base: String::new(), ..self.clone() }
     }
 
+    /// The same target, whose certificate must carry this name instead. Plain HTTP has no certificate.
+    #[must_use]
+    pub fn certified_as(mut self, name: &ServerName<'static>) -> Self {
+        if let Some(known) = &mut self.server_name {
+            known.clone_from(name);
+        }
+        self
+    }
+
     /// The replica's name in logs and metrics.
     #[must_use]
     pub fn name(&self) -> Arc<str> {
