@@ -24,7 +24,7 @@ pub use secret::Secret;
 pub use sigv4::{SigV4Sign, SigV4Verify};
 pub use spanned::Spanned;
 pub use tree::Format;
-pub use upstream::{Credentials, Pool, Replica, Upstream, UpstreamTimeouts, Url};
+pub use upstream::{Credentials, HttpVersion, Pool, Replica, Upstream, UpstreamTimeouts, Url};
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;

@@ -1,7 +1,10 @@
 mod client_body;
 mod pace;
+mod tunnels;
 
 use std::error::Error as StdError;
+use std::future::pending;
+use std::hash::{BuildHasher, RandomState};
 use std::io;
 use std::net::SocketAddr;
 use std::pin::pin;
@@ -15,21 +18,24 @@ use hyper::body::{Body as HttpBody, Incoming};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
-use portcullis_drain::Phase;
+use portcullis_drain::{ClosePolicy, Deadlines, Phase};
 use portcullis_held_body::HeldBody;
 use portcullis_request_guard::Ceilings;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::watch;
-use tokio::time::{Instant, sleep_until};
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep, sleep_until};
 use tower::Service;
 
 use crate::config::ClientTimeouts;
 use crate::facts::Peer;
 use crate::seam::Edge;
+use crate::tunnel::Relay;
 use crate::worker::draining;
 
 use self::client_body::ClientBody;
 use self::pace::{Due, Pace, Paced};
+use self::tunnels::Tunnels;
 
 /// What all connections of a worker have in common.
 #[derive(Clone, Debug)]
@@ -37,6 +43,7 @@ pub struct Connections {
     protocol: auto::Builder<TokioExecutor>,
     stack: Arc<ArcSwap<Edge>>,
     phase: watch::Receiver<Phase>,
+    deadlines: Deadlines,
 }
 
 /// How a connection ended that did not end well: a label of the connection errors.
@@ -100,17 +107,18 @@ impl Connections {
         stack: Arc<ArcSwap<Edge>>,
         ceilings: &Ceilings,
         phase: watch::Receiver<Phase>,
+        deadlines: Deadlines,
     ) -> Self {
-        Self { protocol: protocol(ceilings), stack, phase }
+        Self { protocol: protocol(ceilings), stack, phase, deadlines }
     }
 
-    /// Serves one connection to its end.
+    /// Serves one connection to its end, and to that of the tunnels that were made of it.
     ///
     /// # Errors
     ///
     /// How it ended, if not well.
     pub async fn serve<I>(
-        mut self,
+        self,
         io: I,
         peer: SocketAddr,
         timeouts: ClientTimeouts,
@@ -119,10 +127,14 @@ impl Connections {
         I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let pace = Arc::new(Pace::new(timeouts));
+        let tunnels = Arc::new(Tunnels::default());
         let service = {
             let (pace, stack) = (pace.clone(), self.stack);
+            let (tunnels, phase) = (tunnels.clone(), self.phase.clone());
             service_fn(move |mut request: Request<Incoming>| {
                 let busy = pace.busy();
+                let client = hyper::upgrade::on(&mut request);
+                let (tunnels, phase) = (tunnels.clone(), phase.clone());
                 request.extensions_mut().insert(Peer(peer));
                 join_cookies(&mut request);
                 let waits = waits_for_nothing(&request);
@@ -136,7 +148,13 @@ impl Connections {
                                 let close = HeaderValue::from_static("close");
                                 response.headers_mut().insert(CONNECTION, close);
                             }
-                            response.map(|body| HeldBody::new(body, busy))
+                            match Relay::of(client, &mut response, phase) {
+                                Some(relay) => {
+                                    tunnels.open(relay, busy);
+                                    response.map(HeldBody::free)
+                                }
+                                None => response.map(|body| HeldBody::new(body, busy)),
+                            }
                         }
                         Err(never) => match never {},
                     })
@@ -144,35 +162,70 @@ impl Connections {
             })
         };
         let io = TokioIo::new(Paced::new(io, pace.clone()));
-        let mut connection = pin!(self.protocol.serve_connection(io, service));
+        let mut connection = pin!(self.protocol.serve_connection_with_upgrades(io, service));
         let mut timer = pin!(sleep_until(pace.next_look(Instant::now())));
+        let mut farewell = pin!(farewell(self.phase, &pace, &self.deadlines));
         let mut told = false;
-        loop {
+        let mut open = JoinSet::new();
+        let ended = loop {
             tokio::select! {
                 biased;
                 ended = connection.as_mut() => {
-                    return match ended {
+                    break match ended {
                         Err(error) if told && is_cancelled(&*error) => Ok(()),
                         ended => ended.map_err(|error| Ending::of(&*error)),
                     };
                 }
                 () = timer.as_mut() => match pace.due(Instant::now()) {
                     Due::Nothing => timer.as_mut().reset(pace.next_look(Instant::now())),
-                    Due::Close if told => return Ok(()),
+                    Due::Close if told => break Ok(()),
                     Due::Close => {
                         told = true;
                         connection.as_mut().graceful_shutdown();
                         timer.as_mut().reset(Instant::now() + GOODBYE);
                     }
-                    Due::Cut(ending) => return Err(ending),
+                    Due::Cut(ending) => break Err(ending),
                 },
-                () = draining(&mut self.phase), if !told => {
+                () = farewell.as_mut(), if !told => {
                     told = true;
                     connection.as_mut().graceful_shutdown();
                 }
+                () = tunnels.opened() => tunnels.run(&mut open),
+                Some(_) = open.join_next() => {}
             }
-        }
+        };
+        // One that broke takes its tunnels with it.
+        ended?;
+        tunnels.run(&mut open);
+        while open.join_next().await.is_some() {}
+        Ok(())
     }
+}
+
+/// Waits until a connection is to be told to close: while the gateway lingers in HTTP/2, which can say so without losing
+/// a request; when it closes its doors in HTTP/1, whose responses have said so before.
+async fn farewell(mut phase: watch::Receiver<Phase>, pace: &Pace, deadlines: &Deadlines) {
+    let mut drains = phase.clone();
+    let lingers = async {
+        drop(phase.wait_for(|phase| *phase >= Phase::Lingering).await);
+        pace.speaks_http2().await;
+        match deadlines.close() {
+            ClosePolicy::Immediate => {}
+            // Each at a moment of its own, so that not all connect anew at once.
+            ClosePolicy::Gradual => sleep(deadlines.linger().mul_f64(chance())).await,
+            _ => pending().await,
+        }
+    };
+    tokio::select! {
+        () = lingers => {}
+        () = draining(&mut drains) => {}
+    }
+}
+
+/// A number from zero up to one, by the keys that maps are seeded with.
+fn chance() -> f64 {
+    let random = RandomState::new().hash_one(());
+    f64::from(u32::try_from(random >> 32).unwrap_or(0)) / (f64::from(u32::MAX) + 1.0)
 }
 
 /// How hyper-util says that a connection was told to close before its first byte came.
@@ -221,6 +274,7 @@ fn protocol(ceilings: &Ceilings) -> auto::Builder<TokioExecutor> {
         .timer(TokioTimer::new())
         .max_header_list_size(u32::try_from(head.max(64 << 10)).unwrap_or(u32::MAX))
         .max_concurrent_streams(256)
+        .enable_connect_protocol()
         .keep_alive_interval(Some(Duration::from_secs(30)));
     builder
 }

@@ -25,6 +25,7 @@ pub mod telemetry;
 /// Health, readiness and metrics, on a thread of their own.
 pub mod admin;
 pub mod plan;
+pub mod tunnel;
 /// What was found out about a request.
 pub mod facts;
 /// Where types are forgotten.

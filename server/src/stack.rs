@@ -19,6 +19,7 @@ use crate::respond::RespondLayer;
 use crate::route::{Nothing, Routes};
 use crate::seam::{Backend, Edge, Replica};
 use crate::telemetry::{Meters, TelemetryLayer};
+use crate::tunnel::ExtendedConnectLayer;
 use crate::upstream::{S3ErrorsLayer, TargetLayer, Upstream};
 
 /// In front of all routes.
@@ -36,6 +37,8 @@ pub fn edge(plan: &EdgePlan, meters: Arc<Meters>, routes: Routes) -> Edge {
             .layer(RespondLayer::new(routes.clone()))
             // Outside of all that takes time; below `respond`, since it may refuse, too.
             .layer(plan.drain.clone())
+            // What is below knows one way to ask for a tunnel, whatever the client speaks.
+            .layer(ExtendedConnectLayer::default())
             // What `Connection` names is gone before anything is injected.
             .layer(plan.hop_by_hop.clone())
             // Before routing: what is too large is too large for any route.
@@ -56,6 +59,8 @@ pub fn backend(
         ServiceBuilder::new()
             // Around all that can take time.
             .layer(plan.deadline)
+            // Of the tunnels that some route makes, those that this one does.
+            .option_layer(plan.upgrade.clone())
             // Before anything acts on the request; it takes off the credential that it consumed.
             .option_layer(plan.auth.clone())
             .option_layer(plan.verifier.clone().map(over_plain))

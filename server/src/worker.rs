@@ -79,7 +79,12 @@ async fn serve(
 ) -> io::Result<()> {
     let stack = Arc::new(ArcSwap::from_pointee(build(plan)));
     let phase = plan.edge.drain.handle().subscribe();
-    let connections = Connections::new(stack, &plan.config.request_guard, phase.clone());
+    let connections = Connections::new(
+        stack,
+        &plan.config.request_guard,
+        phase.clone(),
+        plan.config.drain.clone(),
+    );
     let mut accepting = JoinSet::new();
     for door in doors {
         let socket = TcpListener::from_std(door.socket)?;

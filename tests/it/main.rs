@@ -15,6 +15,7 @@ mod demo;
 mod drain;
 mod failover;
 mod house;
+mod http2;
 mod issuer;
 mod limits;
 mod logs;
@@ -25,8 +26,11 @@ mod refusals;
 mod signing;
 mod sse;
 mod tls;
+mod tunnels;
 mod upstream;
 mod wire;
+#[cfg(feature = "peers")]
+mod echoes;
 #[cfg(feature = "peers")]
 mod peers;
 #[cfg(feature = "peers")]

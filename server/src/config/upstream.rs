@@ -1,4 +1,4 @@
-use std::num::{NonZeroU8, NonZeroU32};
+use std::num::{NonZeroU8, NonZeroU32, NonZeroUsize};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -27,6 +27,9 @@ pub struct Upstream {
     pub circuit_breaker: Option<CircuitBreakerPolicy>,
     /// The `Host` that the upstream sees: the replica's own when left out.
     pub host: Option<HostPolicy>,
+    /// The version of HTTP that its replicas are asked in. `auto`.
+    #[serde(default)]
+    pub http_version: HttpVersion,
     /// Certificates to trust besides the public ones, in a PEM file.
     pub ca_file: Option<Spanned<PathBuf>>,
     /// How long the upstream may take.
@@ -55,6 +58,24 @@ pub struct Replica {
     pub sigv4_sign: Option<Spanned<SigV4Sign>>,
     /// How long this replica may take, in place of what the upstream says.
     pub timeouts: Option<UpstreamTimeouts>,
+    /// The version of HTTP that this replica is asked in, in place of what the upstream says.
+    pub http_version: Option<Spanned<HttpVersion>>,
+}
+
+/// In which version of HTTP a replica is asked.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum HttpVersion {
+    /// HTTP/2 where TLS agrees on it, HTTP/1.1 otherwise.
+    #[default]
+    #[serde(rename = "auto")]
+    Auto,
+    /// HTTP/1.1.
+    #[serde(rename = "1.1")]
+    Http1,
+    /// HTTP/2, which a replica without TLS must be known to speak.
+    #[serde(rename = "2")]
+    Http2,
 }
 
 const fn first() -> NonZeroU8 {
@@ -108,6 +129,9 @@ pub struct UpstreamTimeouts {
     /// Between two pieces of a response body. 60 s.
     #[serde(deserialize_with = "text::duration")]
     pub response_body: Duration,
+    /// Between two pieces that go through a tunnel, either way. 10 min.
+    #[serde(deserialize_with = "text::duration")]
+    pub tunnel_idle: Duration,
 }
 
 impl Default for UpstreamTimeouts {
@@ -117,6 +141,7 @@ impl Default for UpstreamTimeouts {
             tls_handshake: Duration::from_secs(5),
             response_header: Duration::from_secs(60),
             response_body: Duration::from_secs(60),
+            tunnel_idle: Duration::from_secs(600),
         }
     }
 }
@@ -128,6 +153,9 @@ impl Default for UpstreamTimeouts {
 pub struct Pool {
     /// The most that are kept idle for a replica. 256.
     pub max_idle: usize,
+    /// The most of HTTP/2 to a replica, each for up to 100 requests at once: what comes when they are full waits, for as
+    /// long as a connection may take. 8.
+    pub max_http2: NonZeroUsize,
     /// For how long. 30 s: less than common servers wait before they close.
     #[serde(deserialize_with = "text::duration")]
     pub idle_timeout: Duration,
@@ -135,7 +163,11 @@ pub struct Pool {
 
 impl Default for Pool {
     fn default() -> Self {
-        Self { max_idle: 256, idle_timeout: Duration::from_secs(30) }
+        Self {
+            max_idle: 256,
+            max_http2: NonZeroUsize::MIN.saturating_add(7),
+            idle_timeout: Duration::from_secs(30),
+        }
     }
 }
 

@@ -15,7 +15,7 @@ use crate::telemetry::RouteMeters;
 
 use super::auth::{self, Issuers};
 use super::documents::{Documents, Row};
-use super::{DocumentPlan, RoutePlan, UpstreamPlan, headers, named, problem, signing};
+use super::{DocumentPlan, RoutePlan, UpstreamPlan, headers, named, problem, signing, upgrades};
 
 /// The table of routes, and what its rows lead to, as far as nothing is wrong.
 pub(super) struct Routed {
@@ -98,6 +98,7 @@ fn route(
     let name = named(&route.upstream, "upstream", upstreams.keys(), &key_of_upstream, problems);
     let header_inject = headers::layer(route, key, problems);
     let name = name?;
+    upgrades::check(config, route, key, problems);
     let verifies_s3 = route.sigv4_verify.as_ref();
     let verifies_s3 = verifies_s3.is_some_and(|it| it.get_ref().verifying.service().is_s3());
     let voice = if verifies_s3 { Voice::S3 } else { upstreams.get(name)?.voice };
@@ -109,6 +110,7 @@ fn route(
         )),
         upstream: name.to_owned(),
         voice,
+        upgrade: upgrades::route(config, route),
         rewrite: RewriteLayer::new(rewrite(route)),
         deadline: DeadlineLayer::new(route.timeout),
         auth,

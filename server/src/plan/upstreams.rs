@@ -12,7 +12,7 @@ use portcullis_host_strip::{HostPolicy, HostStripLayer};
 use portcullis_replica_failover::{FailoverPolicy, Order, ReplicaFailoverLayer};
 use portcullis_sigv4_sign::SigV4SignLayer;
 
-use crate::config::{Config, Problem, Replica, SigV4Sign, Spanned, Upstream};
+use crate::config::{Config, HttpVersion, Problem, Replica, SigV4Sign, Spanned, Upstream};
 use crate::facts::Voice;
 use crate::telemetry::ReplicaMeters;
 use crate::upstream::{ByFault, Connect, Target, client_config};
@@ -44,6 +44,7 @@ pub(super) fn plan(
             });
             if let (Ok(target), Some(tls)) = (target, &shared.tls) {
                 let target = Arc::new(target);
+                let version = http_version(upstream, replica);
                 let meters = ReplicaMeters::new(name, &target.name(), recorder);
                 let breaker = with_local_recorder(&**recorder, || {
                     CircuitBreakerLayer::new(format!("{name}/{}", target.name()), circuit(upstream))
@@ -51,7 +52,7 @@ pub(super) fn plan(
                 replicas.push(ReplicaPlan {
                     place: place(upstream, replica),
                     breaker: breaker.classify_with(ByFault::default()),
-                    connect: Arc::new(Connect::new(target.clone(), tls.clone(), meters)),
+                    connect: Arc::new(Connect::new(target.clone(), version, tls, meters)),
                     target,
                     host: HostStripLayer::new(upstream.host.clone().unwrap_or(HostPolicy::FromUri)),
                     signer: signing.signer,
@@ -181,6 +182,11 @@ fn circuit(upstream: &Upstream) -> CircuitBreakerPolicy {
         1 => CircuitBreakerPolicy::new().mode(Mode::MetricsOnly),
         _ => CircuitBreakerPolicy::new(),
     })
+}
+
+/// The version of HTTP that a replica is asked in.
+pub(super) fn http_version(upstream: &Upstream, replica: &Replica) -> HttpVersion {
+    replica.http_version.as_ref().map_or(upstream.http_version, |version| *version.get_ref())
 }
 
 fn place(upstream: &Upstream, replica: &Replica) -> Option<Place> {

@@ -2,16 +2,18 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-use hyper::client::conn::http1;
+use http::uri::Scheme;
+use hyper::client::conn::http1::handshake;
 use hyper::rt::{Read, Write};
 use hyper_util::rt::TokioIo;
 use tokio::net::{TcpStream, lookup_host};
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
-use crate::config::UpstreamTimeouts;
+use crate::config::{HttpVersion, UpstreamTimeouts};
 use crate::telemetry::ReplicaMeters;
 
+use super::http2::Shared;
 use super::pool::{Lease, Pool};
 use super::{Error, Phase, Target};
 
@@ -19,15 +21,45 @@ use super::{Error, Phase, Target};
 #[derive(Clone)]
 pub struct Connect {
     target: Arc<Target>,
+    version: HttpVersion,
     tls: TlsConnector,
+    /// For what becomes a tunnel, which HTTP/1.1 alone does here.
+    tls_http1: TlsConnector,
     meters: ReplicaMeters,
 }
 
 impl Connect {
-    /// Connects to `target`, with `tls` if it wants that, and counts in `meters`.
+    /// Connects to `target` in this version of HTTP, with `tls` if it wants that, and counts in `meters`.
     #[must_use]
-    pub fn new(target: Arc<Target>, tls: Arc<rustls::ClientConfig>, meters: ReplicaMeters) -> Self {
-        Self { target, tls: tls.into(), meters }
+    pub fn new(
+        target: Arc<Target>,
+        version: HttpVersion,
+        tls: &Arc<rustls::ClientConfig>,
+        meters: ReplicaMeters,
+    ) -> Self {
+        let speaking = |protocols: &[&[u8]]| {
+            let mut tls = rustls::ClientConfig::clone(tls);
+            tls.alpn_protocols = protocols.iter().map(|protocol| protocol.to_vec()).collect();
+            TlsConnector::from(Arc::new(tls))
+        };
+        let protocols: &[&[u8]] = match version {
+            HttpVersion::Auto => &[H2, HTTP1],
+            HttpVersion::Http1 => &[HTTP1],
+            HttpVersion::Http2 => &[H2],
+        };
+        Self { target, version, tls: speaking(protocols), tls_http1: speaking(&[HTTP1]), meters }
+    }
+
+    /// Whether nothing but HTTP/2 is spoken.
+    #[must_use]
+    pub fn is_http2(&self) -> bool {
+        self.version == HttpVersion::Http2
+    }
+
+    /// The scheme of requests.
+    #[must_use]
+    pub fn scheme(&self) -> &Scheme {
+        self.target.scheme()
     }
 
     /// What is counted of the replica.
@@ -70,21 +102,42 @@ impl Connect {
         Ok(stream)
     }
 
+    /// Opens a connection, of HTTP/1.1 if it is for a tunnel.
     pub(super) async fn open(
         &self,
+        becomes_tunnel: bool,
         timeouts: &UpstreamTimeouts,
         pool: &Arc<Pool>,
     ) -> Result<Lease, Error> {
         let stream = self.tcp(timeouts).await?;
         self.meters.opened();
+        let late = |_| Error::timed_out(Phase::Handshake, false);
         let Some(name) = self.target.server_name() else {
-            return handshake(TokioIo::new(stream), pool).await;
+            if self.is_http2() && !becomes_tunnel {
+                let begun = Shared::begin(TokioIo::new(stream), pool.freed().clone());
+                return pool.share(&timeout(timeouts.tls_handshake, begun).await.map_err(late)??);
+            }
+            return http1(TokioIo::new(stream), pool).await;
         };
-        let tls = timeout(timeouts.tls_handshake, self.tls.connect(name.clone(), stream)).await;
-        let stream = tls
-            .map_err(|_| Error::timed_out(Phase::Handshake, false))?
-            .map_err(|error| failed(Phase::Handshake, error))?;
-        handshake(TokioIo::new(stream), pool).await
+        let handshake = async {
+            let tls = if becomes_tunnel { &self.tls_http1 } else { &self.tls };
+            let stream = tls.connect(name.clone(), stream).await;
+            let stream = stream.map_err(|error| failed(Phase::Handshake, error))?;
+            match stream.get_ref().1.alpn_protocol() {
+                Some(H2) => {
+                    Ok(Err(Shared::begin(TokioIo::new(stream), pool.freed().clone()).await?))
+                }
+                _ if self.is_http2() && !becomes_tunnel => {
+                    let other = "the upstream does not speak HTTP/2";
+                    Err(Error::failed(Phase::Handshake, false, other))
+                }
+                _ => Ok(Ok(stream)),
+            }
+        };
+        match timeout(timeouts.tls_handshake, handshake).await.map_err(late)?? {
+            Ok(stream) => http1(TokioIo::new(stream), pool).await,
+            Err(shared) => pool.share(&shared),
+        }
     }
 }
 
@@ -102,19 +155,23 @@ async fn resolve(target: &Target) -> io::Result<Vec<SocketAddr>> {
     }
 }
 
-async fn handshake<I>(io: I, pool: &Arc<Pool>) -> Result<Lease, Error>
+async fn http1<I>(io: I, pool: &Arc<Pool>) -> Result<Lease, Error>
 where
     I: Read + Write + Unpin + Send + 'static,
 {
     let (sender, connection) =
-        http1::handshake(io).await.map_err(|error| Error::failed(Phase::Connect, false, error))?;
+        handshake(io).await.map_err(|error| Error::failed(Phase::Connect, false, error))?;
     let task = tokio::spawn(async move {
         // Whoever waits for the response hears of the error, too.
-        let _ = connection.await;
+        let _ = connection.with_upgrades().await;
     });
-    Ok(Lease::new(sender, task.abort_handle(), pool))
+    Ok(Lease::http1(sender, task.abort_handle(), pool))
 }
 
 fn failed(phase: Phase, error: io::Error) -> Error {
     Error::failed(phase, false, error)
 }
+
+/// What HTTP/2 and HTTP/1.1 are called when TLS is agreed on (RFC 9113 §3.2, RFC 7301 §6).
+const H2: &[u8] = b"h2";
+const HTTP1: &[u8] = b"http/1.1";
