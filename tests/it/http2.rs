@@ -177,6 +177,23 @@ async fn what_comes_when_all_connections_are_full_waits_for_one_to_end() {
 }
 
 #[tokio::test]
+async fn however_many_come_at_once_there_are_no_more_connections_than_may_be() {
+    const MANY: usize = 30;
+    let (upstream, permits, _seen) = held(2).await;
+    let gateway = to(upstream.address(), "pool = { max_http2 = 3 }");
+    let address = gateway.address();
+
+    let asks: Vec<_> =
+        (0..MANY).map(|_| tokio::spawn(async move { get(address, "/").await.status })).collect();
+    permits.add_permits(MANY);
+    for ask in asks {
+        assert_eq!(ask.await.unwrap(), 200);
+    }
+
+    assert!(upstream.connections() <= 3, "{}", upstream.connections());
+}
+
+#[tokio::test]
 async fn nobody_waits_longer_for_room_than_for_a_connection() {
     let (upstream, permits, mut seen) = held(1).await;
     let section = "pool = { max_http2 = 1 }, timeouts = { connect = '200ms' }";

@@ -14,6 +14,7 @@ mod config;
 mod demo;
 mod drain;
 mod failover;
+mod grpc;
 mod house;
 mod http2;
 mod issuer;

@@ -1,6 +1,7 @@
 //! What a connection is upgraded to: a `WebSocket`, or whatever else.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -9,13 +10,14 @@ use http_body_util::{BodyExt, Empty};
 use hyper::ext::Protocol;
 use hyper_util::rt::TokioIo;
 use portcullis_tests::{
-    Connection, ISSUER, InProcess, Nowhere, Response, Upstream, echoing, gateway, get, http2,
-    in_an_hour, plan, read_request, token, upgrade,
+    Connection, ISSUER, Identity, InProcess, Nowhere, Response, Upstream, echoing, gateway, get,
+    http2, in_an_hour, plan, read_request, token, upgrade,
 };
 use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
+use tokio_rustls::TlsAcceptor;
 
 const KEY: &str = "sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
 const OK: &str = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
@@ -67,6 +69,40 @@ async fn a_websocket_goes_both_ways_with_its_handshake() {
     assert_eq!(seen.header("sec-websocket-version"), ["13"]);
     assert_eq!(seen.header("sec-websocket-protocol"), ["chat"]);
     assert_eq!(gateway.metric(OPEN).await, 1.0);
+}
+
+#[tokio::test]
+async fn a_replica_that_speaks_http_2_over_tls_is_asked_for_a_tunnel_in_http_1() {
+    let identity = Identity::new(&["localhost"]);
+    let mut config = rustls::ServerConfig::clone(&identity.server());
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    let acceptor = TlsAcceptor::from(Arc::new(config));
+    let upstream = Upstream::serving(move |socket, seen| {
+        let acceptor = acceptor.clone();
+        async move {
+            let Ok(mut socket) = acceptor.accept(socket).await else { return };
+            assert_eq!(socket.get_ref().1.alpn_protocol(), Some(&b"http/1.1"[..]));
+            if let Some(request) = read_request(&mut socket).await {
+                seen.send(request).ok();
+                let head = b"HTTP/1.1 101 S\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n";
+                socket.write_all(head).await.ok();
+                let (mut from, mut to) = tokio::io::split(socket);
+                tokio::io::copy(&mut from, &mut to).await.ok();
+            }
+        }
+    })
+    .await;
+    let gateway = gateway(&format!(
+        "upstream.a = {{ ca_file = '{}', replica = [{{ name = 'a', url = 'https://localhost:{}' }}] }}
+         route = [{{ path = '/', upstream = 'a', upgrade = 'websocket' }}]",
+        identity.certificate().display(),
+        upstream.address().port()
+    ));
+
+    let (mut client, head) = ask(&gateway, &upgrade("/", "websocket", "")).await;
+    client.write("over TLS").await;
+
+    assert_eq!((head.status, client.take(8).await.as_slice()), (101, &b"over TLS"[..]));
 }
 
 #[tokio::test]

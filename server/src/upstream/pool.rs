@@ -103,34 +103,44 @@ impl Pool {
         let failures = self.failures.load(Relaxed);
         let deadline = Instant::now().checked_add(timeouts.connect);
         let full = || Error::timed_out(Phase::Connect, false);
-        while lock(&self.shared).len() >= self.limits.max_http2.get() {
+        loop {
+            // Listening comes before looking, so as to miss none that ends.
             let freed = self.freed.notified();
             if let Some(stream) = self.stream() {
                 return Ok(Lease::Http2(stream));
             }
-            match deadline {
-                Some(deadline) => timeout_at(deadline, freed).await.map_err(|_| full())?,
-                None => freed.await,
+            if !self.may_open() {
+                match deadline {
+                    Some(deadline) => timeout_at(deadline, freed).await.map_err(|_| full())?,
+                    None => freed.await,
+                }
+                continue;
+            }
+            let Ok(_turn) = self.opening.acquire().await else { return Err(full()) };
+            if let Some(stream) = self.stream() {
+                return Ok(Lease::Http2(stream));
+            }
+            if self.failures.load(Relaxed) != failures
+                && let Some((phase, timed_out, told)) = lock(&self.last_failure).clone()
+            {
+                return Err(match timed_out {
+                    true => Error::timed_out(phase, false),
+                    false => Error::failed(phase, false, told),
+                });
+            }
+            if self.may_open() {
+                return open().await.inspect_err(|error| {
+                    self.failures.fetch_add(1, Relaxed);
+                    let failure = (error.phase(), error.is_timeout(), error.cause());
+                    *lock(&self.last_failure) = Some(failure);
+                });
             }
         }
-        let Ok(_turn) = self.opening.acquire().await else { return Err(full()) };
-        if let Some(stream) = self.stream() {
-            return Ok(Lease::Http2(stream));
-        }
-        if self.failures.load(Relaxed) != failures
-            && let Some((phase, timed_out, told)) = lock(&self.last_failure).clone()
-        {
-            return Err(if timed_out {
-                Error::timed_out(phase, false)
-            } else {
-                Error::failed(phase, false, told)
-            });
-        }
-        open().await.inspect_err(|error| {
-            self.failures.fetch_add(1, Relaxed);
-            let told = error.cause();
-            *lock(&self.last_failure) = Some((error.phase(), error.is_timeout(), told));
-        })
+    }
+
+    /// Whether there may be one more connection of HTTP/2.
+    fn may_open(&self) -> bool {
+        lock(&self.shared).len() < self.limits.max_http2.get()
     }
 
     /// What those who wait for a request to end are told by.
