@@ -489,6 +489,28 @@ async fn a_response_that_is_given_up_takes_the_rest_of_the_request_with_it() {
 }
 
 #[tokio::test]
+async fn a_response_that_comes_early_ends_a_request_that_nobody_needs_any_more() {
+    let (told, mut ended) = mpsc::unbounded_channel();
+    let upstream = Http2::serving(100, move |request: Request<Incoming>| {
+        let told = told.clone();
+        async move {
+            tokio::spawn(async move { told.send(request.into_body().collect().await.is_err()) });
+            Response::new(full("early"))
+        }
+    })
+    .await;
+    let gateway = to(upstream.address(), "");
+
+    let mut client = Connection::open(gateway.address()).await;
+    client.write("POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 4\r\n\r\nha").await;
+    let response = client.response().await;
+    let broken = timeout(Duration::from_secs(30), ended.recv()).await;
+
+    assert_eq!(response.body, "early");
+    assert_eq!(broken.expect("an end of the request"), Some(true));
+}
+
+#[tokio::test]
 async fn an_answer_that_does_not_come_is_504_and_leaves_the_connection_to_others() {
     let (upstream, permits, mut seen) = held(100).await;
     let gateway = to(upstream.address(), "timeouts = { response_header = '300ms' }");
@@ -691,7 +713,7 @@ async fn clients_that_do_not_read_hold_up_nobody_else_and_fill_no_memory() {
     for _ in 0..20 {
         let mut client = Connection::open(gateway.address()).await;
         client.write("GET /large HTTP/1.1\r\nhost: a\r\n\r\n").await;
-        client.head().await;
+        timeout(Duration::from_secs(30), client.head()).await.expect("others are not held up");
         idle.push(client);
     }
     for _ in 0..5 {
