@@ -90,6 +90,9 @@ fn drain(criterion: &mut Criterion) {
 
     measure(criterion, "drain: no layer", 0, request, |request| serve(&mut bare, request));
     measure(criterion, "drain: one thread", 0, request, |request| serve(&mut service, request));
+    // Extensions are a box of a map of boxes.
+    let mut told = layer.clone().signal_handlers().layer(bare);
+    measure(criterion, "drain: a signal for each", 3, request, |request| serve(&mut told, request));
     criterion.bench_function("drain: two threads, a service each", |bencher| {
         bencher.iter_custom(|iterations| together(&apart, iterations));
     });

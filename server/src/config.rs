@@ -37,7 +37,7 @@ pub use sigv4::{SigV4Sign, SigV4Verify};
 pub use spanned::Spanned;
 pub use tls::{ClientCertificates, KeyPair, Tls, TlsVersion};
 pub use tree::Format;
-pub use upstream::{Credentials, Pool, Replica, Upstream, UpstreamTimeouts, Url};
+pub use upstream::{Credentials, HttpVersion, Pool, Replica, Upstream, UpstreamTimeouts, Url};
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;

@@ -1,10 +1,11 @@
 mod client_body;
 mod pace;
 mod resets;
+mod tunnels;
 
-use std::collections::hash_map::RandomState;
 use std::error::Error as StdError;
-use std::hash::BuildHasher;
+use std::future::pending;
+use std::hash::{BuildHasher, RandomState};
 use std::io;
 use std::net::SocketAddr;
 use std::pin::pin;
@@ -13,28 +14,31 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use http::header::{CONNECTION, COOKIE, EXPECT, HeaderValue};
-use http::{Request, Version};
+use http::{Request, StatusCode, Version};
 use hyper::body::{Body as HttpBody, Incoming};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
-use portcullis_drain::Phase;
+use portcullis_drain::{ClosePolicy, Deadlines, Phase};
 use portcullis_held_body::HeldBody;
 use portcullis_request_guard::Ceilings;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::watch;
-use tokio::time::{Instant, sleep_until};
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep, sleep_until};
 use tower::Service;
 
 use crate::certificate::Certificate;
 use crate::config::{ClientLimits, ClientTimeouts};
 use crate::facts::{ClientCertificate, Peer};
 use crate::seam::Edge;
+use crate::tunnel::Relay;
 use crate::worker::draining;
 
 use self::client_body::ClientBody;
 use self::pace::{Due, Pace, Paced};
 use self::resets::Resets;
+use self::tunnels::Tunnels;
 
 /// What all connections of a worker have in common.
 #[derive(Clone, Debug)]
@@ -44,6 +48,7 @@ pub struct Connections {
     phase: watch::Receiver<Phase>,
     timeouts: ClientTimeouts,
     limits: ClientLimits,
+    deadlines: Deadlines,
 }
 
 /// Who is at the other end of a connection.
@@ -161,9 +166,10 @@ impl Connections {
         stack: Arc<ArcSwap<Edge>>,
         ceilings: &Ceilings,
         phase: watch::Receiver<Phase>,
+        deadlines: Deadlines,
     ) -> Self {
         let (timeouts, limits) = Default::default();
-        Self { protocol: protocol(ceilings), stack, phase, timeouts, limits }
+        Self { protocol: protocol(ceilings), stack, phase, timeouts, limits, deadlines }
     }
 
     /// Those of one listener, whose clients may take so long and have so much.
@@ -174,23 +180,27 @@ impl Connections {
         connections
     }
 
-    /// Serves one connection to its end.
+    /// Serves one connection to its end, and to that of the tunnels that were made of it.
     ///
     /// # Errors
     ///
     /// How it ended, if not well.
-    pub async fn serve<I>(mut self, io: I, client: Client) -> Result<(), Ending>
+    pub async fn serve<I>(self, io: I, client: Client) -> Result<(), Ending>
     where
         I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let timeouts = self.timeouts;
         let pace = Arc::new(Pace::new(timeouts, jittered(self.limits.age)));
         let resets = Arc::new(Resets::new(self.limits.resets.get()));
+        let tunnels = Arc::new(Tunnels::default());
         let service = {
             let (pace, resets, stack) = (pace.clone(), resets.clone(), self.stack);
+            let (tunnels, phase) = (tunnels.clone(), self.phase.clone());
             service_fn(move |mut request: Request<Incoming>| {
                 let (busy, unanswered) = (pace.busy(), resets.begin());
                 client.tell(&mut request);
+                let upgrade = hyper::upgrade::on(&mut request);
+                let (tunnels, phase) = (tunnels.clone(), phase.clone());
                 join_cookies(&mut request);
                 let waits = waits_for_nothing(&request);
                 let closes = request.version() <= Version::HTTP_11;
@@ -203,11 +213,19 @@ impl Connections {
                     unanswered.answered();
                     Ok::<_, std::convert::Infallible>(match answer {
                         Ok(mut response) => {
-                            if waits || (closes && old.is_old()) {
+                            let becomes_tunnel =
+                                response.status() == StatusCode::SWITCHING_PROTOCOLS;
+                            if !becomes_tunnel && (waits || (closes && old.is_old())) {
                                 let close = HeaderValue::from_static("close");
                                 response.headers_mut().insert(CONNECTION, close);
                             }
-                            response.map(|body| HeldBody::new(body, busy))
+                            match Relay::of(upgrade, &mut response, phase) {
+                                Some(relay) => {
+                                    tunnels.open(relay, busy);
+                                    response.map(HeldBody::free)
+                                }
+                                None => response.map(|body| HeldBody::new(body, busy)),
+                            }
                         }
                         Err(never) => match never {},
                     })
@@ -215,21 +233,23 @@ impl Connections {
             })
         };
         let io = TokioIo::new(Paced::new(io, pace.clone()));
-        let mut connection = pin!(self.protocol.serve_connection(io, service));
+        let mut connection = pin!(self.protocol.serve_connection_with_upgrades(io, service));
         let mut timer = pin!(sleep_until(pace.next_look(Instant::now())));
+        let mut farewell = pin!(farewell(self.phase, &pace, &self.deadlines));
         let mut told = false;
-        loop {
+        let mut open = JoinSet::new();
+        let ended = loop {
             tokio::select! {
                 biased;
                 ended = connection.as_mut() => {
-                    return match ended {
+                    break match ended {
                         Err(error) if told && is_cancelled(&*error) => Ok(()),
                         ended => ended.map_err(|error| Ending::of(&*error)),
                     };
                 }
                 () = timer.as_mut() => match pace.due(Instant::now()) {
                     Due::Nothing => timer.as_mut().reset(pace.next_look(Instant::now())),
-                    Due::Close if told => return Ok(()),
+                    Due::Close if told => break Ok(()),
                     Due::Close => {
                         told = true;
                         connection.as_mut().graceful_shutdown();
@@ -243,16 +263,49 @@ impl Connections {
                         }
                         timer.as_mut().reset(pace.next_look(Instant::now()));
                     }
-                    Due::Cut(ending) => return Err(ending),
+                    Due::Cut(ending) => break Err(ending),
                 },
-                () = resets.exceeded() => return Err(Ending::TooManyResets),
-                () = draining(&mut self.phase), if !told => {
+                () = resets.exceeded() => break Err(Ending::TooManyResets),
+                () = farewell.as_mut(), if !told => {
                     told = true;
                     connection.as_mut().graceful_shutdown();
                 }
+                () = tunnels.opened() => tunnels.run(&mut open),
+                Some(_) = open.join_next() => {}
             }
-        }
+        };
+        // One that broke takes its tunnels with it.
+        ended?;
+        tunnels.run(&mut open);
+        while open.join_next().await.is_some() {}
+        Ok(())
     }
+}
+
+/// Waits until a connection is to be told to close: while the gateway lingers in HTTP/2, which can say so without losing
+/// a request; when it closes its doors in HTTP/1, whose responses have said so before.
+async fn farewell(mut phase: watch::Receiver<Phase>, pace: &Pace, deadlines: &Deadlines) {
+    let mut drains = phase.clone();
+    let lingers = async {
+        drop(phase.wait_for(|phase| *phase >= Phase::Lingering).await);
+        pace.speaks_http2().await;
+        match deadlines.close() {
+            ClosePolicy::Immediate => {}
+            // Each at a moment of its own, so that not all connect anew at once.
+            ClosePolicy::Gradual => sleep(deadlines.linger().mul_f64(chance())).await,
+            _ => pending().await,
+        }
+    };
+    tokio::select! {
+        () = lingers => {}
+        () = draining(&mut drains) => {}
+    }
+}
+
+/// A number from zero up to one, by the keys that maps are seeded with.
+fn chance() -> f64 {
+    let random = RandomState::new().hash_one(());
+    f64::from(u32::try_from(random >> 32).unwrap_or(0)) / (f64::from(u32::MAX) + 1.0)
 }
 
 /// How hyper-util says that a connection was told to close before its first byte came.
@@ -300,16 +353,14 @@ fn protocol(ceilings: &Ceilings) -> auto::Builder<TokioExecutor> {
         .http2()
         .timer(TokioTimer::new())
         .max_header_list_size(u32::try_from(head.max(64 << 10)).unwrap_or(u32::MAX))
+        .enable_connect_protocol()
         .keep_alive_interval(Some(Duration::from_secs(30)));
     builder
 }
 
 /// A tenth more or less, so that clients that came together do not leave together.
 fn jittered(age: Duration) -> Duration {
-    // A number between 0 and 200, from the randomness that maps are seeded with.
-    let random = RandomState::new().hash_one(0) % 201;
-    let thousandths = u32::try_from(900 + random).unwrap_or(1000);
-    age.checked_mul(thousandths).map_or(age, |age| age / 1000)
+    Duration::try_from_secs_f64(age.as_secs_f64() * (0.9 + 0.2 * chance())).unwrap_or(age)
 }
 
 /// What an idle client has to close its side after it was told to.

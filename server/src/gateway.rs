@@ -282,7 +282,8 @@ fn tell(report: Option<Report>) {
     let Some(report) = report else { return };
     for cut in report.cut() {
         let age = cut.age().as_secs_f64();
-        tracing::warn!(method = %cut.method(), path = cut.path(), age, "cut off at the deadline");
+        let (kind, method) = (cut.kind().name(), cut.method().map(tracing::field::display));
+        tracing::warn!(kind, method, path = cut.path(), age, "cut off at the deadline");
     }
     tracing::info!(completed = report.completed(), cut = report.cut().len(), "drained");
 }

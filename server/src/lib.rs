@@ -27,6 +27,7 @@ pub mod admin;
 pub mod plan;
 pub mod replicas;
 pub mod certificate;
+pub mod tunnel;
 /// What was found out about a request.
 pub mod facts;
 /// Where types are forgotten.

@@ -11,6 +11,7 @@ mod headers;
 mod listeners;
 mod routes;
 mod signing;
+mod upgrades;
 mod upstream_tls;
 mod upstreams;
 
@@ -105,6 +106,8 @@ pub struct RoutePlan {
     pub end: RouteEnd,
     /// The language of refusals.
     pub voice: Voice,
+    /// Which tunnels are made; none if `None`, which the edge sees to.
+    pub upgrade: Option<HopByHopLayer>,
     /// What becomes of the path.
     pub rewrite: RewriteLayer,
     /// The most that a request may take.
@@ -190,14 +193,14 @@ impl Plan {
 fn edge(config: &Config) -> EdgePlan {
     EdgePlan {
         drain: DrainLayer::new(config.drain.clone()),
-        hop_by_hop: HopByHopLayer::new(config.hop_by_hop.clone()),
+        hop_by_hop: HopByHopLayer::new(upgrades::edge(config)),
         request_guard: RequestGuardLayer::new(config.request_guard.clone()),
     }
 }
 
 fn check_rest(config: &Config, problems: &mut Vec<Problem>) {
     if config.hop_by_hop != config.hop_by_hop.clone().upgrade(Upgrade::Deny) {
-        let message = "only \"deny\" is there yet: the gateway relays no tunnels";
+        let message = "which tunnels are made is for each route to say, by its `upgrade`";
         problems.push(Problem::new("hop_by_hop.upgrade", None, message));
     }
     if let Some(level) = &config.log.level

@@ -17,6 +17,7 @@ use crate::respond::RespondLayer;
 use crate::route::{Answer, Nothing, Routes};
 use crate::seam::{Backend, Edge, Replica};
 use crate::telemetry::{Meters, TelemetryLayer};
+use crate::tunnel::ExtendedConnectLayer;
 use crate::upstream::{BrokenOffLayer, ByFault, S3ErrorsLayer, TargetLayer, Upstream};
 
 /// In front of all routes.
@@ -34,6 +35,8 @@ pub fn edge(plan: &EdgePlan, meters: Arc<Meters>, routes: Routes) -> Edge {
             .layer(RespondLayer::new(routes.clone()))
             // Outside of all that takes time; below `respond`, since it may refuse, too.
             .layer(plan.drain.clone())
+            // What is below knows one way to ask for a tunnel, whatever the client speaks.
+            .layer(ExtendedConnectLayer::default())
             // What `Connection` names is gone before anything is injected.
             .layer(plan.hop_by_hop.clone())
             // Before routing: what is too large is too large for any route.
@@ -50,6 +53,8 @@ pub fn backend(plan: &RoutePlan, replicas: ReplicaFailover<Replica, ByFault>) ->
         ServiceBuilder::new()
             // Around all that can take time.
             .layer(plan.deadline)
+            // Of the tunnels that some route makes, those that this one does.
+            .option_layer(plan.upgrade.clone())
             // Before anything acts on the request; it takes off the credential that it consumed.
             .option_layer(plan.auth.clone())
             .option_layer(plan.verifier.clone().map(over_plain))

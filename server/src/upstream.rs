@@ -3,6 +3,8 @@
 mod target;
 mod connect;
 mod pool;
+mod http2;
+mod form;
 mod progress;
 mod response;
 mod error;
@@ -32,17 +34,19 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use http::header::{CONTENT_LENGTH, HeaderValue, TRANSFER_ENCODING};
-use http::{Request, Response, StatusCode, Uri, Version};
-use hyper::body::Body as _;
+use http::header::{HeaderValue, UPGRADE};
+use http::{Request, Response, StatusCode, Version};
+use hyper::body::{Body as _, Incoming};
 use hyper::client::conn::TrySendError;
 use tokio::time::{Instant, sleep_until};
 use tower::Service;
 
-use crate::body::{Body, find};
+use crate::body::{self, Body, find};
 use crate::config::UpstreamTimeouts;
 use crate::facts::Facts;
+use crate::tunnel::Tunnel;
 
+use self::form::{to_http1, to_http2};
 use self::pool::Lease;
 use self::progress::{Progress, Watched};
 
@@ -64,10 +68,11 @@ impl Upstream {
         pool: crate::config::Pool,
         timeouts: UpstreamTimeouts,
     ) -> Self {
-        Self { connect, pool: Arc::new(Pool::new(pool)), timeouts }
+        let pool = Arc::new(Pool::new(pool, connect.is_http2()));
+        Self { connect, pool, timeouts }
     }
 
-    async fn send(self, mut request: Request<Body>) -> Result<Response<Body>, Error> {
+    async fn send(self, request: Request<Body>) -> Result<Response<Body>, Error> {
         let facts = Facts::get(&request);
         if let Some(facts) = &facts {
             let mut known = facts.known();
@@ -75,21 +80,21 @@ impl Upstream {
             known.attempts += 1;
         }
         let began = Instant::now();
-        to_origin_form(&mut request);
-
-        // Whether a request that met a dying connection may be sent again without asking anyone.
-        let repeatable = request.method().is_idempotent() && request.body().is_end_stream();
-        let result = match self.pool.take() {
+        let becomes_tunnel = request.headers().contains_key(UPGRADE);
+        // Whether a request that met a dying connection may be sent again without asking anyone: any if the upstream says
+        // that it has not acted on it.
+        let copied = request.body().is_end_stream();
+        let repeatable = copied && request.method().is_idempotent();
+        let result = match self.pool.take(becomes_tunnel) {
             Some(lease) => {
-                let copy = repeatable.then(|| copy(&request));
-                match self.exchange(lease, request).await {
-                    Err(Attempt::Unsent(request)) => self.fresh(request).await,
-                    Err(Attempt::Stale(error)) => match copy {
-                        Some(request) => self.fresh(request).await,
-                        None => Err(error),
-                    },
-                    Err(Attempt::Failed(error)) => Err(error),
-                    Ok(response) => Ok(response),
+                let copy = copied.then(|| copy(&request));
+                match (self.exchange(lease, request).await, copy) {
+                    (Err(Attempt::Unsent(request)), _)
+                    | (Err(Attempt::Refused(_)), Some(request)) => self.fresh(request).await,
+                    (Err(Attempt::Stale(_)), Some(request)) if repeatable => {
+                        self.fresh(request).await
+                    }
+                    (result, _) => result.map_err(Attempt::error),
                 }
             }
             None => self.fresh(request).await,
@@ -106,41 +111,73 @@ impl Upstream {
     }
 
     async fn fresh(&self, request: Request<Body>) -> Result<Response<Body>, Error> {
-        let lease = self.connect.open(&self.timeouts, &self.pool).await?;
-        self.exchange(lease, request).await.map_err(|attempt| match attempt {
-            Attempt::Unsent(_) => {
-                Error::failed(Phase::Send, false, "the connection closed at once")
+        let becomes_tunnel = request.headers().contains_key(UPGRADE);
+        let open = || self.connect.open(becomes_tunnel, &self.timeouts, &self.pool);
+        let lease = self.pool.fresh(becomes_tunnel, &self.timeouts, open).await?;
+        let is_first = lease.is_first();
+        let result = match self.exchange(lease, request).await {
+            // It was room on a connection that others had opened, and that has closed meanwhile.
+            Err(Attempt::Unsent(request)) if !is_first => {
+                self.exchange(open().await?, request).await
             }
-            Attempt::Stale(error) | Attempt::Failed(error) => error,
-        })
+            result => result,
+        };
+        result.map_err(Attempt::error)
     }
 
     /// Sends the request over a connection, and waits for the head of the response.
     async fn exchange(
         &self,
         mut lease: Lease,
-        request: Request<Body>,
+        mut request: Request<Body>,
     ) -> Result<Response<Body>, Attempt> {
+        let is_http2 = lease.version() == Version::HTTP_2;
+        if is_http2 {
+            to_http2(&mut request, self.connect.scheme());
+        } else {
+            to_http1(&mut request);
+        }
         let progress = Progress::of(request.body());
+        // What gets here is allowed.
+        let upgrade = request.headers().get(UPGRADE).cloned();
         let request = request.map(|body| Body::new(Watched::new(body, progress.clone())));
         let response = {
-            let sent = lease.sender().try_send_request(request);
+            let sent = lease.send(request);
             let late = self.too_late(&progress);
             tokio::select! {
                 biased;
-                sent = sent => sent.map_err(Attempt::of)?,
+                sent = sent => sent.map_err(|error| Attempt::of(error, is_http2, &progress))?,
                 () = late => {
+                    progress.abandon();
                     return Err(Attempt::Failed(Error::timed_out(Phase::Headers, true)));
                 }
             }
         };
         if response.status() == StatusCode::SWITCHING_PROTOCOLS {
-            let error = Error::failed(Phase::Headers, true, "an upgrade that nobody asked for");
-            return Err(Attempt::Failed(error));
+            return match upgrade {
+                Some(protocol) if progress.is_done() => Ok(self.tunnel(response, lease, &protocol)),
+                _ => {
+                    let unasked = "an upgrade that nobody asked for";
+                    Err(Attempt::Failed(Error::failed(Phase::Headers, true, unasked)))
+                }
+            };
         }
         Ok(response.map(|body| {
             Body::new(ResponseBody::new(body, lease, progress, self.timeouts.response_body))
         }))
+    }
+
+    /// The connection is no longer one of HTTP, and the response has it.
+    fn tunnel(
+        &self,
+        mut response: Response<Incoming>,
+        lease: Lease,
+        protocol: &HeaderValue,
+    ) -> Response<Body> {
+        let upstream = hyper::upgrade::on(&mut response);
+        let tunnel = Tunnel::new(upstream, lease, protocol, self.timeouts.tunnel_idle);
+        response.extensions_mut().insert(tunnel);
+        response.map(|_| Body::empty())
     }
 
     /// Waits until the upstream has had its time since it was given the last piece of the request.
@@ -175,6 +212,8 @@ impl Service<Request<Body>> for Upstream {
 enum Attempt {
     /// Not a byte was sent; here is the request.
     Unsent(Request<Body>),
+    /// The upstream says that it has not acted on the request.
+    Refused(Error),
     /// The connection closed instead of answering, as one does that has been idle for too long.
     Stale(Error),
     /// Anything else.
@@ -182,16 +221,28 @@ enum Attempt {
 }
 
 impl Attempt {
-    fn of(mut error: TrySendError<Request<Body>>) -> Self {
-        match error.take_message() {
-            Some(request) => Self::Unsent(request),
-            None => {
-                let error = error.into_error();
-                let stale =
-                    error.is_incomplete_message() || error.is_canceled() || is_reset(&error);
-                let error = Error::exchange(error);
-                if stale { Self::Stale(error) } else { Self::Failed(error) }
-            }
+    fn of(mut error: TrySendError<Request<Body>>, is_http2: bool, progress: &Progress) -> Self {
+        if let Some(request) = error.take_message() {
+            return Self::Unsent(request);
+        }
+        // A stream of HTTP/2 is reset when its request breaks off, and hyper tells of the reset alone.
+        if let Some(side) = progress.broken().filter(|_| is_http2) {
+            return Self::Failed(Error::failed(Phase::Send, true, body::Error::bare(side)));
+        }
+        let error = error.into_error();
+        let stale = error.is_incomplete_message() || error.is_canceled() || is_reset(&error);
+        let error = if is_http2 { Error::exchange_http2(error) } else { Error::exchange(error) };
+        match error.may_have_run() {
+            false => Self::Refused(error),
+            true if stale => Self::Stale(error),
+            true => Self::Failed(error),
+        }
+    }
+
+    fn error(self) -> Error {
+        match self {
+            Self::Unsent(_) => Error::failed(Phase::Send, false, "the connection closed at once"),
+            Self::Refused(error) | Self::Stale(error) | Self::Failed(error) => error,
         }
     }
 }
@@ -200,25 +251,9 @@ impl Attempt {
 fn is_reset(error: &hyper::Error) -> bool {
     use std::io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, UnexpectedEof};
 
-    let kind = find::<std::io::Error>(error).map(std::io::Error::kind);
+    let broken = find::<h2::Error>(error).and_then(h2::Error::get_io);
+    let kind = broken.or_else(|| find(error)).map(std::io::Error::kind);
     matches!(kind, Some(BrokenPipe | ConnectionAborted | ConnectionReset | UnexpectedEof))
-}
-
-/// The form of target and framing that a server takes (RFC 9112 §3.2.1, §6.1), in the only version spoken
-/// here. `CONNECT`, which has another form, is no route's.
-fn to_origin_form(request: &mut Request<Body>) {
-    *request.version_mut() = Version::HTTP_11;
-    let target = match request.uri().path_and_query() {
-        Some(target) => Uri::from(target.clone()),
-        None => Uri::from_static("/"),
-    };
-    *request.uri_mut() = target;
-    // Of a method that mostly has no body hyper drops one whose length no header tells.
-    let body = request.body();
-    let unmeasured = !body.is_end_stream() && body.size_hint().exact().is_none();
-    if unmeasured && !request.headers().contains_key(CONTENT_LENGTH) {
-        request.headers_mut().insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
-    }
 }
 
 fn copy(request: &Request<Body>) -> Request<Body> {

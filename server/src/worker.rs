@@ -86,7 +86,12 @@ async fn serve(
     let _following: JoinSet<()> = lists.into_iter().map(List::follow).collect();
     let stack = Arc::new(ArcSwap::from_pointee(edge));
     let phase = plan.edge.drain.handle().subscribe();
-    let connections = Connections::new(stack, &plan.config.request_guard, phase.clone());
+    let connections = Connections::new(
+        stack,
+        &plan.config.request_guard,
+        phase.clone(),
+        plan.config.drain.clone(),
+    );
     let mut accepting = JoinSet::new();
     for door in doors {
         let door = OpenDoor { socket: door.socket.open()?, terms: door.terms };

@@ -6,11 +6,14 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use portcullis_tests::{Process, Response, Upstream, get, read_request, read_to_end};
+use portcullis_tests::{
+    Connection, Process, Response, Upstream, echoing, exchange, get, read_request, read_to_end,
+    upgrade,
+};
 use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, mpsc};
 use tokio::time::timeout;
 
 const GATEWAY: &str = env!("CARGO_BIN_EXE_gateway");
@@ -292,4 +295,168 @@ async fn without_anything_in_flight_it_ends_at_once() {
     process.signal("TERM").await;
 
     assert_eq!(end(process).await.0, Some(0));
+}
+
+/// A gateway that makes tunnels, and drains like this.
+async fn tunnelling(protocol: &'static str, drain: &str) -> (Upstream, Process, SocketAddr) {
+    let upstream = echoing(protocol).await;
+    let config = to(&upstream, drain).replace(
+        "upstream = 'a' }",
+        &format!("upstream = 'a', upgrade = {{ tokens = ['{protocol}'] }} }}"),
+    );
+    let (process, gateway, _) = Process::serve(GATEWAY, &config).await;
+    (upstream, process, gateway)
+}
+
+/// A tunnel through which a byte has gone.
+async fn tunnel(gateway: SocketAddr, path: &str, protocol: &str) -> TcpStream {
+    let mut client = Connection::open(gateway).await;
+    client.write(upgrade(path, protocol, "")).await;
+    assert_eq!(client.head().await.status, 101);
+    client.write("a").await;
+    assert_eq!(client.take(1).await, b"a");
+    client.into_inner()
+}
+
+#[tokio::test]
+async fn a_websocket_is_told_by_a_frame_and_waited_for() {
+    let (_upstream, mut process, gateway) = tunnelling("websocket", LATER).await;
+    let mut client = Connection::open(gateway).await;
+    client.write(upgrade("/chat", "websocket", "")).await;
+    assert_eq!(client.head().await.status, 101);
+    // The echo's frame is not complete when the signal comes.
+    client.write(b"\x82\x05hel").await;
+    assert_eq!(client.take(5).await, b"\x82\x05hel");
+
+    signal(&mut process, "TERM").await;
+    client.write("lo").await;
+    let told = client.take(6).await;
+    // What a client answers (RFC 6455 §5.5.1): the echo of it is for nobody.
+    client.write(b"\x88\x82\0\0\0\0\x03\xe9").await;
+    let mut client = client.into_inner();
+    client.shutdown().await.unwrap();
+    let rest = soon(read_to_end(&mut client)).await;
+    let (code, written) = end(process).await;
+
+    assert_eq!(told, b"lo\x88\x02\x03\xe9");
+    assert_eq!(rest, b"");
+    assert_eq!(code, Some(0), "{written:#?}");
+}
+
+#[tokio::test]
+async fn a_tunnel_that_goes_on_is_cut_at_the_deadline_and_named() {
+    for protocol in ["websocket", "mqtt"] {
+        let (_upstream, process, gateway) = tunnelling(protocol, "deadline = '300ms'").await;
+        let mut client = tunnel(gateway, "/chat?secret=yes", protocol).await;
+
+        process.signal("TERM").await;
+        let rest = soon(read_to_end(&mut client)).await;
+        let (code, written) = end(process).await;
+
+        assert_eq!(code, Some(3), "{written:#?}");
+        // Only a WebSocket can be told; its first byte was no whole frame.
+        assert_eq!(rest, b"");
+        let report = written.iter().find(|line| line.contains("cut off at the deadline")).unwrap();
+        let report: Value = serde_json::from_str(report).unwrap();
+        let said = (&report["kind"], &report["method"], &report["path"]);
+        assert_eq!(said, (&"tunnel".into(), &"GET".into(), &"/chat".into()));
+        let access = written.iter().find(|line| line.contains("\"target\":\"access\"")).unwrap();
+        let access: Value = serde_json::from_str(access).unwrap();
+        assert_eq!((&access["status"], &access["reason"]), (&101.into(), &"tunnel_cut".into()));
+        assert_eq!((&access["request_bytes"], &access["response_bytes"]), (&1.into(), &1.into()));
+    }
+}
+
+#[tokio::test]
+async fn a_tunnel_is_waited_for_while_others_have_gone() {
+    let (_upstream, mut process, gateway) = tunnelling("mqtt", LATER).await;
+    let mut client = tunnel(gateway, "/", "mqtt").await;
+
+    signal(&mut process, "TERM").await;
+    client.write_all(b"b").await.unwrap();
+    assert_eq!(client.read_u8().await.unwrap(), b'b');
+    client.shutdown().await.unwrap();
+    let rest = soon(read_to_end(&mut client)).await;
+    let (code, written) = end(process).await;
+
+    assert_eq!((rest.as_slice(), code), (&b"bye"[..], Some(0)), "{written:#?}");
+}
+
+#[tokio::test]
+async fn half_a_body_does_not_hold_it_beyond_the_deadline() {
+    let (told, mut begun) = mpsc::unbounded_channel();
+    let upstream = Upstream::serving(move |mut socket, _| {
+        let told = told.clone();
+        async move {
+            if socket.read_u8().await.is_ok() {
+                told.send(()).unwrap();
+                read_to_end(&mut socket).await;
+            }
+        }
+    })
+    .await;
+    let config = to(&upstream, "deadline = '300ms'");
+    let (process, gateway, _) = Process::serve(GATEWAY, &config).await;
+
+    let mut client = TcpStream::connect(gateway).await.unwrap();
+    let half = b"POST /half HTTP/1.1\r\nhost: a\r\ncontent-length: 9\r\n\r\nhalf";
+    client.write_all(half).await.unwrap();
+    begun.recv().await.unwrap();
+    process.signal("TERM").await;
+    let (code, written) = end(process).await;
+
+    assert_eq!(code, Some(3));
+    assert!(written.iter().any(|line| line.contains("cut off") && line.contains("\"/half\"")));
+}
+
+#[tokio::test]
+async fn http_2_clients_are_told_to_go_away_while_it_lingers_and_others_are_not_cut() {
+    let (upstream, _permits) = slow().await;
+    let (mut process, gateway, _) = Process::serve(GATEWAY, &to(&upstream, LINGER)).await;
+
+    let mut old = TcpStream::connect(gateway).await.unwrap();
+    old.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0").await.unwrap();
+    while frame(&mut old).await.0 != SETTINGS {}
+    let mut http1 = TcpStream::connect(gateway).await.unwrap();
+    signal(&mut process, "TERM").await;
+    let mut new = TcpStream::connect(gateway).await.unwrap();
+    new.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0").await.unwrap();
+    for client in [&mut old, &mut new] {
+        // Before a ping that is not answered could be the reason.
+        let told = async { while frame(client).await.0 != GOAWAY {} };
+        timeout(Duration::from_secs(20), told).await.expect("a goodbye");
+    }
+
+    // A request on an idle connection of HTTP/1.1 is not lost to a close that crosses it.
+    http1.write_all(b"GET /quick HTTP/1.1\r\nhost: a\r\n\r\n").await.unwrap();
+    assert_eq!(Response::parse(&soon(read_to_end(&mut http1)).await).status, 200);
+}
+
+#[tokio::test]
+async fn connections_to_upstreams_are_kept_for_as_long_as_anybody_is_served() {
+    let (upstream, _permits) = slow().await;
+    let (mut process, gateway, admin) = Process::serve(GATEWAY, &to(&upstream, LINGER)).await;
+    let admin = admin.unwrap();
+    let opened = async || {
+        let scrape = get(admin, "/metrics").await.body;
+        let series = "portcullis_upstream_connections_total{upstream=\"a\",replica=\"a\"} ";
+        scrape.lines().find_map(|line| line.strip_prefix(series)).map(str::to_owned)
+    };
+    let one = |to| async move {
+        exchange(to, "GET /quick HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n").await
+    };
+
+    // Two workers, each with connections of its own.
+    for _ in 0..20 {
+        one(gateway).await;
+    }
+    let before = opened().await;
+    signal(&mut process, "TERM").await;
+    for _ in 0..20 {
+        assert_eq!(one(gateway).await.status, 200);
+    }
+
+    assert_eq!(before.as_deref().map(|count| count.parse::<u32>().unwrap() <= 2), Some(true));
+    let after = opened().await.unwrap();
+    assert!(after.parse::<u32>().unwrap() <= 2, "{after}");
 }

@@ -16,7 +16,9 @@ mod connections;
 mod demo;
 mod drain;
 mod failover;
+mod grpc;
 mod house;
+mod http2;
 mod issuer;
 mod keys;
 mod limits;
@@ -31,11 +33,14 @@ mod routing;
 mod signing;
 mod sse;
 mod tls;
+mod tunnels;
 mod upstream;
 mod upstream_tls;
 mod wire;
 #[cfg(feature = "peers")]
 mod default_chain;
+#[cfg(feature = "peers")]
+mod echoes;
 #[cfg(feature = "peers")]
 mod peers;
 #[cfg(feature = "peers")]

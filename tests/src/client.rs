@@ -112,6 +112,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         Self { socket: BufReader::new(socket) }
     }
 
+    /// The socket, of which nothing may have been read ahead.
+    pub fn into_inner(self) -> S {
+        self.socket.into_inner()
+    }
+
     /// Sends bytes.
     pub async fn write(&mut self, bytes: impl AsRef<[u8]>) {
         self.socket.write_all(bytes.as_ref()).await.unwrap();

@@ -18,6 +18,8 @@ mod identity;
 mod relay;
 mod dns;
 mod object;
+mod websocket;
+mod http2;
 
 pub use client::{
     Connection, Response, ask, dechunk, exchange, get, http2, http2_over, read_to_end, send,
@@ -25,9 +27,11 @@ pub use client::{
 pub use dns::{Answer, NameServer};
 pub use flow::Flow;
 pub use gateway::{InProcess, gateway, plan};
+pub use http2::{Boxed, Http2, full};
 pub use identity::Identity;
 pub use object::{Store, pattern, piece};
 pub use process::Process;
 pub use relay::{Relay, Way};
 pub use tokens::{ISSUER, choose_backend, in_an_hour, token};
 pub use upstream::{Nowhere, Recorded, Upstream, read_request};
+pub use websocket::{echoing, upgrade};

@@ -2,6 +2,8 @@ use std::error::Error;
 use std::fmt;
 use std::time::Duration;
 
+use crate::ClosePolicy;
+
 /// How long a shutdown may take.
 ///
 /// # Configuration
@@ -10,8 +12,9 @@ use std::time::Duration;
 /// a `linger` beyond the `deadline`, is an error.
 ///
 /// ```toml
-/// linger = "0s"    # how long to go on as if nothing were, but for failing readiness
-/// deadline = "30s" # when what is still in flight is given up, counted from the signal
+/// linger = "0s"       # how long to go on as if nothing were, but for failing readiness
+/// deadline = "30s"    # when what is still in flight is given up, counted from the signal
+/// close = "immediate" # or "gradual", "never": when clients are told to close; see `ClosePolicy`
 /// ```
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Deserialize))]
@@ -21,6 +24,7 @@ use std::time::Duration;
 pub struct Deadlines {
     linger: Duration,
     deadline: Duration,
+    close: ClosePolicy,
 }
 
 impl Deadlines {
@@ -37,7 +41,13 @@ impl Deadlines {
         if linger.as_nanos() > deadline.as_nanos() {
             return Err(LingerTooLong { linger, deadline });
         }
-        Ok(Self { linger, deadline })
+        Ok(Self { linger, deadline, close: ClosePolicy::Immediate })
+    }
+
+    /// Says when clients are told to close: at once by default.
+    #[must_use]
+    pub const fn closing(self, close: ClosePolicy) -> Self {
+        Self { close, ..self }
     }
 
     /// How long requests are served as before.
@@ -51,12 +61,22 @@ impl Deadlines {
     pub const fn deadline(&self) -> Duration {
         self.deadline
     }
+
+    /// When clients are told to close.
+    #[must_use]
+    pub const fn close(&self) -> ClosePolicy {
+        self.close
+    }
 }
 
 /// No lingering, and 30 seconds.
 impl Default for Deadlines {
     fn default() -> Self {
-        Self { linger: Duration::ZERO, deadline: Duration::from_secs(30) }
+        Self {
+            linger: Duration::ZERO,
+            deadline: Duration::from_secs(30),
+            close: ClosePolicy::Immediate,
+        }
     }
 }
 
@@ -98,13 +118,15 @@ struct Section {
         serde(serialize_with = "crate::schema::write")
     )]
     deadline: Duration,
+    /// When clients are told to close.
+    close: ClosePolicy,
 }
 
 #[cfg(feature = "serde")]
 impl Default for Section {
     fn default() -> Self {
-        let Deadlines { linger, deadline } = Deadlines::default();
-        Self { linger, deadline }
+        let Deadlines { linger, deadline, close } = Deadlines::default();
+        Self { linger, deadline, close }
     }
 }
 
@@ -113,7 +135,7 @@ impl TryFrom<Section> for Deadlines {
     type Error = LingerTooLong;
 
     fn try_from(section: Section) -> Result<Self, LingerTooLong> {
-        Self::new(section.linger, section.deadline)
+        Ok(Self::new(section.linger, section.deadline)?.closing(section.close))
     }
 }
 

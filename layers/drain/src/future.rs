@@ -2,24 +2,25 @@ use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use http::{Response, Version};
+use http::{Method, Request, Response, StatusCode, Version};
 use http_body::Body;
 use pin_project_lite::pin_project;
 use portcullis_held_body::HeldBody;
 use portcullis_refusal::{Dialect, EmptyBody};
 
 use crate::farewell::say_farewell;
-use crate::{Draining, InFlight, Phase};
+use crate::{Draining, InFlight, TunnelInFlight};
 
 pin_project! {
     /// The response future of [`Drain`](crate::Drain).
     ///
-    /// Dropping it ends the request; it allocates nothing unless it refuses.
+    /// Dropping it ends the request; it allocates nothing unless it refuses, or the response makes a tunnel.
     #[derive(Debug)]
     pub struct ResponseFuture<F, R> {
         #[pin]
         state: State<F, R>,
         version: Version,
+        connects: bool,
     }
 }
 
@@ -37,12 +38,17 @@ pin_project! {
 }
 
 impl<F, R> ResponseFuture<F, R> {
-    pub(crate) const fn called(inner: F, in_flight: InFlight, version: Version) -> Self {
-        Self { state: State::Called { inner, in_flight: Some(in_flight) }, version }
+    /// Knows what there is to know of a request; what becomes of it is said next.
+    pub(crate) fn of<B>(request: &Request<B>, empty: R) -> Self {
+        Self {
+            state: State::Refused { empty, dialect: Dialect::of(request.headers()) },
+            version: request.version(),
+            connects: *request.method() == Method::CONNECT,
+        }
     }
 
-    pub(crate) const fn refused(empty: R, dialect: Dialect, version: Version) -> Self {
-        Self { state: State::Refused { empty, dialect }, version }
+    pub(crate) fn called(self, inner: F, in_flight: InFlight) -> Self {
+        Self { state: State::Called { inner, in_flight: Some(in_flight) }, ..self }
     }
 }
 
@@ -69,12 +75,22 @@ where
         let result = ready!(inner.poll(cx));
         let in_flight = in_flight.take(); // an error ends the request here
         let mut response = result?;
-        if in_flight.as_ref().is_some_and(|in_flight| in_flight.phase() > Phase::Ready) {
+        let Some(in_flight) = in_flight else {
+            return Poll::Ready(Ok(response.map(HeldBody::free)));
+        };
+        if makes_tunnel(&response, *this.connects) {
+            response.extensions_mut().insert(TunnelInFlight::new(in_flight));
+            return Poll::Ready(Ok(response.map(HeldBody::free)));
+        }
+        if in_flight.closes() {
             say_farewell(*this.version, &mut response);
         }
-        Poll::Ready(Ok(response.map(|body| match in_flight {
-            Some(in_flight) => HeldBody::new(body, in_flight),
-            None => HeldBody::free(body),
-        })))
+        Poll::Ready(Ok(response.map(|body| HeldBody::new(body, in_flight))))
     }
+}
+
+/// Whether the connection, or the stream of it, is no longer one of HTTP after this (RFC 9110 §7.8, §9.3.6).
+fn makes_tunnel<B>(response: &Response<B>, connects: bool) -> bool {
+    response.status() == StatusCode::SWITCHING_PROTOCOLS
+        || (connects && response.status().is_success())
 }

@@ -1,3 +1,4 @@
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -5,8 +6,9 @@ use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
 
 use crate::phase::Event;
+use crate::shard::Running;
 use crate::shutdown::Shutdown;
-use crate::{Phase, Report};
+use crate::{DrainSignal, InFlight, Phase, Report, Tracked};
 
 /// Shuts down the services of one [`DrainLayer`](crate::DrainLayer), and tells how far that has come.
 ///
@@ -77,7 +79,21 @@ impl DrainHandle {
         self.shutdown.subscribe()
     }
 
-    /// How many requests are in flight.
+    /// Tells of this shutdown, to whoever goes on until it is told to end.
+    pub fn signal(&self) -> DrainSignal {
+        DrainSignal::new(self.shutdown.tasks().clone())
+    }
+
+    /// Keeps the shutdown from being done before `task` is: a job in the background, or what a connection was upgraded to.
+    ///
+    /// It is in flight from this call until it is done or dropped, and is known by `name` in the report. It is not run
+    /// by this, nor told to end: see [`signal`](Self::signal). One that comes when the time is up runs uncounted.
+    pub fn track<F: Future>(&self, name: impl Into<Cow<'static, str>>, task: F) -> Tracked<F> {
+        let running = Running::task(name.into());
+        Tracked::new(task, InFlight::enter(self.shutdown.tasks(), running))
+    }
+
+    /// How many requests, tunnels and tasks are in flight.
     ///
     /// The sum of what each service counts for itself, taken now: meant for a report or a metric, not for every request.
     #[must_use]

@@ -14,20 +14,30 @@ use crate::{Deadlines, Drain, DrainHandle};
 #[must_use = "a layer does nothing until it wraps a service"]
 pub struct DrainLayer<R = DefaultBody> {
     shutdown: Arc<Shutdown>,
+    signals: bool,
     empty: R,
 }
 
 impl DrainLayer {
     /// A layer with nothing in flight, whose shutdown keeps to `deadlines`.
     pub fn new(deadlines: Deadlines) -> Self {
-        Self { shutdown: Arc::new(Shutdown::new(deadlines)), empty: DefaultBody::new() }
+        Self { shutdown: Shutdown::new(deadlines), signals: false, empty: DefaultBody::new() }
     }
 }
 
 impl<R> DrainLayer<R> {
     /// Makes the empty body of a refusal by `empty`, for response bodies without a default.
     pub fn refuse_with<N>(self, empty: N) -> DrainLayer<N> {
-        DrainLayer { shutdown: self.shutdown, empty }
+        DrainLayer { shutdown: self.shutdown, signals: self.signals, empty }
+    }
+
+    /// Puts a [`DrainSignal`](crate::DrainSignal) in the extensions of each request, for handlers that go on until they
+    /// are told to end.
+    ///
+    /// Extensions are boxed: it is an allocation for each request, and two more where it is the first extension. Without
+    /// it a handler may get the signal from [`DrainHandle::signal`], which costs requests nothing.
+    pub fn signal_handlers(self) -> Self {
+        Self { signals: true, ..self }
     }
 
     /// A handle to shut this layer's services down, and to see what is in flight.
@@ -47,6 +57,6 @@ impl<S, R: Clone> Layer<S> for DrainLayer<R> {
     type Service = Drain<S, R>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        Drain::new(inner, self.shutdown.open_shard(), self.empty.clone())
+        Drain::new(inner, self.shutdown.open_shard(), self.signals, self.empty.clone())
     }
 }

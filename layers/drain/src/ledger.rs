@@ -7,7 +7,7 @@ use tokio::time::Instant;
 use crate::phase::Event;
 use crate::shard::Shard;
 use crate::shutdown::Shutdown;
-use crate::{Phase, Report};
+use crate::{Deadlines, Phase, Report};
 
 /// The truth about a shutdown, under one lock that no request takes until the last ones leave.
 #[derive(Default)]
@@ -20,13 +20,18 @@ pub(crate) struct Ledger {
 }
 
 impl Ledger {
-    pub(crate) fn open_shard(&mut self, shutdown: Weak<Shutdown>) -> Arc<Shard> {
+    pub(crate) fn open_shard(
+        &mut self,
+        deadlines: &Deadlines,
+        shutdown: Weak<Shutdown>,
+    ) -> Arc<Shard> {
         if self.shards.len() == self.shards.capacity() {
             self.forget_dropped();
             // Room to double: looking through all is paid for by as many that come.
             self.shards.reserve(self.shards.len().max(1));
         }
-        let shard = Arc::new(Shard::new(self.phase, shutdown));
+        let shard = Arc::new(Shard::new(self.phase, deadlines.clone(), shutdown));
+        shard.follow(&shard.lock(), self.phase, self.began);
         self.shards.push(shard.clone());
         shard
     }
@@ -73,7 +78,7 @@ impl Ledger {
             phase = phase.next(Event::Idle);
         }
         for (shard, roster) in self.shards.iter().zip(&rosters) {
-            shard.follow(roster, phase);
+            shard.follow(roster, phase, self.began);
         }
         self.phase = phase;
 
@@ -91,12 +96,16 @@ impl Ledger {
 mod tests {
     use super::*;
 
+    fn open(ledger: &mut Ledger) -> Arc<Shard> {
+        ledger.open_shard(&Deadlines::default(), Weak::new())
+    }
+
     #[test]
     fn dropped_shards_are_forgotten() {
         let mut ledger = Ledger::default();
-        let kept: Vec<_> = (0..3).map(|_| ledger.open_shard(Weak::new())).collect();
+        let kept: Vec<_> = (0..3).map(|_| open(&mut ledger)).collect();
         for _ in 0..1000 {
-            drop(ledger.open_shard(Weak::new()));
+            drop(open(&mut ledger));
         }
 
         assert!(ledger.shards.len() <= 16);
@@ -112,11 +121,10 @@ mod tests {
     use loom::thread::JoinHandle;
 
     use super::*;
-    use crate::Deadlines;
     use crate::shard::Running;
 
     fn enter(shard: &Shard) -> Option<usize> {
-        shard.enter(Running::new(&Request::new(())))
+        shard.enter(Running::request(&Request::new(())))
     }
 
     /// Lets a request come and go in a thread of its own, which returns whether it was let in.
@@ -127,7 +135,7 @@ mod tests {
     #[test]
     fn the_last_one_out_is_not_missed() {
         loom::model(|| {
-            let shutdown = Arc::new(Shutdown::new(Deadlines::default()));
+            let shutdown = Shutdown::new(Deadlines::default());
             let shards = [shutdown.open_shard(), shutdown.open_shard()];
             let visitors = shards.clone().map(visit);
 
@@ -145,7 +153,7 @@ mod tests {
     #[test]
     fn nobody_comes_in_once_the_time_is_up_and_all_who_did_are_in_the_report() {
         loom::model(|| {
-            let shutdown = Arc::new(Shutdown::new(Deadlines::default()));
+            let shutdown = Shutdown::new(Deadlines::default());
             let shard = shutdown.open_shard();
             let early = enter(&shard).unwrap();
             shutdown.begin();

@@ -17,40 +17,77 @@ impl Report {
         Self { completed, cut }
     }
 
-    /// How many requests ended between the signal and the report, by whatever end: the last byte, an error, or a client
+    /// How many requests, tunnels and tasks ended between the signal and the report, by whatever end: the last byte, an error, or a client
     /// that left.
     #[must_use]
     pub const fn completed(&self) -> usize {
         self.completed
     }
 
-    /// The requests that were still in flight and are given up, in no particular order; empty if all ended in time.
+    /// What was still in flight and is given up, in no particular order; empty if all ended in time.
     #[must_use]
     pub fn cut(&self) -> &[Cut] {
         &self.cut
     }
 }
 
-/// A request that was still in flight when the time was up.
+/// What was still in flight when the time was up.
 #[derive(Clone, Debug)]
 pub struct Cut {
-    method: Method,
+    kind: Kind,
+    method: Option<Method>,
     path: String,
     age: Duration,
 }
 
-impl Cut {
-    pub(crate) const fn new(method: Method, path: String, age: Duration) -> Self {
-        Self { method, path, age }
-    }
+/// What can be in flight.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+#[non_exhaustive]
+pub enum Kind {
+    /// A request that is not answered to its last byte.
+    Request,
+    /// A connection, or a stream of one, that has become something else.
+    Tunnel,
+    /// What [`DrainHandle::track`](crate::DrainHandle::track) was given.
+    Task,
+}
 
-    /// Its method.
+impl Kind {
+    /// The name, fit for a log or a metric label.
     #[must_use]
-    pub const fn method(&self) -> &Method {
-        &self.method
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Request => "request",
+            Self::Tunnel => "tunnel",
+            Self::Task => "task",
+        }
+    }
+}
+
+impl Cut {
+    pub(crate) const fn new(
+        kind: Kind,
+        method: Option<Method>,
+        path: String,
+        age: Duration,
+    ) -> Self {
+        Self { kind, method, path, age }
     }
 
-    /// Its path, without the query, which may hold secrets; empty for `CONNECT`, which has none.
+    /// What it is.
+    #[must_use]
+    pub const fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    /// The method of the request; none of a task.
+    #[must_use]
+    pub const fn method(&self) -> Option<&Method> {
+        self.method.as_ref()
+    }
+
+    /// The path of the request, without the query, which may hold secrets: empty for `CONNECT` to an authority, which has
+    /// none. Of a task the name that it was given.
     #[must_use]
     pub fn path(&self) -> &str {
         &self.path

@@ -4,11 +4,11 @@ use std::task::{Context, Poll};
 use http::{Request, Response};
 use http_body::Body;
 use portcullis_held_body::HeldBody;
-use portcullis_refusal::{DefaultBody, Dialect, EmptyBody};
+use portcullis_refusal::{DefaultBody, EmptyBody};
 use tower_service::Service;
 
-use crate::shard::Shard;
-use crate::{InFlight, Phase, ResponseFuture};
+use crate::shard::{Running, Shard};
+use crate::{DrainSignal, InFlight, Phase, ResponseFuture};
 
 /// Counts the requests in flight, and refuses new ones when the time is up; see [`DrainLayer`](crate::DrainLayer).
 ///
@@ -17,12 +17,13 @@ use crate::{InFlight, Phase, ResponseFuture};
 pub struct Drain<S, R = DefaultBody> {
     inner: S,
     shard: Arc<Shard>,
+    signals: bool,
     empty: R,
 }
 
 impl<S, R> Drain<S, R> {
-    pub(crate) const fn new(inner: S, shard: Arc<Shard>, empty: R) -> Self {
-        Self { inner, shard, empty }
+    pub(crate) const fn new(inner: S, shard: Arc<Shard>, signals: bool, empty: R) -> Self {
+        Self { inner, shard, signals, empty }
     }
 }
 
@@ -45,14 +46,14 @@ where
         self.inner.poll_ready(cx)
     }
 
-    fn call(&mut self, request: Request<ReqBody>) -> Self::Future {
-        let version = request.version();
-        match InFlight::enter(&self.shard, &request) {
-            Some(in_flight) => ResponseFuture::called(self.inner.call(request), in_flight, version),
-            None => {
-                let dialect = Dialect::of(request.headers());
-                ResponseFuture::refused(self.empty.clone(), dialect, version)
-            }
+    fn call(&mut self, mut request: Request<ReqBody>) -> Self::Future {
+        let refused = ResponseFuture::of(&request, self.empty.clone());
+        let Some(in_flight) = InFlight::enter(&self.shard, Running::request(&request)) else {
+            return refused;
+        };
+        if self.signals {
+            request.extensions_mut().insert(DrainSignal::new(self.shard.clone()));
         }
+        refused.called(self.inner.call(request), in_flight)
     }
 }

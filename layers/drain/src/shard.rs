@@ -1,7 +1,8 @@
-//! The requests in flight of one service and its clones.
+//! What is in flight in one service and its clones.
 
+use std::borrow::Cow;
 use std::fmt;
-use std::sync::Weak;
+use std::sync::{Arc, OnceLock, Weak};
 
 use http::uri::PathAndQuery;
 use http::{Method, Request};
@@ -9,8 +10,8 @@ use tokio::time::Instant;
 
 use crate::shutdown::Shutdown;
 use crate::slab::Slab;
-use crate::sync::{AtomicU8, Mutex, MutexGuard, Ordering, lock};
-use crate::{Cut, Phase};
+use crate::sync::{AtomicU8, AtomicU32, Mutex, MutexGuard, Ordering, lock};
+use crate::{ClosePolicy, Cut, Deadlines, Kind, Phase};
 
 /// A part of the count that one worker has to itself.
 ///
@@ -20,6 +21,11 @@ pub(crate) struct Shard {
     /// A copy of the shutdown's phase, which only changes while `roster` is locked.
     phase: AtomicU8,
     roster: Mutex<Roster>,
+    deadlines: Deadlines,
+    /// When the shutdown began, once it has.
+    began: OnceLock<Instant>,
+    /// The responses that were asked whether to tell the client to close, while it lingers.
+    asked: AtomicU32,
     shutdown: Weak<Shutdown>,
 }
 
@@ -29,22 +35,66 @@ pub(crate) struct Roster {
     completed: usize,
 }
 
-/// A request in flight.
+/// What is in flight.
 pub(crate) struct Running {
-    method: Method,
-    target: Option<PathAndQuery>,
+    kind: Kind,
+    method: Option<Method>,
+    name: Name,
     since: Instant,
 }
 
+/// What it is called in the report.
+enum Name {
+    Target(Option<PathAndQuery>),
+    Task(Cow<'static, str>),
+}
+
 impl Shard {
-    pub(crate) fn new(phase: Phase, shutdown: Weak<Shutdown>) -> Self {
+    pub(crate) fn new(phase: Phase, deadlines: Deadlines, shutdown: Weak<Shutdown>) -> Self {
         let roster = Roster { running: Slab::new(), completed: 0 };
-        Self { phase: AtomicU8::new(phase as u8), roster: Mutex::new(roster), shutdown }
+        Self {
+            phase: AtomicU8::new(phase as u8),
+            roster: Mutex::new(roster),
+            deadlines,
+            began: OnceLock::new(),
+            asked: AtomicU32::new(0),
+            shutdown,
+        }
     }
 
     pub(crate) fn phase(&self) -> Phase {
         // Nothing else is read by what this says; who must be exact reads it under the lock.
         Phase::from_u8(self.phase.load(Ordering::Relaxed))
+    }
+
+    /// What this is a part of; nothing once there is neither a layer nor a handle, and so nobody who could begin.
+    pub(crate) fn shutdown(&self) -> Option<Arc<Shutdown>> {
+        self.shutdown.upgrade()
+    }
+
+    /// When what is in flight is given up; none before the signal, or if that is never.
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        self.began.get()?.checked_add(self.deadlines.deadline())
+    }
+
+    /// Whether a response that goes out now is to tell its client to close.
+    pub(crate) fn closes(&self) -> bool {
+        let (close, linger) = (self.deadlines.close(), self.deadlines.linger());
+        match (self.phase(), self.began.get()) {
+            (Phase::Ready, _) => false,
+            (Phase::Lingering, Some(began)) => {
+                // Relaxed, as the count orders nothing else.
+                close.applies(self.asked.fetch_add(1, Ordering::Relaxed), began.elapsed(), linger)
+            }
+            _ => close != ClosePolicy::Never,
+        }
+    }
+
+    /// Notes down that it has become a tunnel.
+    pub(crate) fn becomes_tunnel(&self, key: usize) {
+        if let Some(running) = self.lock().running.get_mut(key) {
+            running.kind = Kind::Tunnel;
+        }
     }
 
     /// Notes a request down, unless the time for that has passed.
@@ -79,7 +129,16 @@ impl Shard {
     }
 
     /// Takes the shutdown's new phase; `roster` proves that it is locked.
-    pub(crate) fn follow(&self, _roster: &MutexGuard<'_, Roster>, phase: Phase) {
+    pub(crate) fn follow(
+        &self,
+        _roster: &MutexGuard<'_, Roster>,
+        phase: Phase,
+        began: Option<Instant>,
+    ) {
+        if let Some(began) = began {
+            // Set before the phase that makes anyone look, and never changed: who finds none takes it for the end.
+            let _ = self.began.set(began);
+        }
         self.phase.store(phase as u8, Ordering::Relaxed);
     }
 }
@@ -104,17 +163,27 @@ impl Roster {
 
 impl Running {
     /// What is known of `request`, which begins now.
-    pub(crate) fn new<B>(request: &Request<B>) -> Self {
+    pub(crate) fn request<B>(request: &Request<B>) -> Self {
         Self {
-            method: request.method().clone(),
-            target: request.uri().path_and_query().cloned(),
+            kind: Kind::Request,
+            method: Some(request.method().clone()),
+            name: Name::Target(request.uri().path_and_query().cloned()),
             since: Instant::now(),
         }
     }
 
+    /// A task that begins now.
+    pub(crate) fn task(name: Cow<'static, str>) -> Self {
+        Self { kind: Kind::Task, method: None, name: Name::Task(name), since: Instant::now() }
+    }
+
     pub(crate) fn cut(&self, now: Instant) -> Cut {
-        let path = self.target.as_ref().map_or("", PathAndQuery::path);
-        Cut::new(self.method.clone(), path.to_owned(), now.saturating_duration_since(self.since))
+        let name = match &self.name {
+            Name::Target(target) => target.as_ref().map_or("", PathAndQuery::path),
+            Name::Task(name) => name,
+        };
+        let age = now.saturating_duration_since(self.since);
+        Cut::new(self.kind, self.method.clone(), name.to_owned(), age)
     }
 }
 

@@ -19,12 +19,22 @@ pub(crate) struct Shutdown {
     deadlines: Deadlines,
     announced: watch::Sender<Phase>,
     ledger: Mutex<Ledger>,
+    /// Where what no service has brought is in flight.
+    tasks: Arc<Shard>,
 }
 
 impl Shutdown {
-    pub(crate) fn new(deadlines: Deadlines) -> Self {
-        let announced = watch::Sender::new(Phase::Ready);
-        Self { deadlines, announced, ledger: Mutex::default() }
+    pub(crate) fn new(deadlines: Deadlines) -> Arc<Self> {
+        Arc::new_cyclic(|shutdown| {
+            let mut ledger = Ledger::default();
+            let tasks = ledger.open_shard(&deadlines, shutdown.clone());
+            let announced = watch::Sender::new(Phase::Ready);
+            Self { deadlines, announced, ledger: Mutex::new(ledger), tasks }
+        })
+    }
+
+    pub(crate) const fn tasks(&self) -> &Arc<Shard> {
+        &self.tasks
     }
 
     pub(crate) const fn deadlines(&self) -> &Deadlines {
@@ -33,7 +43,7 @@ impl Shutdown {
 
     /// A shard of its own for a new service.
     pub(crate) fn open_shard(self: &Arc<Self>) -> Arc<Shard> {
-        lock(&self.ledger).open_shard(Arc::downgrade(self))
+        lock(&self.ledger).open_shard(&self.deadlines, Arc::downgrade(self))
     }
 
     pub(crate) fn phase(&self) -> Phase {

@@ -32,6 +32,13 @@ impl<T> Slab<T> {
         key
     }
 
+    pub(crate) fn get_mut(&mut self, key: usize) -> Option<&mut T> {
+        match self.places.get_mut(key)? {
+            Place::Taken(value) => Some(value),
+            Place::Vacant { .. } => None,
+        }
+    }
+
     pub(crate) fn remove(&mut self, key: usize) -> Option<T> {
         let place = self.places.get_mut(key)?;
         if matches!(place, Place::Vacant { .. }) {
@@ -77,8 +84,10 @@ mod tests {
                     Some(index) if !map.is_empty() => {
                         let keys: Vec<usize> = map.keys().copied().collect();
                         let key = keys[index.index(keys.len())];
+                        prop_assert_eq!(slab.get_mut(key), map.get_mut(&key));
                         prop_assert_eq!(slab.remove(key), map.remove(&key));
                         prop_assert_eq!(slab.remove(key), None);
+                        prop_assert_eq!(slab.get_mut(key), None);
                     }
                     _ => prop_assert_eq!(map.insert(slab.insert(value), value), None),
                 }

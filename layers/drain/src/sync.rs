@@ -1,6 +1,6 @@
 //! Locks and atomics, or loom's models of them.
 
-pub(crate) use self::imp::{AtomicU8, Mutex, MutexGuard, Ordering};
+pub(crate) use self::imp::{AtomicU8, AtomicU32, Mutex, MutexGuard, Ordering};
 
 /// Locks `mutex`.
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -10,12 +10,12 @@ pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 #[cfg(not(loom))]
 mod imp {
-    pub(crate) use std::sync::atomic::{AtomicU8, Ordering};
+    pub(crate) use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
     pub(crate) use std::sync::{Mutex, MutexGuard};
 }
 
 #[cfg(loom)]
 mod imp {
-    pub(crate) use loom::sync::atomic::{AtomicU8, Ordering};
+    pub(crate) use loom::sync::atomic::{AtomicU8, AtomicU32, Ordering};
     pub(crate) use loom::sync::{Mutex, MutexGuard};
 }

@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use portcullis_drain::Deadlines;
+use portcullis_drain::{ClosePolicy, Deadlines};
 
 fn read(file: &str) -> Result<Deadlines, toml::de::Error> {
     toml::from_str(file)
@@ -24,6 +24,19 @@ fn every_key_may_be_left_out() {
 #[test]
 fn the_defaults_are_no_lingering_and_half_a_minute() {
     assert_eq!(Deadlines::default(), seconds(0, 30));
+}
+
+#[test]
+fn clients_are_told_to_close_at_once_unless_the_file_says_otherwise() {
+    for (text, close) in [
+        ("immediate", ClosePolicy::Immediate),
+        ("gradual", ClosePolicy::Gradual),
+        ("never", ClosePolicy::Never),
+    ] {
+        assert_eq!(read(&format!("close = '{text}'")), Ok(seconds(0, 30).closing(close)));
+    }
+    assert_eq!(read("").unwrap().close(), ClosePolicy::Immediate);
+    assert!(read("close = 'soon'").is_err());
 }
 
 #[test]

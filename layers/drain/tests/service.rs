@@ -12,12 +12,13 @@ use http::header::{CONNECTION, CONTENT_TYPE, RETRY_AFTER};
 use http::{Request, Response, StatusCode, Version};
 use http_body_util::{BodyExt, Full};
 use portcullis_drain::{
-    Cut, Deadlines, Drain, DrainHandle, DrainLayer, Draining, InFlight, LingerTooLong, Phase,
-    Report, ResponseFuture,
+    ClosePolicy, Cut, Deadlines, Drain, DrainHandle, DrainLayer, DrainSignal, Draining, EndOnDrain,
+    InFlight, Kind, LingerTooLong, Phase, Report, ResponseFuture, Tracked, TunnelInFlight,
 };
 use portcullis_held_body::HeldBody;
 use portcullis_refusal::Refused;
 use proptest::prelude::*;
+use tokio::time::advance;
 use tokio_test::task::spawn;
 use tokio_test::{assert_pending, assert_ready_err, assert_ready_ok};
 use tower::limit::ConcurrencyLimit;
@@ -137,6 +138,39 @@ async fn a_connection_that_is_switched_is_not_told_to_close() {
 
     let options: Vec<_> = response.headers().get_all(CONNECTION).iter().collect();
     assert_eq!(options, ["upgrade"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn clients_are_told_to_close_gradually_if_the_policy_is_so() {
+    let closing = |close| {
+        Deadlines::new(Duration::from_secs(10), Duration::from_secs(30)).unwrap().closing(close)
+    };
+    for (close, expected) in
+        [(ClosePolicy::Never, 0_usize), (ClosePolicy::Gradual, 30), (ClosePolicy::Immediate, 100)]
+    {
+        let layer = DrainLayer::new(closing(close));
+        let handle = layer.handle();
+        let mut service = layer.layer(service_fn(|_: Request<()>| ready(Ok::<_, ()>(words()))));
+        let mut drain = spawn(handle.drain());
+        assert_pending!(drain.poll());
+        advance(Duration::from_secs(3)).await;
+
+        let mut told = 0;
+        for _ in 0..100 {
+            let response = service.call(Request::new(())).await.unwrap();
+            told += usize::from(response.headers().contains_key(CONNECTION));
+        }
+
+        assert!(told.abs_diff(expected) <= 1, "{close:?}: {told}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn once_it_drains_a_gradual_policy_tells_everybody_and_never_nobody() {
+    for (close, told) in [(ClosePolicy::Gradual, true), (ClosePolicy::Never, false)] {
+        let response = during(Deadlines::default().closing(close), Version::HTTP_11, words()).await;
+        assert_eq!(response.headers().contains_key(CONNECTION), told, "{close:?}");
+    }
 }
 
 #[tokio::test]
@@ -377,7 +411,8 @@ fn public_types_cross_threads() {
 
     check::<(DrainLayer, DrainHandle, Deadlines, LingerTooLong, Draining)>();
     check::<(Drain<()>, ResponseFuture<(), ()>, InFlight)>();
-    check::<(Phase, Report, Cut)>();
+    check::<(Phase, Report, Cut, Kind, ClosePolicy)>();
+    check::<(DrainSignal, EndOnDrain<()>, Tracked<()>, TunnelInFlight)>();
 }
 
 #[test]

@@ -1,6 +1,7 @@
 use std::time::Duration;
 
 use portcullis_header_inject::HeaderInject;
+use portcullis_host_strip::Upgrade;
 use portcullis_jwt_auth::{
     CacheLimits, ClaimPath, ClaimRule, ResourceMetadata, ScopeRule, TokenSource, Typ,
 };
@@ -50,7 +51,12 @@ pub struct Route {
     pub sigv4_verify: Option<Spanned<SigV4Verify>>,
     /// Sets and removes headers. Values may come from claims, as `claim:sub` does.
     pub header_inject: Option<Spanned<HeaderInject>>,
-    /// The most that a request may take in all, its bodies included. No limit when left out.
+    /// Which upgrades of the connection get through, to become tunnels: `"websocket"`, `{ tokens = ["mqtt"] }`,
+    /// `"preserve"`. None when left out.
+    #[serde(default)]
+    pub upgrade: Upgrade,
+    /// The most that a request may take in all, its bodies included; a tunnel that it makes has no such limit. No limit
+    /// when left out.
     #[serde(default, deserialize_with = "text::some_duration")]
     #[schemars(schema_with = "schema::duration")]
     pub timeout: Option<Duration>,

@@ -1,4 +1,4 @@
-use std::num::{NonZeroU8, NonZeroU32};
+use std::num::{NonZeroU8, NonZeroU32, NonZeroUsize};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -32,6 +32,9 @@ pub struct Upstream {
     pub health_check: Option<HealthCheck>,
     /// The `Host` that the upstream sees: the replica's own when left out.
     pub host: Option<HostPolicy>,
+    /// The version of HTTP that its replicas are asked in. `auto`.
+    #[serde(default)]
+    pub http_version: HttpVersion,
     /// Certificates to trust besides the public ones, in a PEM file.
     pub ca_file: Option<Spanned<PathBuf>>,
     /// The name that the certificates of all replicas must carry; that in the URL of each when left out. It is what they are
@@ -83,6 +86,24 @@ pub struct Replica {
     pub sigv4_sign: Option<Spanned<SigV4Sign>>,
     /// How long this replica may take, in place of what the upstream says.
     pub timeouts: Option<UpstreamTimeouts>,
+    /// The version of HTTP that this replica is asked in, in place of what the upstream says.
+    pub http_version: Option<Spanned<HttpVersion>>,
+}
+
+/// In which version of HTTP a replica is asked.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, JsonSchema, PartialEq)]
+#[non_exhaustive]
+pub enum HttpVersion {
+    /// HTTP/2 where TLS agrees on it, HTTP/1.1 otherwise.
+    #[default]
+    #[serde(rename = "auto")]
+    Auto,
+    /// HTTP/1.1.
+    #[serde(rename = "1.1")]
+    Http1,
+    /// HTTP/2, which a replica without TLS must be known to speak.
+    #[serde(rename = "2")]
+    Http2,
 }
 
 const fn first() -> NonZeroU8 {
@@ -141,6 +162,10 @@ pub struct UpstreamTimeouts {
     #[serde(deserialize_with = "text::duration", serialize_with = "schema::write")]
     #[schemars(schema_with = "schema::duration")]
     pub response_body: Duration,
+    /// Between two pieces that go through a tunnel, either way. 10 min.
+    #[serde(deserialize_with = "text::duration", serialize_with = "schema::write")]
+    #[schemars(schema_with = "schema::duration")]
+    pub tunnel_idle: Duration,
 }
 
 impl Default for UpstreamTimeouts {
@@ -150,6 +175,7 @@ impl Default for UpstreamTimeouts {
             tls_handshake: Duration::from_secs(5),
             response_header: Duration::from_secs(60),
             response_body: Duration::from_secs(60),
+            tunnel_idle: Duration::from_secs(600),
         }
     }
 }
@@ -161,6 +187,9 @@ impl Default for UpstreamTimeouts {
 pub struct Pool {
     /// The most that are kept idle for a replica. 256.
     pub max_idle: usize,
+    /// The most of HTTP/2 to a replica, each for up to 100 requests at once: what comes when they are full waits, for as
+    /// long as a connection may take. 8.
+    pub max_http2: NonZeroUsize,
     /// For how long. 30 s: less than common servers wait before they close.
     #[serde(deserialize_with = "text::duration", serialize_with = "schema::write")]
     #[schemars(schema_with = "schema::duration")]
@@ -169,7 +198,11 @@ pub struct Pool {
 
 impl Default for Pool {
     fn default() -> Self {
-        Self { max_idle: 256, idle_timeout: Duration::from_secs(30) }
+        Self {
+            max_idle: 256,
+            max_http2: NonZeroUsize::MIN.saturating_add(7),
+            idle_timeout: Duration::from_secs(30),
+        }
     }
 }
 

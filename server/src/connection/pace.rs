@@ -1,3 +1,4 @@
+use std::future::pending;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -6,6 +7,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use crate::config::ClientTimeouts;
@@ -30,6 +32,8 @@ pub(super) struct Pace {
     begun: AtomicBool,
     /// Whether it was one of HTTP/2.
     http2: AtomicBool,
+    /// Told of the first byte.
+    first: Notify,
     /// When the last response ended.
     idle: Moment,
     /// When the first byte of a head came that is not complete yet.
@@ -65,6 +69,7 @@ impl Pace {
             in_flight: AtomicUsize::new(0),
             begun: AtomicBool::new(false),
             http2: AtomicBool::new(false),
+            first: Notify::new(),
             idle: Moment::default(),
             head: Moment::default(),
             blocked: Moment::default(),
@@ -76,6 +81,16 @@ impl Pace {
         self.head.0.store(0, Relaxed);
         self.in_flight.fetch_add(1, Relaxed);
         Busy(self.clone())
+    }
+
+    /// Waits until it is known that the client speaks HTTP/2: for ever, if it does not.
+    pub(super) async fn speaks_http2(&self) {
+        if !self.begun.load(Relaxed) {
+            self.first.notified().await;
+        }
+        if !self.http2.load(Relaxed) {
+            pending::<()>().await;
+        }
     }
 
     /// What is to be done now.
@@ -135,6 +150,7 @@ impl Pace {
     fn received(&self, bytes: &[u8]) {
         if !self.begun.swap(true, Relaxed) {
             self.http2.store(bytes.starts_with(PREFACE), Relaxed);
+            self.first.notify_one();
         }
         // On HTTP/2 what comes between two requests is mostly no head that could take too long, but
         // settings, windows and pings.

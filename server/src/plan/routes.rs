@@ -17,6 +17,7 @@ use super::auth::{self, Issuers};
 use super::documents::{Documents, Row};
 use super::{
     DocumentPlan, RouteEnd, RoutePlan, UpstreamPlan, answers, headers, named, problem, signing,
+    upgrades,
 };
 
 /// The table of routes, and what its rows lead to, as far as nothing is wrong.
@@ -100,6 +101,7 @@ fn route(
     let rewrite = answers::rewrite(route, key, problems);
     let header_inject = headers::layer(route, asks_clients(config), key, problems);
     let end = end?;
+    upgrades::check(config, route, key, problems);
     let verifies_s3 = route.sigv4_verify.as_ref();
     let verifies_s3 = verifies_s3.is_some_and(|it| it.get_ref().verifying.service().is_s3());
     let voice = match &end {
@@ -115,6 +117,7 @@ fn route(
         )),
         end,
         voice,
+        upgrade: upgrades::route(config, route),
         rewrite: RewriteLayer::new(rewrite?),
         deadline: DeadlineLayer::new(route.timeout),
         auth,

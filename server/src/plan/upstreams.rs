@@ -11,7 +11,9 @@ use portcullis_circuit_breaker::{CircuitBreakerPolicy, Mode};
 use portcullis_host_strip::HostPolicy;
 use portcullis_replica_failover::{FailoverPolicy, Order, ReplicaFailoverLayer};
 
-use crate::config::{Config, Discover, Problem, SigV4Sign, Spanned, Upstream};
+use crate::config::{
+    Config, Discover, HttpVersion, Problem, Replica, SigV4Sign, Spanned, Upstream,
+};
 use crate::facts::Voice;
 use crate::replicas::{Discovery, Making, Own, ReplicaPlan, Replicas, Signing};
 use crate::upstream::{ByFault, Target};
@@ -117,6 +119,7 @@ impl Section<'_> {
                 signing: self
                     .signing(replica.sigv4_sign.as_ref(), &key, problems)
                     .unwrap_or_else(|| shared.clone()),
+                http_version: http_version(self.upstream, replica),
                 timeouts: replica.timeouts.unwrap_or(self.upstream.timeouts),
             };
             match Target::new(replica.name.get_ref(), replica.url.get_ref()) {
@@ -141,6 +144,7 @@ impl Section<'_> {
             priority: NonZeroU8::MIN,
             weight: NonZeroU32::MIN,
             signing,
+            http_version: self.upstream.http_version,
             timeouts: self.upstream.timeouts,
         };
         let key = format!("{}.discover", self.key);
@@ -235,4 +239,15 @@ fn circuit(upstream: &Upstream) -> CircuitBreakerPolicy {
         false => CircuitBreakerPolicy::new().mode(Mode::MetricsOnly),
         true => CircuitBreakerPolicy::new(),
     })
+}
+
+/// The version of HTTP that a replica is asked in.
+fn http_version(upstream: &Upstream, replica: &Replica) -> HttpVersion {
+    replica.http_version.as_ref().map_or(upstream.http_version, |version| *version.get_ref())
+}
+
+/// All versions of HTTP that replicas of an upstream are asked in.
+pub(super) fn http_versions(upstream: &Upstream) -> impl Iterator<Item = HttpVersion> {
+    let listed = upstream.listed().iter().map(|replica| http_version(upstream, replica));
+    listed.chain(upstream.discover.as_ref().map(|_| upstream.http_version))
 }

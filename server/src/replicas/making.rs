@@ -9,7 +9,7 @@ use portcullis_replica_failover::Replica;
 use portcullis_sigv4_sign::SigV4SignLayer;
 use rustls::pki_types::ServerName;
 
-use crate::config::{Pool, UpstreamTimeouts};
+use crate::config::{HttpVersion, Pool, UpstreamTimeouts};
 use crate::telemetry::ReplicaMeters;
 use crate::upstream::{ByFault, CheckConnections, Connect, Probed, Target, check_client};
 
@@ -62,6 +62,7 @@ pub(crate) struct Own {
     pub(crate) priority: NonZeroU8,
     pub(crate) weight: NonZeroU32,
     pub(crate) signing: Signing,
+    pub(crate) http_version: HttpVersion,
     pub(crate) timeouts: UpstreamTimeouts,
 }
 
@@ -92,7 +93,7 @@ impl Making {
         ReplicaPlan {
             described: self.describe(&target, &breaker, own),
             probed: Arc::new(Probed::default()),
-            connect: Arc::new(Connect::new(target.clone(), self.tls.clone(), meters)),
+            connect: Arc::new(Connect::new(target.clone(), own.http_version, &self.tls, meters)),
             target,
             breaker,
             host: HostStripLayer::new(self.host.clone()),
@@ -120,9 +121,12 @@ impl Making {
                 .admits_in(move || opened.admits_in());
         }
         if self.is_checked {
-            let uncounted = ReplicaMeters::uncounted();
-            let connect = Connect::new(target.clone(), self.tls.clone(), uncounted);
-            let connections = CheckConnections::new(Arc::new(connect), own.timeouts);
+            let connect = |version| {
+                let uncounted = ReplicaMeters::uncounted();
+                Arc::new(Connect::new(target.clone(), version, &self.tls, uncounted))
+            };
+            let (usual, http2) = (connect(own.http_version), connect(HttpVersion::Http2));
+            let connections = CheckConnections::new(usual, http2, own.timeouts);
             let (host, signer) = (self.host.clone(), own.signing.signer.clone());
             let client = check_client(connections.clone(), target, host, signer);
             replica = replica.probed_by(client).dialed_by(move || connections.clone().dial());

@@ -11,8 +11,9 @@ use tower::{Layer, Service};
 
 use crate::body::Body;
 use crate::facts::Facts;
+use crate::tunnel::Tunnel;
 
-use super::record::{CountedBody, Record};
+use super::record::{CountedBody, Record, TunnelRecord};
 use super::{Meters, RecordedBody, RequestId};
 
 /// Names, counts and logs every request.
@@ -91,6 +92,12 @@ where
         let mut record = this.record.take();
         if let Some(record) = &mut record {
             record.answered(&mut response);
+        }
+        // A tunnel is written down at its end, by whoever holds what is in the response.
+        if let Some(tunnel) = response.extensions().get::<Tunnel>().cloned()
+            && let Some(record) = record.take()
+        {
+            response.extensions_mut().insert(TunnelRecord::new(record, tunnel));
         }
         Poll::Ready(Ok(response.map(|body| RecordedBody::new(body, record))))
     }

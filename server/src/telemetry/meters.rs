@@ -34,6 +34,8 @@ pub fn recorder() -> Arc<PrometheusRecorder> {
 pub struct Meters {
     /// Requests from their first header to their last byte.
     pub in_flight: Gauge,
+    /// Tunnels that are open.
+    pub tunnels: Gauge,
     /// Connections that are open.
     pub connections: Gauge,
     /// Connections that were accepted.
@@ -53,6 +55,7 @@ impl Meters {
             gauge!("portcullis_info", "version" => env!("CARGO_PKG_VERSION")).set(1.0);
             Self {
                 in_flight: gauge!("portcullis_requests_in_flight"),
+                tunnels: gauge!("portcullis_tunnels_open"),
                 connections: gauge!("portcullis_connections_open"),
                 accepted: counter!("portcullis_connections_total"),
                 accept_errors: counter!("portcullis_accept_errors_total"),
@@ -65,6 +68,10 @@ impl Meters {
 fn describe() {
     describe_gauge!("portcullis_info", "The version that runs, as a label.");
     describe_gauge!("portcullis_requests_in_flight", "Requests whose last byte has not left yet.");
+    describe_gauge!(
+        "portcullis_tunnels_open",
+        "Requests that have become tunnels, and whose tunnels are open."
+    );
     describe_gauge!("portcullis_connections_open", "Client connections that are open.");
     describe_counter!("portcullis_connections_total", "Client connections that were accepted.");
     describe_counter!(

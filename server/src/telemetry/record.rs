@@ -13,6 +13,7 @@ use tokio::time::Instant;
 use crate::body::Error;
 use crate::facts::Facts;
 use crate::respond::client_closed_request;
+use crate::tunnel::Tunnel;
 
 use super::{Meters, RequestId, RouteMeters};
 
@@ -144,6 +145,36 @@ impl Drop for Record {
             request_bytes = received,
             response_bytes = self.sent,
         );
+    }
+}
+
+/// What is going to be said of a request that has become a tunnel, when the last clone of this is dropped.
+#[derive(Clone, Debug)]
+pub(super) struct TunnelRecord(#[expect(dead_code, reason = "held for its drop")] Arc<OpenTunnel>);
+
+#[derive(Debug)]
+struct OpenTunnel {
+    record: Record,
+    tunnel: Tunnel,
+}
+
+impl TunnelRecord {
+    pub(super) fn new(record: Record, tunnel: Tunnel) -> Self {
+        record.meters.tunnels.increment(1.0);
+        Self(Arc::new(OpenTunnel { record, tunnel }))
+    }
+}
+
+impl Drop for OpenTunnel {
+    fn drop(&mut self) {
+        let Self { record, tunnel } = self;
+        record.meters.tunnels.decrement(1.0);
+        record.received.store(tunnel.received(), Ordering::Relaxed);
+        record.sent = tunnel.sent();
+        record.complete = true;
+        if let Some(reason) = tunnel.end().reason() {
+            record.facts.known().reason.get_or_insert(reason);
+        }
     }
 }
 

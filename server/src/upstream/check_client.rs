@@ -4,18 +4,16 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use http::header::HOST;
-use http::{Request, Response, Uri, Version};
-use http_body_util::BodyExt;
-use portcullis_held_body::HeldBody;
+use http::{Request, Response, Version};
 use portcullis_host_strip::HostPolicy;
 use portcullis_sigv4_sign::SigV4SignLayer;
 use tower::util::{MapRequestLayer, MapResponseLayer};
 use tower::{Service, ServiceBuilder};
 
-use crate::body::{self, Body, Side, over_plain};
+use crate::body::{Body, over_plain};
 use crate::config::{Pool, UpstreamTimeouts};
 
-use super::{Connect, Error, Phase, Target, TargetLayer, Upstream};
+use super::{Connect, Error, Target, TargetLayer, Upstream};
 
 /// Asks a replica for its health as requests go there, host and signature included, but past its circuit.
 ///
@@ -51,18 +49,16 @@ fn hosted(mut request: Request<Body>, host: &HostPolicy) -> Request<Body> {
 /// that still works hide that no other can be had. It is not counted.
 #[derive(Clone, Debug)]
 pub struct CheckConnections {
-    connect: Arc<Connect>,
+    usual: Arc<Connect>,
+    http2: Arc<Connect>,
     timeouts: UpstreamTimeouts,
-    http1: Upstream,
 }
 
 impl CheckConnections {
-    /// Each as `connect` opens them.
+    /// Each as `usual` opens them, or `http2` for checks that need it.
     #[must_use]
-    pub fn new(connect: Arc<Connect>, timeouts: UpstreamTimeouts) -> Self {
-        let pool = Pool { max_idle: 0, ..Pool::default() };
-        let http1 = Upstream::new(connect.clone(), pool, timeouts);
-        Self { connect, timeouts, http1 }
+    pub const fn new(usual: Arc<Connect>, http2: Arc<Connect>, timeouts: UpstreamTimeouts) -> Self {
+        Self { usual, http2, timeouts }
     }
 
     /// Whether a connection can be had.
@@ -71,17 +67,7 @@ impl CheckConnections {
     ///
     /// As [`Connect::tcp`].
     pub async fn dial(self) -> Result<(), Error> {
-        self.connect.tcp(&self.timeouts).await.map(drop)
-    }
-
-    async fn over_http2(self, mut request: Request<Body>) -> Result<Response<Body>, Error> {
-        let failed = |error| Error::failed(Phase::Headers, true, error);
-        let (mut sender, connection) = self.connect.http2(&self.timeouts).await?;
-        to_http2(&mut request);
-        sender.ready().await.map_err(failed)?;
-        let response = sender.send_request(request).await.map_err(failed)?;
-        let broken = |error| body::Error::new(Side::Upstream, error);
-        Ok(response.map(|body| Body::new(HeldBody::new(body.map_err(broken), connection))))
+        self.usual.tcp(&self.timeouts).await.map(drop)
     }
 }
 
@@ -95,20 +81,11 @@ impl Service<Request<Body>> for CheckConnections {
     }
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
-        match request.version() {
-            Version::HTTP_2 => Box::pin(self.clone().over_http2(request)),
-            _ => self.http1.call(request),
-        }
-    }
-}
-
-/// The host goes into the authority (RFC 9113 §8.3.1).
-fn to_http2(request: &mut Request<Body>) {
-    let host = request.headers_mut().remove(HOST);
-    let authority = host.and_then(|host| host.as_bytes().try_into().ok());
-    let mut parts = request.uri().clone().into_parts();
-    parts.authority = authority.or(parts.authority);
-    if let Ok(uri) = Uri::from_parts(parts) {
-        *request.uri_mut() = uri;
+        let connect = match request.version() {
+            Version::HTTP_2 => &self.http2,
+            _ => &self.usual,
+        };
+        // Its pool ends with the check, and the connection with that.
+        Upstream::new(connect.clone(), Pool::default(), self.timeouts).call(request)
     }
 }

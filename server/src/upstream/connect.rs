@@ -2,21 +2,19 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-use hyper::client::conn::{http1, http2};
+use http::uri::Scheme;
+use hyper::client::conn::http1::handshake;
 use hyper::rt::{Read, Write};
-use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::rt::TokioIo;
 use rustls::ClientConfig;
-use rustls::pki_types::ServerName;
 use tokio::net::{TcpStream, lookup_host};
-use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
-use tokio_rustls::client::TlsStream;
 
-use crate::body::Body;
-use crate::config::UpstreamTimeouts;
+use crate::config::{HttpVersion, UpstreamTimeouts};
 use crate::telemetry::ReplicaMeters;
 
+use super::http2::Shared;
 use super::pool::{Lease, Pool};
 use super::{Error, Phase, Target};
 
@@ -24,15 +22,45 @@ use super::{Error, Phase, Target};
 #[derive(Clone)]
 pub struct Connect {
     target: Arc<Target>,
+    version: HttpVersion,
     tls: TlsConnector,
+    /// For what becomes a tunnel, which HTTP/1.1 alone does here.
+    tls_http1: TlsConnector,
     meters: ReplicaMeters,
 }
 
 impl Connect {
-    /// Connects to `target`, with `tls` if it wants that, and counts in `meters`.
+    /// Connects to `target` in this version of HTTP, with `tls` if it wants that, and counts in `meters`.
     #[must_use]
-    pub fn new(target: Arc<Target>, tls: Arc<ClientConfig>, meters: ReplicaMeters) -> Self {
-        Self { target, tls: tls.into(), meters }
+    pub fn new(
+        target: Arc<Target>,
+        version: HttpVersion,
+        tls: &Arc<ClientConfig>,
+        meters: ReplicaMeters,
+    ) -> Self {
+        let speaking = |protocols: &[&[u8]]| {
+            let mut tls = ClientConfig::clone(tls);
+            tls.alpn_protocols = protocols.iter().map(|protocol| protocol.to_vec()).collect();
+            TlsConnector::from(Arc::new(tls))
+        };
+        let protocols: &[&[u8]] = match version {
+            HttpVersion::Auto => &[H2, HTTP1],
+            HttpVersion::Http1 => &[HTTP1],
+            HttpVersion::Http2 => &[H2],
+        };
+        Self { target, version, tls: speaking(protocols), tls_http1: speaking(&[HTTP1]), meters }
+    }
+
+    /// Whether nothing but HTTP/2 is spoken.
+    #[must_use]
+    pub fn is_http2(&self) -> bool {
+        self.version == HttpVersion::Http2
+    }
+
+    /// The scheme of requests.
+    #[must_use]
+    pub fn scheme(&self) -> &Scheme {
+        self.target.scheme()
     }
 
     /// What is counted of the replica.
@@ -75,36 +103,41 @@ impl Connect {
         Ok(stream)
     }
 
+    /// Opens a connection, of HTTP/1.1 if it is for a tunnel.
     pub(super) async fn open(
         &self,
+        becomes_tunnel: bool,
         timeouts: &UpstreamTimeouts,
         pool: &Arc<Pool>,
     ) -> Result<Lease, Error> {
         let stream = self.tcp(timeouts).await?;
         self.meters.opened();
-        match self.target.server_name() {
-            None => handshake(TokioIo::new(stream), pool).await,
-            Some(name) => {
-                let stream = secured(&self.tls, name, stream, timeouts).await?;
-                handshake(TokioIo::new(stream), pool).await
+        let late = |_| Error::timed_out(Phase::Handshake, false);
+        let Some(name) = self.target.server_name() else {
+            if self.is_http2() && !becomes_tunnel {
+                let begun = Shared::begin(TokioIo::new(stream), pool.freed().clone());
+                return pool.share(&timeout(timeouts.tls_handshake, begun).await.map_err(late)??);
             }
-        }
-    }
-
-    /// Opens a connection that speaks HTTP/2 from its first byte on, and closes when the set is dropped.
-    pub(super) async fn http2(
-        &self,
-        timeouts: &UpstreamTimeouts,
-    ) -> Result<(http2::SendRequest<Body>, JoinSet<()>), Error> {
-        let stream = self.tcp(timeouts).await?;
-        match self.target.server_name() {
-            None => handshake_http2(TokioIo::new(stream)).await,
-            Some(name) => {
-                let mut tls = ClientConfig::clone(self.tls.config());
-                tls.alpn_protocols = vec![b"h2".to_vec()];
-                let stream = secured(&Arc::new(tls).into(), name, stream, timeouts).await?;
-                handshake_http2(TokioIo::new(stream)).await
+            return http1(TokioIo::new(stream), pool).await;
+        };
+        let handshake = async {
+            let tls = if becomes_tunnel { &self.tls_http1 } else { &self.tls };
+            let stream = tls.connect(name.clone(), stream).await;
+            let stream = stream.map_err(|error| failed(Phase::Handshake, error))?;
+            match stream.get_ref().1.alpn_protocol() {
+                Some(H2) => {
+                    Ok(Err(Shared::begin(TokioIo::new(stream), pool.freed().clone()).await?))
+                }
+                _ if self.is_http2() && !becomes_tunnel => {
+                    let other = "the upstream does not speak HTTP/2";
+                    Err(Error::failed(Phase::Handshake, false, other))
+                }
+                _ => Ok(Ok(stream)),
             }
+        };
+        match timeout(timeouts.tls_handshake, handshake).await.map_err(late)?? {
+            Ok(stream) => http1(TokioIo::new(stream), pool).await,
+            Err(shared) => pool.share(&shared),
         }
     }
 }
@@ -123,44 +156,23 @@ async fn resolve(target: &Target) -> io::Result<Vec<SocketAddr>> {
     }
 }
 
-async fn secured(
-    tls: &TlsConnector,
-    name: &ServerName<'static>,
-    stream: TcpStream,
-    timeouts: &UpstreamTimeouts,
-) -> Result<TlsStream<TcpStream>, Error> {
-    let tls = timeout(timeouts.tls_handshake, tls.connect(name.clone(), stream)).await;
-    tls.map_err(|_| Error::timed_out(Phase::Handshake, false))?
-        .map_err(|error| failed(Phase::Handshake, error))
-}
-
-async fn handshake_http2<I>(io: I) -> Result<(http2::SendRequest<Body>, JoinSet<()>), Error>
-where
-    I: Read + Write + Unpin + Send + 'static,
-{
-    let (sender, connection) = http2::handshake(TokioExecutor::new(), io)
-        .await
-        .map_err(|error| Error::failed(Phase::Connect, false, error))?;
-    let mut task = JoinSet::new();
-    task.spawn(async move {
-        let _ = connection.await;
-    });
-    Ok((sender, task))
-}
-
-async fn handshake<I>(io: I, pool: &Arc<Pool>) -> Result<Lease, Error>
+async fn http1<I>(io: I, pool: &Arc<Pool>) -> Result<Lease, Error>
 where
     I: Read + Write + Unpin + Send + 'static,
 {
     let (sender, connection) =
-        http1::handshake(io).await.map_err(|error| Error::failed(Phase::Connect, false, error))?;
+        handshake(io).await.map_err(|error| Error::failed(Phase::Connect, false, error))?;
     let task = tokio::spawn(async move {
         // Whoever waits for the response hears of the error, too.
-        let _ = connection.await;
+        let _ = connection.with_upgrades().await;
     });
-    Ok(Lease::new(sender, task.abort_handle(), pool))
+    Ok(Lease::http1(sender, task.abort_handle(), pool))
 }
 
 fn failed(phase: Phase, error: io::Error) -> Error {
     Error::failed(phase, false, error)
 }
+
+/// What HTTP/2 and HTTP/1.1 are called when TLS is agreed on (RFC 9113 §3.2, RFC 7301 §6).
+const H2: &[u8] = b"h2";
+const HTTP1: &[u8] = b"http/1.1";

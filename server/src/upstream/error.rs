@@ -75,6 +75,17 @@ impl Error {
         Self::failed(phase, true, error)
     }
 
+    /// What hyper says of an exchange over HTTP/2, whose peer may say that it has not acted on the request.
+    pub(super) fn exchange_http2(error: hyper::Error) -> Self {
+        let unprocessed = is_unprocessed(&error);
+        Self { may_have_run: !unprocessed, ..Self::exchange(error) }
+    }
+
+    /// Why it failed, in a line.
+    pub(super) fn cause(&self) -> String {
+        self.source.as_deref().map_or_else(String::new, ToString::to_string)
+    }
+
     pub(super) fn at(self, replica: Arc<str>) -> Self {
         Self { replica: Some(replica), ..self }
     }
@@ -111,6 +122,15 @@ impl Error {
         let source = self.source.as_deref()?;
         body::Error::find(source).map(body::Error::side)
     }
+}
+
+/// Whether the upstream has not acted on the request, by its own word: it refused the stream, or goes away and saw none
+/// of it (RFC 9113 §8.7).
+fn is_unprocessed(error: &hyper::Error) -> bool {
+    body::find::<h2::Error>(error).is_some_and(|error| {
+        let refused = error.reason() == Some(h2::Reason::REFUSED_STREAM);
+        error.is_remote() && (refused || error.is_go_away())
+    })
 }
 
 impl fmt::Display for Error {

@@ -8,7 +8,7 @@ use http::{Request, Response};
 use tower::Service;
 
 use crate::body::Body;
-use crate::config::{Pool, UpstreamTimeouts, Url};
+use crate::config::{HttpVersion, Pool, UpstreamTimeouts, Url};
 use crate::telemetry::ReplicaMeters;
 
 use super::{Connect, Error, Phase, Target, Upstream};
@@ -47,7 +47,8 @@ impl IssuerClient {
         let target = Arc::new(Target::new(authority.as_str(), &url)?);
         request.headers_mut().insert(HOST, host);
 
-        let connect = Connect::new(target, self.tls.clone(), ReplicaMeters::uncounted());
+        let connect =
+            Connect::new(target, HttpVersion::Auto, &self.tls, ReplicaMeters::uncounted());
         let pool = Pool { max_idle: 0, ..Pool::default() };
         Ok(Upstream::new(Arc::new(connect), pool, self.timeouts))
     }

@@ -1,17 +1,24 @@
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::task::{Context, Poll};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
 use hyper::body::{Body as HttpBody, Frame, SizeHint};
 use tokio::time::Instant;
 
-use crate::body::{Body, Error};
+use crate::body::{Body, Error, Side};
 
 /// How far the sending of a request is: the upstream's time runs only while it is not the client
 /// that is waited for.
 #[derive(Clone, Debug)]
-pub(super) struct Progress(Option<Arc<Mutex<Sending>>>, Instant);
+pub(super) struct Progress(Option<Arc<Mutex<State>>>, Instant);
+
+#[derive(Debug)]
+struct State {
+    sending: Sending,
+    /// Who is to be told when the rest is not wanted any more.
+    waker: Option<Waker>,
+}
 
 #[derive(Clone, Copy, Debug)]
 enum Sending {
@@ -21,21 +28,28 @@ enum Sending {
     Given(Instant),
     /// That was the last piece.
     Done(Instant),
+    /// It broke off on this side, at this instant.
+    Broken(Side, Instant),
+    /// The rest is not wanted any more, since this instant.
+    Abandoned(Instant),
 }
 
 impl Progress {
     /// Follows `body`; one without bytes is sent already, and costs nothing to follow.
     pub(super) fn of(body: &Body) -> Self {
         let now = Instant::now();
-        let sending = || Arc::new(Mutex::new(Sending::Given(now)));
-        Self((!body.is_end_stream()).then(sending), now)
+        let state = || State { sending: Sending::Given(now), waker: None };
+        Self((!body.is_end_stream()).then(|| Arc::new(Mutex::new(state()))), now)
     }
 
     /// Since when the upstream is the one that is waited for.
     pub(super) fn since(&self) -> Option<Instant> {
         match self.get() {
             Sending::Waiting => None,
-            Sending::Given(since) | Sending::Done(since) => Some(since),
+            Sending::Given(since)
+            | Sending::Done(since)
+            | Sending::Broken(_, since)
+            | Sending::Abandoned(since) => Some(since),
         }
     }
 
@@ -44,18 +58,42 @@ impl Progress {
         matches!(self.get(), Sending::Done(_))
     }
 
+    /// Whose side broke the request off, if that is what happened.
+    pub(super) fn broken(&self) -> Option<Side> {
+        match self.get() {
+            Sending::Broken(side, _) => Some(side),
+            _ => None,
+        }
+    }
+
+    /// Breaks off what has not been sent, since nobody waits for what comes of it.
+    pub(super) fn abandon(&self) {
+        let Some(state) = &self.0 else { return };
+        let mut state = lock(state);
+        if let Sending::Waiting | Sending::Given(_) = state.sending {
+            state.sending = Sending::Abandoned(Instant::now());
+            let waker = state.waker.take();
+            drop(state);
+            waker.into_iter().for_each(Waker::wake);
+        }
+    }
+
     fn get(&self) -> Sending {
         match &self.0 {
-            Some(sending) => *sending.lock().unwrap_or_else(PoisonError::into_inner),
+            Some(state) => lock(state).sending,
             None => Sending::Done(self.1),
         }
     }
 
-    fn set(&self, state: Sending) {
-        if let Some(sending) = &self.0 {
-            *sending.lock().unwrap_or_else(PoisonError::into_inner) = state;
+    fn set(&self, sending: Sending, waker: Option<&Waker>) {
+        if let Some(state) = &self.0 {
+            *lock(state) = State { sending, waker: waker.cloned() };
         }
     }
+}
+
+fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
+    state.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// A request body whose progress can be seen from outside.
@@ -79,14 +117,19 @@ impl HttpBody for Watched {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+        if let Sending::Abandoned(_) = self.progress.get() {
+            return Poll::Ready(Some(Err(Error::bare(Side::Upstream))));
+        }
         let polled = Pin::new(&mut self.inner).poll_frame(cx);
-        self.progress.set(match &polled {
+        let now = Instant::now();
+        let waker = polled.is_pending().then(|| cx.waker());
+        let sending = match &polled {
             Poll::Pending => Sending::Waiting,
-            Poll::Ready(Some(Ok(_))) if !self.inner.is_end_stream() => {
-                Sending::Given(Instant::now())
-            }
-            Poll::Ready(_) => Sending::Done(Instant::now()),
-        });
+            Poll::Ready(Some(Ok(_))) if !self.inner.is_end_stream() => Sending::Given(now),
+            Poll::Ready(Some(Err(error))) => Sending::Broken(error.side(), now),
+            Poll::Ready(_) => Sending::Done(now),
+        };
+        self.progress.set(sending, waker);
         polled
     }
 

@@ -13,8 +13,8 @@ use super::progress::Progress;
 
 /// What an upstream answers, and the connection that it comes over.
 ///
-/// The connection is kept when the last byte has come and the request has been sent whole; it closes
-/// when the body is dropped before that.
+/// The connection is kept when the last byte has come and the request has been sent whole; it closes, or the stream of it
+/// is reset, when the body is dropped before that.
 #[derive(Debug)]
 pub struct ResponseBody {
     inner: Incoming,
@@ -32,9 +32,24 @@ impl ResponseBody {
         body
     }
 
+    fn break_off(&mut self) {
+        self.lease = None;
+        self.progress.abandon();
+    }
+
     fn give_back(&mut self) {
-        if let Some(lease) = self.lease.take().filter(|_| self.progress.is_done()) {
-            lease.give_back();
+        match self.lease.take() {
+            Some(lease) if self.progress.is_done() => lease.give_back(),
+            _ => self.progress.abandon(),
+        }
+    }
+}
+
+/// What the client has not taken by then the upstream need not send, nor take more for.
+impl Drop for ResponseBody {
+    fn drop(&mut self) {
+        if self.lease.take().is_some() {
+            self.progress.abandon();
         }
     }
 }
@@ -50,14 +65,14 @@ impl HttpBody for ResponseBody {
         let this = &mut *self;
         let polled = Pin::new(&mut this.inner).poll_frame(cx);
         if this.idle.is_over(&polled, cx) {
-            this.lease = None;
+            this.break_off();
             return Poll::Ready(Some(Err(Error::bare(Side::UpstreamTimeout))));
         }
         let frame = ready!(polled).transpose();
         match &frame {
             Ok(Some(_)) if !this.inner.is_end_stream() => {}
             Ok(_) => this.give_back(),
-            Err(_) => this.lease = None,
+            Err(_) => this.break_off(),
         }
         Poll::Ready(frame.map_err(|error| Error::new(Side::Upstream, error)).transpose())
     }

@@ -83,6 +83,12 @@ impl Target {
         (&self.connect.0, self.connect.1)
     }
 
+    /// `http` or `https`.
+    #[must_use]
+    pub const fn scheme(&self) -> &Scheme {
+        &self.scheme
+    }
+
     /// The name that the certificate must carry; none for plain HTTP.
     #[must_use]
     pub const fn server_name(&self) -> Option<&ServerName<'static>> {
