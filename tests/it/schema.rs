@@ -66,7 +66,7 @@ async fn the_files_that_are_shown_are_valid_by_the_schema() {
 async fn the_schema_knows_what_is_wrong() {
     for (right, wrong, expected) in [
         ("workers = 2", "workers = 2.5", "$.workers\n"),
-        ("address = \"127.0.0.1:8080\"", "address = \"localhost\"", "$.listener[0].address\n"),
+        ("address = [\"127.0.0.1:8080\"", "address = [\"localhost\"", "$.listener[0].address\n"),
         ("connect = \"1s\"", "connect = \"soon\"", "$.upstream.photos.timeouts.connect\n"),
         ("max_uri = \"8KiB\"", "max_uri = \"8 apples\"", "$.request_guard.max_uri\n"),
         ("level = \"info\"", "levle = \"info\"", "$.log\n"),

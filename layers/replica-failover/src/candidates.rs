@@ -183,10 +183,16 @@ impl<'a> Candidate<'a> {
     }
 
     /// How long it takes to answer with headers: a moving average that follows a rise at once, in which a failure counts for
-    /// five seconds. It decays while the replica is not asked; of one never asked it is 30 ms.
+    /// five seconds. It decays while the replica is not asked. Of one never asked it is zero, so that it is, and 30 ms while
+    /// its first requests are in hand.
     #[must_use]
     pub fn latency(&self) -> Duration {
-        Duration::from_secs_f32(self.member.state.latency().average(self.now) / 1e6)
+        let latency = self.member.state.latency();
+        let micros = match latency.known(self.now) {
+            None if self.in_flight() == 0 => 0.0,
+            _ => latency.average(self.now),
+        };
+        Duration::from_secs_f32(micros / 1e6)
     }
 
     pub(crate) const fn index(&self) -> usize {

@@ -33,7 +33,12 @@ impl Latency {
 
     /// The average in microseconds; of a replica never asked, a guess.
     pub(crate) fn average(&self, now: Moment) -> f32 {
-        average(self.0.load(Ordering::Relaxed), now).unwrap_or(UNKNOWN)
+        self.known(now).unwrap_or(UNKNOWN)
+    }
+
+    /// The average in microseconds, if there was a sample.
+    pub(crate) fn known(&self, now: Moment) -> Option<f32> {
+        average(self.0.load(Ordering::Relaxed), now)
     }
 }
 

@@ -94,6 +94,7 @@ fn better_of_two<'a>(
 mod tests {
     use std::num::NonZeroU32;
     use std::sync::Arc;
+    use std::time::Duration;
 
     use http::Request;
     use proptest::prelude::*;
@@ -194,6 +195,17 @@ mod tests {
             let picked = picked(&*order.pick().unwrap(), &members, &[], false, 10_000);
             assert!(picked.iter().all(|count| count.abs_diff(2_000) < 200), "{picked:?}");
         }
+    }
+
+    #[test]
+    fn one_that_was_never_asked_is_asked_however_fast_the_others_are() {
+        let (members, _) = members(&[(1, 0), (1, 0)]);
+        let base = Instant::now();
+        members[1].state.latency().record(Duration::from_micros(50), Moment::of(base, base));
+
+        assert_eq!(picked(&PeakEwma, &members, &[], false, 100), [100, 0]);
+        let _in_hand = InFlight::enter(&members[0].state);
+        assert_eq!(picked(&PeakEwma, &members, &[], false, 100), [0, 100]);
     }
 
     proptest! {
