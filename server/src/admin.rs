@@ -2,12 +2,14 @@ mod probe;
 mod standing;
 mod readiness;
 mod key_sets;
+mod reload;
+mod present;
 
 pub use key_sets::{KeySet, KeySetState};
-pub use readiness::{Readiness, Status};
+pub use readiness::{Configured, Readiness, Status};
 pub use standing::Standing;
 
-use std::net::TcpListener as StdListener;
+use std::net::{SocketAddr, TcpListener as StdListener};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,44 +19,59 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use axum::response::IntoResponse;
-use axum::routing::get;
-use metrics::{Gauge, counter, gauge, with_local_recorder};
+use axum::routing::{get, post};
+use metrics::{counter, gauge, with_local_recorder};
 use tokio::net::TcpListener;
+use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval};
 
+use crate::lifecycle;
 use crate::plan::{Plan, UpstreamPlan};
+use crate::reload::{Current, Reloads};
 
 use self::standing::{active, see};
 
 /// What the handlers know.
-#[derive(Clone)]
-struct Known {
-    plan: Arc<Plan>,
-    phase: Gauge,
+#[derive(Clone, Debug)]
+pub(crate) struct Known {
+    pub(crate) current: watch::Receiver<Arc<Current>>,
+    pub(crate) state: watch::Receiver<lifecycle::State>,
+    pub(crate) reloads: Reloads,
 }
 
-/// Serves probes and scrapes, and looks in the background at the replicas that are not asked for their health.
+impl Known {
+    fn current(&self) -> Arc<Current> {
+        self.current.borrow().clone()
+    }
+}
+
+/// Serves probes and scrapes, and looks in the background at the replicas that are not asked for their health. Once it has `left`, another process does.
 ///
 /// Without a socket nobody asks, so nothing is probed; the metrics are still kept in bounds.
-pub async fn serve(plan: Arc<Plan>, sockets: Vec<StdListener>) {
-    let phase = with_local_recorder(&*plan.recorder, || gauge!("portcullis_drain_phase"));
-    let upkeep = upkeep(&plan);
-    let Some(section) = &plan.config.admin else {
+pub(crate) async fn serve(known: Known, sockets: Vec<StdListener>, left: watch::Receiver<bool>) {
+    let current = known.current();
+    let upkeep = upkeep(&current.plan);
+    if current.plan.config.admin.is_none() {
         return upkeep.await;
-    };
-    let every = section.probe_interval;
-    let known = Known { plan: plan.clone(), phase };
+    }
+    let changes = known.current.clone();
     let router = Router::new()
         .route("/livez", get(livez))
         .route("/health", get(livez))
         .route("/readyz", get(readyz))
         .route("/ready", get(readyz))
         .route("/metrics", get(metrics))
-        .with_state(known);
+        .route("/reload", post(reload::reload))
+        .with_state(known)
+        .into_make_service_with_connect_info::<SocketAddr>();
     let answer = async {
         for socket in sockets {
+            let mut left = left.clone();
+            let left = async move { drop(left.wait_for(|left| *left).await) };
             let served = match TcpListener::from_std(socket) {
-                Ok(socket) => axum::serve(socket, router.clone()).await,
+                Ok(socket) => {
+                    axum::serve(socket, router.clone()).with_graceful_shutdown(left).await
+                }
                 Err(error) => Err(error),
             };
             if let Err(error) = served {
@@ -62,7 +79,7 @@ pub async fn serve(plan: Arc<Plan>, sockets: Vec<StdListener>) {
             }
         }
     };
-    tokio::join!(answer, probe::watch(&plan, every), upkeep);
+    tokio::join!(answer, probe::watch(changes), upkeep);
 }
 
 /// Histograms hold what was measured since the last scrape; without scrapes this empties them.
@@ -77,33 +94,40 @@ async fn upkeep(plan: &Plan) {
 }
 
 /// The process runs: what restarts it must not look at anything else.
-async fn livez() -> impl IntoResponse {
+async fn livez(State(known): State<Known>) -> impl IntoResponse {
     #[derive(serde::Serialize)]
     struct Alive {
         status: &'static str,
+        state: &'static str,
         version: &'static str,
     }
+    let state = known.state.borrow().name();
     (
         [(CACHE_CONTROL, "no-store")],
-        Json(Alive { status: "alive", version: env!("CARGO_PKG_VERSION") }),
+        Json(Alive { status: "alive", state, version: env!("CARGO_PKG_VERSION") }),
     )
 }
 
 /// Whether new requests should come here. What is told was found out before: asking costs nothing.
 async fn readyz(State(known): State<Known>) -> impl IntoResponse {
-    let readiness = Readiness::new(&known.plan);
+    let state = *known.state.borrow();
+    let readiness = Readiness::new(&known.current(), state);
     let status = match readiness.status() {
         Status::Ready | Status::Degraded => StatusCode::OK,
-        Status::Unready | Status::Draining => StatusCode::SERVICE_UNAVAILABLE,
+        Status::Unready | Status::Starting | Status::Draining => StatusCode::SERVICE_UNAVAILABLE,
     };
     (status, [(CACHE_CONTROL, "no-store")], Json(readiness))
 }
 
 async fn metrics(State(known): State<Known>) -> impl IntoResponse {
-    known.phase.set(f64::from(known.plan.edge.drain.handle().phase() as u8));
-    count_ignored(&known.plan);
-    known.plan.upstreams.values().for_each(show_replicas);
-    let text = known.plan.recorder.handle().render();
+    let plan = known.current().plan.clone();
+    with_local_recorder(&*plan.recorder, || {
+        let phase = f64::from(plan.edge.drain.handle().phase() as u8);
+        gauge!("portcullis_drain_phase").set(phase);
+    });
+    count_ignored(&plan);
+    plan.upstreams.values().for_each(|upstream| show_replicas(upstream));
+    let text = present::only(&plan, &plan.recorder.handle().render());
     ([(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text)
 }
 

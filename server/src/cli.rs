@@ -6,7 +6,8 @@ use clap::{Parser, Subcommand};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::config::{self, Problems};
-use crate::gateway::Gateway;
+use crate::gateway::{Beginning, Gateway};
+use crate::handover::Predecessor;
 use crate::lifecycle::Outcome;
 use crate::plan::Plan;
 use crate::telemetry::subscribe;
@@ -21,7 +22,8 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Serves what a configuration file asks for, until SIGTERM or SIGINT; a second one ends it at once
+    /// Serves what a configuration file asks for, until SIGTERM or SIGINT; a second one ends it at once. SIGHUP reads the
+    /// file again; SIGUSR2 starts the program again, hands it the sockets, and stops when it serves
     Run {
         /// The configuration file, in TOML or YAML
         #[arg(long, short, value_name = "FILE", env = "PORTCULLIS_CONFIG")]
@@ -59,29 +61,22 @@ pub fn main() -> ExitCode {
     };
     result.unwrap_or_else(|failure| {
         #[expect(clippy::print_stderr, reason = "there may be no log yet")]
-        let code = match failure {
-            Failure::Config(problems) => {
-                eprintln!("{problems}");
-                2
-            }
-            Failure::Start(error) => {
-                eprintln!("portcullis: {error}");
-                1
-            }
-        };
-        ExitCode::from(code)
+        {
+            eprintln!("{failure}");
+        }
+        ExitCode::from(match failure {
+            Failure::Config(_) => 2,
+            Failure::Start(_) => 1,
+        })
     })
 }
 
+#[derive(Debug, thiserror::Error)]
 enum Failure {
+    #[error(transparent)]
     Config(Problems),
-    Start(io::Error),
-}
-
-impl From<io::Error> for Failure {
-    fn from(error: io::Error) -> Self {
-        Self::Start(error)
-    }
+    #[error("portcullis: {0}")]
+    Start(#[from] io::Error),
 }
 
 fn plan(file: &Path) -> Result<Plan, Failure> {
@@ -107,12 +102,32 @@ fn schema() -> ExitCode {
 }
 
 fn run(file: &Path) -> Result<ExitCode, Failure> {
-    let plan = plan(file)?;
-    subscribe(&plan.config.log).map_err(io::Error::other)?;
     let runtime = runtime()?;
     let signals = runtime.block_on(async { Signals::catch() })?;
-    let mut gateway = Gateway::start(plan)?;
+    let mut predecessor = Predecessor::find()?;
+    let mut gateway = match begin(file, predecessor.as_mut()) {
+        Ok(gateway) => gateway,
+        Err(failure) => {
+            if let Some(predecessor) = predecessor {
+                predecessor.fail(&failure.to_string());
+            }
+            return Err(failure);
+        }
+    };
+    if let Some(predecessor) = predecessor
+        && !predecessor.succeed()
+    {
+        tracing::warn!("the place of the predecessor is not left to this process");
+        gateway.stop();
+    }
     Ok(runtime.block_on(until_stopped(&mut gateway, signals)))
+}
+
+fn begin(file: &Path, predecessor: Option<&mut Predecessor>) -> Result<Gateway, Failure> {
+    let plan = plan(file)?;
+    subscribe(&plan.config.log).map_err(io::Error::other)?;
+    let beginning = Beginning { file: Some(file.to_owned()), predecessor };
+    Ok(Gateway::begin(plan, beginning)?)
 }
 
 #[cfg(feature = "demo")]
@@ -127,17 +142,21 @@ fn demo(options: &crate::demo::Options) -> Result<ExitCode, Failure> {
     Ok(runtime.block_on(until_stopped(demo.gateway(), signals)))
 }
 
-/// What stops a gateway: caught from before it starts, since one that comes uncaught would kill it.
+/// What a gateway is told: caught from before it starts, since one that comes uncaught would kill it.
 struct Signals {
     terminate: Signal,
     interrupt: Signal,
+    reload: Signal,
+    hand_over: Signal,
 }
 
 impl Signals {
     fn catch() -> io::Result<Self> {
         let terminate = signal(SignalKind::terminate())?;
         let interrupt = signal(SignalKind::interrupt())?;
-        Ok(Self { terminate, interrupt })
+        let (reload, hand_over) =
+            (signal(SignalKind::hangup())?, signal(SignalKind::user_defined2())?);
+        Ok(Self { terminate, interrupt, reload, hand_over })
     }
 }
 
@@ -147,6 +166,8 @@ async fn until_stopped(gateway: &mut Gateway, mut signals: Signals) -> ExitCode 
             outcome = gateway.stopped() => break outcome,
             _ = signals.terminate.recv() => gateway.stop(),
             _ = signals.interrupt.recv() => gateway.stop(),
+            _ = signals.reload.recv() => gateway.reload_soon(),
+            _ = signals.hand_over.recv() => gateway.hand_over(),
         }
     };
     ExitCode::from(match outcome {

@@ -10,6 +10,8 @@ mod listener;
 mod tls;
 mod issuer;
 mod sigv4;
+mod reload;
+mod folder;
 mod upstream;
 mod discover;
 mod route;
@@ -23,6 +25,7 @@ mod problem;
 pub use answer::{PathRewrite, Redirect, Respond, Scheme};
 pub use discover::Discover;
 pub(crate) use flaws::Flaws;
+pub use folder::{Files, Folder};
 pub use issuer::{Issuer, Key};
 pub use listener::{
     Address, ClientLimits, ClientTimeouts, Listener, ProxyProtocol, SocketMode, Source,
@@ -30,6 +33,7 @@ pub use listener::{
 pub use load::{Reading, load, read};
 pub(crate) use problem::nearest;
 pub use problem::{Problem, Problems};
+pub use reload::Reload;
 pub use route::{JwtAuth, Route};
 pub use schema::schema;
 pub use secret::Secret;
@@ -42,7 +46,6 @@ pub use upstream::{Credentials, HttpVersion, Pool, Replica, Upstream, UpstreamTi
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
-use std::path::PathBuf;
 use std::time::Duration;
 
 use portcullis_drain::Deadlines;
@@ -52,7 +55,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 /// The whole configuration file.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq)]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct Config {
@@ -69,6 +72,9 @@ pub struct Config {
     /// How the gateway stops.
     #[serde(default)]
     pub drain: Deadlines,
+    /// When the file is read again, and what becomes of the keys that are gone then.
+    #[serde(default)]
+    pub reload: Reload,
     /// What no request may exceed.
     #[serde(default)]
     pub request_guard: Ceilings,
@@ -89,11 +95,11 @@ pub struct Config {
     pub routes: Vec<Spanned<Route>>,
     /// The folder that relative paths in the file start from.
     #[serde(skip)]
-    pub folder: PathBuf,
+    pub folder: Folder,
 }
 
 /// The listener of operators and probes.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq)]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct Admin {
@@ -109,10 +115,12 @@ pub struct Admin {
     )]
     #[schemars(schema_with = "schema::duration")]
     pub probe_interval: Duration,
+    /// What operators show, as a bearer token, to have the file read again. Needed where others than this machine can connect.
+    pub token: Option<Spanned<Secret>>,
 }
 
 /// What is written to standard output.
-#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema, PartialEq)]
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct Log {

@@ -9,6 +9,11 @@ pub mod cli;
 pub mod gateway;
 /// What a running gateway is in, and what it does next.
 pub mod lifecycle;
+/// A new configuration in place of the old one, while requests go on.
+pub mod reload;
+pub mod handover;
+mod notify;
+mod workers;
 /// One thread, one runtime: it accepts, serves and pools on its own.
 pub mod worker;
 /// Sockets that clients connect to.

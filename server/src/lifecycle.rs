@@ -42,6 +42,12 @@ pub enum Event {
     Drained(usize),
     /// A thread died that should not have.
     ThreadDied,
+    /// Somebody wants another process to take its place.
+    HandOver,
+    /// Another process serves, and could take its place.
+    Replaced,
+    /// The other process does not serve.
+    NotReplaced,
 }
 
 /// What is to be done about it.
@@ -54,6 +60,8 @@ pub enum Action {
     Start,
     /// Begin to drain.
     Drain,
+    /// Start a process to take its place.
+    HandOver,
     /// End at once.
     End,
 }
@@ -68,16 +76,40 @@ impl State {
             (_, Event::ThreadDied) => (Self::Stopped(Outcome::Broken), Action::End),
             (Self::Initializing, Event::Bound) => (Self::Starting, Action::Start),
             (Self::Starting, Event::Serving) => (Self::Running, Action::Wait),
-            // One that comes before it serves finds nothing to drain.
-            (Self::Starting | Self::Running, Event::Signal) => (Self::Draining, Action::Drain),
+            // A signal that comes before it serves finds nothing to drain; only one that serves has a place to give.
+            (Self::Starting | Self::Running, Event::Signal) | (Self::Running, Event::Replaced) => {
+                (Self::Draining, Action::Drain)
+            }
             (Self::Draining, Event::Drained(0)) => (Self::Stopped(Outcome::Drained), Action::End),
             (Self::Draining, Event::Drained(cut)) => {
                 (Self::Stopped(Outcome::Cut(cut)), Action::End)
             }
             (_, Event::Signal) => (Self::Stopped(Outcome::Forced), Action::End),
-            (_, Event::Bound | Event::Serving | Event::Drained(_)) => (self, Action::Wait),
+            (Self::Running, Event::HandOver) => (self, Action::HandOver),
+            (_, _) => (self, Action::Wait),
         }
     }
+
+    /// Whether a new configuration may be taken.
+    #[must_use]
+    pub const fn reloads(self) -> bool {
+        matches!(self, Self::Running)
+    }
+
+    /// The name in answers, logs and metrics.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Initializing => "initializing",
+            Self::Starting => "starting",
+            Self::Running => "running",
+            Self::Draining => "draining",
+            Self::Stopped(_) => "stopped",
+        }
+    }
+
+    /// All names, in the order in which a life has them.
+    pub const NAMES: [&str; 5] = ["initializing", "starting", "running", "draining", "stopped"];
 }
 
 #[cfg(test)]
@@ -119,6 +151,28 @@ mod tests {
     }
 
     #[test]
+    fn only_one_that_runs_hands_over_or_takes_a_configuration() {
+        let events = [Event::HandOver, Event::Replaced, Event::NotReplaced];
+        for state in [State::Initializing, State::Starting, State::Draining] {
+            assert!(!state.reloads());
+            for event in events {
+                assert_eq!(state.next(event), (state, Action::Wait));
+            }
+        }
+        assert!(State::Running.reloads());
+        assert_eq!(State::Running.next(Event::HandOver), (State::Running, Action::HandOver));
+        assert_eq!(State::Running.next(Event::Replaced), (State::Draining, Action::Drain));
+        assert_eq!(State::Running.next(Event::NotReplaced), (State::Running, Action::Wait));
+    }
+
+    #[test]
+    fn each_state_has_a_name_of_its_own() {
+        let states = [State::Initializing, State::Starting, State::Running, State::Draining];
+        let all = states.into_iter().chain([State::Stopped(Outcome::Drained)]);
+        assert!(all.map(State::name).eq(State::NAMES));
+    }
+
+    #[test]
     fn a_dead_thread_ends_it_whatever_it_does() {
         for state in [State::Starting, State::Running, State::Draining] {
             assert_eq!(
@@ -135,6 +189,9 @@ mod tests {
             Just(Event::Signal),
             (0..3_usize).prop_map(Event::Drained),
             Just(Event::ThreadDied),
+            Just(Event::HandOver),
+            Just(Event::Replaced),
+            Just(Event::NotReplaced),
         ]
     }
 

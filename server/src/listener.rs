@@ -1,6 +1,7 @@
 mod stream;
 mod unix;
 mod inherited;
+mod legacy;
 mod proxy;
 mod terms;
 mod quiet;
@@ -9,6 +10,7 @@ mod tls;
 
 pub use certificates::Certificates;
 pub use inherited::Inherited;
+pub use legacy::Legacy;
 pub use proxy::{Malformed, Origin, Progress, read_header};
 pub use stream::{OpenSocket, Socket, Stream};
 pub use terms::{Admission, Terms};

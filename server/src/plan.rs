@@ -7,8 +7,12 @@ mod auth;
 #[cfg(feature = "aws-config")]
 mod default_chain;
 mod documents;
+mod fixed;
 mod headers;
+mod known;
 mod listeners;
+mod origin;
+mod retired;
 mod routes;
 mod signing;
 mod upgrades;
@@ -16,19 +20,20 @@ mod upstream_tls;
 mod upstreams;
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 
 use metrics_exporter_prometheus::PrometheusRecorder;
 use portcullis_drain::DrainLayer;
 use portcullis_header_inject::HeaderInjectLayer;
 use portcullis_host_strip::{HopByHopLayer, Upgrade};
-use portcullis_jwt_auth::{JwtAuthLayer, MetadataLayer};
+use portcullis_jwt_auth::MetadataLayer;
 use portcullis_replica_failover::ReplicaFailoverLayer;
 use portcullis_request_guard::RequestGuardLayer;
-use portcullis_sigv4_sign::{AwsChunkedLayer, SigV4VerifyLayer};
+use portcullis_sigv4_sign::AwsChunkedLayer;
 use tracing_subscriber::EnvFilter;
 
-use crate::config::{self, Config, Problem, Reading, Spanned};
+use crate::config::{self, Config, Files, Problem, Reading, Spanned};
 use crate::facts::Voice;
 use crate::limit::DeadlineLayer;
 use crate::listener::Terms;
@@ -37,7 +42,11 @@ use crate::route::{Answer, RewriteLayer, Table};
 use crate::telemetry::{Meters, RouteMeters, recorder};
 use crate::upstream::ByFault;
 
+use self::origin::Origin;
 use self::routes::Routed;
+
+pub use self::auth::{AuthPlan, IssuerPlan};
+pub use self::signing::{ClientPlan, VerifierPlan};
 
 /// All that a configuration asks for, built once and shared by the workers.
 #[derive(Debug)]
@@ -45,25 +54,45 @@ use self::routes::Routed;
 pub struct Plan {
     /// The configuration itself.
     pub config: Config,
+    /// What operators show to have it read again, if they have to show anything.
+    pub(crate) admin_token: Option<Token>,
     /// The terms of each listener, in their order.
     pub terms: Vec<Arc<Terms>>,
     /// In front of all routes.
     pub edge: EdgePlan,
     /// Each upstream by its name.
-    pub upstreams: BTreeMap<String, UpstreamPlan>,
+    pub upstreams: BTreeMap<String, Arc<UpstreamPlan>>,
     /// Which request is for which route.
     pub table: Arc<Table>,
     /// The routes, in the order of the table's rules.
     pub routes: Vec<RoutePlan>,
     /// What the gateway serves itself, in the order of the rules that follow those of the routes.
     pub documents: Vec<DocumentPlan>,
-    /// The issuers that are asked for their keys, by name. No request passes these layers: they share the keys with those
-    /// of the routes, to show them and to keep them fresh.
-    pub issuers: BTreeMap<String, JwtAuthLayer>,
+    /// The issuers that routes name, by name.
+    pub issuers: BTreeMap<String, Arc<IssuerPlan>>,
+    /// The clients whose signatures routes verify, by the names of their credentials.
+    pub clients: BTreeMap<String, Arc<ClientPlan>>,
     /// Where everything is counted.
     pub recorder: Arc<PrometheusRecorder>,
     /// The gateway's own counts.
     pub meters: Arc<Meters>,
+}
+
+/// A secret that is never shown.
+pub(crate) struct Token(String);
+
+impl std::ops::Deref for Token {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        &self.0
+    }
+}
+
+impl std::fmt::Debug for Token {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Token")
+    }
 }
 
 /// The layers in front of all routes.
@@ -82,6 +111,7 @@ pub struct EdgePlan {
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct UpstreamPlan {
+    origin: Origin<upstreams::Sections>,
     /// Its replicas.
     pub replicas: Arc<Replicas>,
     /// Finds them, if they are not listed.
@@ -113,9 +143,9 @@ pub struct RoutePlan {
     /// The most that a request may take.
     pub deadline: DeadlineLayer,
     /// Who is let through by a token; everybody if `None`.
-    pub auth: Option<JwtAuthLayer>,
+    pub auth: Option<Arc<AuthPlan>>,
     /// Who is let through by a signature; everybody if `None`.
-    pub verifier: Option<SigV4VerifyLayer>,
+    pub verifier: Option<Arc<VerifierPlan>>,
     /// Decodes what clients of S3 send, where nothing verifies it.
     pub aws_chunked: Option<AwsChunkedLayer>,
     /// What is set and removed.
@@ -149,28 +179,53 @@ impl Plan {
     ///
     /// All that is wrong in the file, and all that is wrong between those sections of it that are sound.
     pub fn of(reading: Reading) -> Result<Self, Vec<Problem>> {
+        Self::made_of(reading, None)
+    }
+
+    /// Builds what differs from this plan, and keeps what does not: a section that says the same, and whose files hold the
+    /// same, has the layers that it had, with all that they have learnt. What is counted goes on in any case.
+    ///
+    /// Keys that issuers and clients had before are accepted for as long as the new configuration says.
+    ///
+    /// # Errors
+    ///
+    /// As [`of`](Self::of), and what only a restart can change.
+    pub fn renewed(&self, reading: Reading) -> Result<Self, Vec<Problem>> {
+        Self::made_of(reading, Some(self))
+    }
+
+    fn made_of(reading: Reading, before: Option<&Self>) -> Result<Self, Vec<Problem>> {
         let Reading { config, flaws } = reading;
-        match Self::new(config) {
+        match Self::made(config, before) {
             Ok(plan) if flaws.are_none() => Ok(plan),
             Ok(_) => Err(flaws.and(Vec::new())),
             Err(found) => Err(flaws.and(found)),
         }
     }
 
-    fn new(config: Config) -> Result<Self, Vec<Problem>> {
+    fn made(config: Config, before: Option<&Self>) -> Result<Self, Vec<Problem>> {
         let mut problems = Vec::new();
-        let recorder = recorder();
-        let meters = Arc::new(Meters::new(&recorder));
+        let recorder = before.map_or_else(recorder, |before| before.recorder.clone());
+        let meters = before.map(|before| before.meters.clone());
+        let meters = meters.unwrap_or_else(|| Arc::new(Meters::new(&recorder)));
 
         check_rest(&config, &mut problems);
-        let terms = listeners::plan(&config, &recorder, &mut problems);
-        let upstreams = upstreams::plan(&config, &recorder, &mut problems);
-        let Routed { table, routes, documents, issuers } =
-            routes::plan(&config, &upstreams, &recorder, &mut problems);
-        let (edge, Some(table), true) = (edge(&config), table, problems.is_empty()) else {
+        if let Some(before) = before {
+            fixed::check(&before.config, &config, &mut problems);
+        }
+        let admin = config.admin.as_ref().and_then(|admin| admin.token.as_ref());
+        let admin_token =
+            admin.and_then(|token| read_secret(&config, token, "admin.token", &mut problems));
+        let terms = listeners::plan(&config, before, &recorder, &mut problems);
+        let upstreams = upstreams::plan(&config, before, &recorder, &mut problems);
+        let Routed { table, routes, documents, issuers, clients } =
+            routes::plan(&config, before, &upstreams, &recorder, &mut problems);
+        let edge = edge(&config, before);
+        let (Some(table), true) = (table, problems.is_empty()) else {
             return Err(problems);
         };
         Ok(Self {
+            admin_token: admin_token.map(Token),
             terms,
             edge,
             upstreams,
@@ -178,6 +233,7 @@ impl Plan {
             routes,
             documents,
             issuers,
+            clients,
             recorder,
             meters,
             config,
@@ -188,12 +244,25 @@ impl Plan {
     pub fn warn(&self) {
         upstream_tls::warn(&self.config);
     }
+
+    /// The files that the configuration names, but for those of listeners, which are looked at by themselves.
+    pub fn files(&self) -> impl Iterator<Item = &Path> {
+        let upstreams = self.upstreams.values().map(|upstream| upstream.origin.files());
+        let issuers = self.issuers.values().map(|issuer| issuer.files());
+        let clients = self.clients.values().map(|client| client.files());
+        upstreams.chain(issuers).chain(clients).flat_map(Files::paths)
+    }
 }
 
-fn edge(config: &Config) -> EdgePlan {
+fn edge(config: &Config, before: Option<&Plan>) -> EdgePlan {
+    let drain = before.map(|before| before.edge.drain.clone());
+    // Its counts go on.
+    let kept = before.filter(|before| upgrades::edge(&before.config) == upgrades::edge(config));
+    let kept = kept.map(|before| before.edge.hop_by_hop.clone());
     EdgePlan {
-        drain: DrainLayer::new(config.drain.clone()),
-        hop_by_hop: HopByHopLayer::new(upgrades::edge(config)),
+        // It knows what is in flight, in stacks of before, too.
+        drain: drain.unwrap_or_else(|| DrainLayer::new(config.drain.clone())),
+        hop_by_hop: kept.unwrap_or_else(|| HopByHopLayer::new(upgrades::edge(config))),
         request_guard: RequestGuardLayer::new(config.request_guard.clone()),
     }
 }
@@ -239,7 +308,7 @@ fn problem<T>(key: &str, section: &Spanned<T>, message: impl Into<String>) -> Pr
 }
 
 /// What a file of this configuration holds.
-fn read_file(config: &Config, path: &std::path::Path) -> Result<Vec<u8>, String> {
+fn read_file(config: &Config, path: &Path) -> Result<Vec<u8>, String> {
     let path = config.folder.join(path);
     std::fs::read(&path).map_err(|error| format!("cannot read {}: {error}", path.display()))
 }

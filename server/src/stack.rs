@@ -56,8 +56,8 @@ pub fn backend(plan: &RoutePlan, replicas: ReplicaFailover<Replica, ByFault>) ->
             // Of the tunnels that some route makes, those that this one does.
             .option_layer(plan.upgrade.clone())
             // Before anything acts on the request; it takes off the credential that it consumed.
-            .option_layer(plan.auth.clone())
-            .option_layer(plan.verifier.clone().map(over_plain))
+            .option_layer(plan.auth.as_ref().map(|auth| auth.layer()))
+            .option_layer(plan.verifier.as_ref().map(|verifier| over_plain(verifier.layer())))
             // What is below sees a body as it is, not in the coding of S3's clients.
             .option_layer(plan.aws_chunked.map(over_plain))
             // After authentication: a client signs the path that it sends.
@@ -76,8 +76,8 @@ pub fn answer(plan: &RoutePlan, answer: Answer) -> Backend {
     Backend::new(
         ServiceBuilder::new()
             // Who may not pass is not told where to go, either.
-            .option_layer(plan.auth.clone())
-            .option_layer(plan.verifier.clone().map(over_plain))
+            .option_layer(plan.auth.as_ref().map(|auth| auth.layer()))
+            .option_layer(plan.verifier.as_ref().map(|verifier| over_plain(verifier.layer())))
             // A redirect keeps the path that an upstream would see.
             .layer(plan.rewrite.clone())
             // What is said of a response holds for any.

@@ -7,7 +7,7 @@ mod request_id;
 mod subscriber;
 
 pub use layer::{Telemetry, TelemetryLayer};
-pub use meters::{Meters, ReplicaMeters, RouteMeters, recorder};
+pub use meters::{Meters, ReloadMeters, ReplicaMeters, RouteMeters, recorder};
 pub use record::RecordedBody;
 pub use request_id::RequestId;
 pub use subscriber::{subscribe, writes_json};

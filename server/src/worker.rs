@@ -2,8 +2,6 @@ mod guest;
 mod shortage;
 mod list;
 
-pub use list::List;
-
 use std::collections::BTreeMap;
 use std::future::pending;
 use std::io;
@@ -13,8 +11,9 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use metrics::{counter, set_default_local_recorder, with_local_recorder};
+use metrics_exporter_prometheus::PrometheusRecorder;
 use portcullis_drain::Phase;
-use tokio::sync::watch;
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
@@ -25,117 +24,212 @@ use crate::plan::{Plan, RouteEnd};
 use crate::route::{RouteTarget, Routes};
 use crate::seam::Edge;
 use crate::stack;
+use crate::telemetry::Meters;
 
 use self::guest::Guest;
+use self::list::List;
 use self::shortage::{Shortage, is_of_one_client};
 
-/// The socket of one listener that belongs to one worker.
+/// A socket of one listener that belongs to one worker.
 #[derive(Debug)]
 #[expect(clippy::exhaustive_structs, reason = "the two things that a door is")]
 pub struct Door {
+    /// The listener's place in the configuration.
+    pub listener: usize,
     /// The socket.
     pub socket: Socket,
-    /// On what terms clients are let in.
-    pub terms: Arc<Terms>,
 }
 
-/// Wraps the layers of `plan` into the services of one worker, and tells of its lists of replicas.
-#[must_use]
-pub fn build(plan: &Plan) -> (Edge, Vec<List>) {
-    // Routes that lead to one upstream share its pools.
-    let upstreams: BTreeMap<_, _> =
-        plan.upstreams.iter().map(|(name, upstream)| (name, List::of(upstream))).collect();
-    let targets = plan.routes.iter().filter_map(|route| {
-        let backend = match &route.end {
-            RouteEnd::Answer(answer) => stack::answer(route, answer.clone()),
-            RouteEnd::Upstream(name) => {
-                let (service, _) = upstreams.get(name)?;
-                stack::backend(route, service.clone())
-            }
-        };
-        Some(RouteTarget { backend, meters: route.meters.clone(), voice: route.voice })
-    });
-    let documents = plan.documents.iter().map(|document| RouteTarget {
-        backend: stack::document(document),
-        meters: document.meters.clone(),
-        voice: Voice::Plain,
-    });
-    let routes = Routes::new(plan.table.clone(), targets.chain(documents));
-    let edge = stack::edge(&plan.edge, plan.meters.clone(), routes);
-    (edge, upstreams.into_values().map(|(_, list)| list).collect())
+/// What a worker is told while it runs.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Order {
+    /// Serve by this plan from the next request on, and say when it is so.
+    Take(Arc<Plan>, oneshot::Sender<()>),
+    /// Say something, to show that you can.
+    Answer(oneshot::Sender<()>),
+    /// Accept no more, since somebody else does, and say when it is so.
+    CloseDoors(oneshot::Sender<()>),
 }
 
-/// Accepts and serves on this thread until the gateway has drained, or is `cut`.
+/// The services of one worker, made of the layers of a plan.
+#[derive(Debug, Default)]
+struct Services {
+    /// By upstream. One that the next plan has, too, stays as it is.
+    upstreams: BTreeMap<String, List>,
+}
+
+impl Services {
+    /// Wraps the layers of `plan`.
+    fn build(&mut self, plan: &Plan) -> Edge {
+        let mut before = std::mem::take(&mut self.upstreams);
+        for (name, upstream) in &plan.upstreams {
+            let known = before.remove(name);
+            let list = match known {
+                Some(list) if list.is_of(upstream) => list,
+                other => List::of(upstream, other.as_ref()),
+            };
+            self.upstreams.insert(name.clone(), list);
+        }
+        let targets = plan.routes.iter().filter_map(|route| {
+            let backend = match &route.end {
+                RouteEnd::Answer(answer) => stack::answer(route, answer.clone()),
+                // Routes that lead to one upstream share its pools.
+                RouteEnd::Upstream(name) => {
+                    stack::backend(route, self.upstreams.get(name)?.service())
+                }
+            };
+            Some(RouteTarget { backend, meters: route.meters.clone(), voice: route.voice })
+        });
+        let documents = plan.documents.iter().map(|document| RouteTarget {
+            backend: stack::document(document),
+            meters: document.meters.clone(),
+            voice: Voice::Plain,
+        });
+        let routes = Routes::new(plan.table.clone(), targets.chain(documents));
+        stack::edge(&plan.edge, plan.meters.clone(), routes)
+    }
+}
+
+/// What new connections meet: those that are open keep what they met, except for the stack.
+#[derive(Debug)]
+struct Front(Vec<(Arc<Terms>, Connections)>);
+
+impl Front {
+    fn new(plan: &Plan, stack: &Arc<ArcSwap<Edge>>, phase: &watch::Receiver<Phase>) -> Self {
+        let config = &plan.config;
+        let connections = Connections::new(
+            stack.clone(),
+            &config.request_guard,
+            phase.clone(),
+            config.drain.clone(),
+        );
+        let each = plan
+            .terms
+            .iter()
+            .map(|terms| (terms.clone(), connections.within(terms.timeouts(), terms.limits())));
+        Self(each.collect())
+    }
+}
+
+/// Accepts and serves on this thread until the gateway has drained, or is `cut`. Says when it is `open`.
 ///
 /// # Errors
 ///
-/// When the runtime cannot be had.
-pub fn run(plan: &Arc<Plan>, doors: Vec<Door>, cut: watch::Receiver<bool>) -> io::Result<()> {
+/// When the runtime cannot be had, or a socket cannot be used.
+pub fn run(
+    plan: Arc<Plan>,
+    doors: Vec<Door>,
+    orders: mpsc::UnboundedReceiver<Order>,
+    open: oneshot::Sender<()>,
+    cut: watch::Receiver<bool>,
+) -> io::Result<()> {
     // What layers count on the way, instead of beforehand, is counted by whoever runs them.
-    let _recorder = set_default_local_recorder(&*plan.recorder);
+    let recorder = plan.recorder.clone();
+    let _recorder = set_default_local_recorder(&*recorder);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(serve(plan, doors, cut))
+    runtime.block_on(serve(plan, doors, orders, open, cut))
 }
 
 async fn serve(
-    plan: &Arc<Plan>,
+    plan: Arc<Plan>,
     doors: Vec<Door>,
+    mut orders: mpsc::UnboundedReceiver<Order>,
+    open: oneshot::Sender<()>,
     mut cut: watch::Receiver<bool>,
 ) -> io::Result<()> {
-    let (edge, lists) = build(plan);
-    let _following: JoinSet<()> = lists.into_iter().map(List::follow).collect();
-    let stack = Arc::new(ArcSwap::from_pointee(edge));
+    let mut services = Services::default();
+    let stack = Arc::new(ArcSwap::from_pointee(services.build(&plan)));
     let phase = plan.edge.drain.handle().subscribe();
-    let connections = Connections::new(
-        stack,
-        &plan.config.request_guard,
-        phase.clone(),
-        plan.config.drain.clone(),
-    );
+    let front = Arc::new(ArcSwap::from_pointee(Front::new(&plan, &stack, &phase)));
+    let counts = Counts { meters: plan.meters.clone(), recorder: plan.recorder.clone() };
+    // It may be replaced soon.
+    drop(plan);
+    let closed = watch::Sender::new(false);
+    let (door_open, mut doors_open) = mpsc::channel(1);
     let mut accepting = JoinSet::new();
-    for door in doors {
-        let door = OpenDoor { socket: door.socket.open()?, terms: door.terms };
-        let connections = connections.within(door.terms.timeouts(), door.terms.limits());
-        accepting.spawn(accept(door, plan.clone(), connections, phase.clone()));
+    for Door { listener, socket } in doors {
+        let door = OpenDoor { listener, socket: socket.open()?, front: front.clone() };
+        let closed = closed.subscribe();
+        accepting.spawn(accept(door, door_open.clone(), counts.clone(), closed, phase.clone()));
     }
-    drop(connections);
+    drop(door_open);
+    // Whoever started this may have lost interest.
+    let _ = open.send(());
 
-    let all = async { while accepting.join_next().await.is_some() {} };
+    let mut ending = phase.clone();
+    let all = async {
+        while accepting.join_next().await.is_some() {}
+        // Without doors it still has orders to follow.
+        draining(&mut ending).await;
+    };
+    let follow = async {
+        while let Some(order) = orders.recv().await {
+            match order {
+                Order::Take(plan, taken) => {
+                    stack.store(Arc::new(services.build(&plan)));
+                    front.store(Arc::new(Front::new(&plan, &stack, &phase)));
+                    let _ = taken.send(());
+                }
+                Order::Answer(answered) => drop(answered.send(())),
+                Order::CloseDoors(done) => {
+                    closed.send_replace(true);
+                    while doors_open.recv().await.is_some() {}
+                    let _ = done.send(());
+                }
+            }
+        }
+        pending::<()>().await; // nobody gives orders any more
+    };
     tokio::select! {
         () = all => {}
+        () = follow => {}
         // Dropping the runtime ends what is left.
-        _ = cut.wait_for(|cut| *cut) => {}
+        () = is_true(&mut cut) => {}
     }
     Ok(())
 }
 
 struct OpenDoor {
+    listener: usize,
     socket: OpenSocket,
-    terms: Arc<Terms>,
+    front: Arc<ArcSwap<Front>>,
 }
 
 async fn accept(
     door: OpenDoor,
-    plan: Arc<Plan>,
-    connections: Connections,
+    is_open: mpsc::Sender<()>,
+    counts: Counts,
+    mut closed: watch::Receiver<bool>,
     mut phase: watch::Receiver<Phase>,
 ) {
     let mut open = JoinSet::new();
     let mut shortage = Shortage::default();
     let welcome = |open: &mut JoinSet<()>, (stream, peer): (Stream, Option<SocketAddr>)| {
-        plan.meters.accepted.increment(1);
-        match door.terms.admit(peer) {
+        counts.meters.accepted.increment(1);
+        let front = door.front.load();
+        // A plan has all the listeners there are: they cannot change while the gateway runs.
+        let Some((terms, connections)) = front.0.get(door.listener) else { return };
+        match terms.admit(peer) {
             Ok(admission) => {
-                let guest = Guest { stream, peer, admission, terms: door.terms.clone() };
-                open.spawn(attend(guest, plan.clone(), connections.clone()));
+                let guest = Guest { stream, peer, admission, terms: terms.clone() };
+                open.spawn(attend(guest, counts.clone(), connections.clone()));
             }
-            Err(ending) => tell(&plan, &door.terms, peer, ending),
+            Err(ending) => tell(&counts, terms, peer, ending),
         }
     };
     loop {
         tokio::select! {
             biased;
-            () = draining(&mut phase) => break,
+            () = draining(&mut phase) => {
+                // Who has connected already is served: closing the door resets what waits behind it.
+                while let Ok(Ok(connection)) = timeout(Duration::ZERO, door.socket.accept()).await {
+                    welcome(&mut open, connection);
+                }
+                break;
+            }
+            // What waits is for somebody else, who has the same socket.
+            () = is_true(&mut closed) => break,
             Some(_) = open.join_next() => {}
             accepted = door.socket.accept() => match accepted {
                 Ok(connection) => {
@@ -144,7 +238,7 @@ async fn accept(
                 }
                 Err(error) if is_of_one_client(&error) => {}
                 Err(error) => {
-                    plan.meters.accept_errors.increment(1);
+                    counts.meters.accept_errors.increment(1);
                     shortage.is_there(&error);
                     // What helps is that a connection ends: here, or anywhere else in the process.
                     let ended = async {
@@ -157,17 +251,13 @@ async fn accept(
             },
         }
     }
-    // Who has connected already is served: closing the door resets what waits behind it.
-    while let Ok(Ok(connection)) = timeout(Duration::ZERO, door.socket.accept()).await {
-        welcome(&mut open, connection);
-    }
-    drop(door.socket);
+    drop((door.socket, is_open));
     while open.join_next().await.is_some() {}
 }
 
 /// Serves a connection, and counts it while it lasts.
-async fn attend(mut guest: Guest, plan: Arc<Plan>, connections: Connections) {
-    let _open = Open::new(&plan);
+async fn attend(mut guest: Guest, counts: Counts, connections: Connections) {
+    let _open = Open::new(&counts);
     let terms = guest.terms.clone();
     let known = guest.introduce().await;
     let peer = guest.peer;
@@ -176,7 +266,7 @@ async fn attend(mut guest: Guest, plan: Arc<Plan>, connections: Connections) {
         Err(ending) => Err(ending),
     };
     if let Err(ending) = served {
-        tell(&plan, &terms, peer, ending);
+        tell(&counts, &terms, peer, ending);
     }
 }
 
@@ -186,8 +276,20 @@ pub(crate) async fn draining(phase: &mut watch::Receiver<Phase>) {
     drop(phase.wait_for(|phase| *phase >= Phase::Draining).await);
 }
 
+/// Waits until it is so; whoever could have said so and is gone said it by that.
+async fn is_true(it: &mut watch::Receiver<bool>) {
+    drop(it.wait_for(|it| *it).await);
+}
+
+/// Where connections are counted.
+#[derive(Clone)]
+struct Counts {
+    meters: Arc<Meters>,
+    recorder: Arc<PrometheusRecorder>,
+}
+
 /// Counts how a connection ended that did not end well, and logs it.
-fn tell(plan: &Plan, terms: &Terms, peer: Option<SocketAddr>, ending: Ending) {
+fn tell(counts: &Counts, terms: &Terms, peer: Option<SocketAddr>, ending: Ending) {
     let (client, reason) = (peer.map(tracing::field::display), ending.reason());
     if ending.is_limit() {
         if let Some(before) = terms.speak(reason) {
@@ -198,18 +300,18 @@ fn tell(plan: &Plan, terms: &Terms, peer: Option<SocketAddr>, ending: Ending) {
     } else {
         tracing::debug!(client, reason, "a connection ended early");
     }
-    with_local_recorder(&*plan.recorder, || {
+    with_local_recorder(&*counts.recorder, || {
         counter!("portcullis_connection_errors_total", "reason" => reason).increment(1);
     });
 }
 
 /// A connection that is open until this is dropped, by a panic if need be.
-struct Open<'a>(&'a Plan);
+struct Open<'a>(&'a Counts);
 
 impl<'a> Open<'a> {
-    fn new(plan: &'a Plan) -> Self {
-        plan.meters.connections.increment(1.0);
-        Self(plan)
+    fn new(counts: &'a Counts) -> Self {
+        counts.meters.connections.increment(1.0);
+        Self(counts)
     }
 }
 

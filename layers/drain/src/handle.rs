@@ -40,10 +40,21 @@ impl DrainHandle {
     ///
     /// Outside of a Tokio runtime with its timer enabled, if it has to wait.
     pub async fn drain(&self) -> Report {
+        self.drain_lingering(Duration::ZERO).await
+    }
+
+    /// As [`drain`](Self::drain), but lingers for at least this long, within the deadline: where another process serves
+    /// already, nothing is lost by it, and clients that come again meanwhile learn to connect anew.
+    ///
+    /// # Panics
+    ///
+    /// As there.
+    pub async fn drain_lingering(&self, least: Duration) -> Report {
         let began = self.shutdown.begin();
         let deadlines = self.shutdown.deadlines();
 
-        if let Some(report) = self.reported_by(began, deadlines.linger()).await {
+        let linger = deadlines.linger().max(least).min(deadlines.deadline());
+        if let Some(report) = self.reported_by(began, linger).await {
             return report;
         }
         self.shutdown.apply(Event::Lingered);

@@ -107,7 +107,7 @@ impl Gate {
             }
             found => found?,
         };
-        let known = self.cache.get(token, now, |seal| self.trust.stands_by(seal));
+        let known = self.cache.get(token, now, |seal| self.trust.stands_by(seal, now));
         if self.cache.is_on() {
             self.meters.found(known.is_some());
         }

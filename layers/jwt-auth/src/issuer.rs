@@ -94,9 +94,9 @@ impl Issuer {
         self.keys.tell_kid(signer, tell);
     }
 
-    /// Whether the keys in the set with this number are trusted now.
-    pub(crate) fn stands_by(&self, generation: u64) -> bool {
-        self.keys.stands_by(generation)
+    /// Whether this key is trusted `now`, a time since 1970.
+    pub(crate) fn stands_by(&self, signer: Signer, now: Duration) -> bool {
+        self.keys.stands_by(signer, now)
     }
 
     /// The token's dates, and the key that signed it, if the token is this issuer's, and valid `now`, a time since 1970.
@@ -109,7 +109,7 @@ impl Issuer {
         if self.name.is_some() && token.claims.get("iss").and_then(Value::as_str) != self.name() {
             return Err(Unauthorized::UnknownIssuer.into());
         }
-        let signed = self.keys.verify(token);
+        let signed = self.keys.verify(token, now);
         if let (Err(missing), Some(_)) = (signed, self.keys.store()) {
             // No issuer is asked about a token that would be refused whoever had signed it.
             self.check_claims(&token.claims, now)?;

@@ -1,4 +1,5 @@
 use std::fmt;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use jsonwebtoken::DecodingKey;
 
@@ -17,6 +18,8 @@ pub struct Key {
     kid: Option<String>,
     algorithms: Vec<Algorithm>,
     material: DecodingKey,
+    /// Since 1970; none for one that stays.
+    retires: Option<Duration>,
 }
 
 impl Key {
@@ -78,6 +81,19 @@ impl Key {
         self
     }
 
+    /// Checks no signature from `time` on: for a key that another one replaces, while tokens of both come.
+    ///
+    /// Tokens that were verified with it are remembered until then, and no longer. By default a key stays.
+    pub fn until(mut self, time: SystemTime) -> Self {
+        self.retires = Some(time.duration_since(UNIX_EPOCH).unwrap_or_default());
+        self
+    }
+
+    /// Whether it may be used `now`, a time since 1970.
+    pub(crate) fn serves(&self, now: Duration) -> bool {
+        self.retires.is_none_or(|retires| now < retires)
+    }
+
     pub(crate) fn name(&self) -> Option<&str> {
         self.kid.as_deref()
     }
@@ -108,7 +124,7 @@ impl Key {
             return Err(ConfigError::NoAlgorithm);
         }
         algorithms.iter().copied().try_for_each(check)?;
-        Ok(Self { kid: None, algorithms, material })
+        Ok(Self { kid: None, algorithms, material, retires: None })
     }
 
     /// Whether the token may have been signed with this key: it names this one or none, and an algorithm of this one's.

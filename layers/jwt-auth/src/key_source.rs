@@ -1,4 +1,5 @@
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::keys::Keys;
 use crate::store::{Landing, Missing, Store};
@@ -29,11 +30,12 @@ impl KeySource {
         }
     }
 
-    /// Whether the keys in the set with this number may be used now; those that never change are number zero.
-    pub(crate) fn stands_by(&self, generation: u64) -> bool {
+    /// Whether this key may be used `now`, a time since 1970: the set that has it is the one at hand, or that of number
+    /// zero, which never changes.
+    pub(crate) fn stands_by(&self, signer: Signer, now: Duration) -> bool {
         match self {
-            Self::Fixed(_) => generation == 0,
-            Self::Remote(store) => store.stands_by(generation),
+            Self::Fixed(keys) => signer.generation == 0 && keys.serves(signer.key, now),
+            Self::Remote(store) => store.stands_by(signer.generation),
         }
     }
 
@@ -43,14 +45,14 @@ impl KeySource {
         }
     }
 
-    /// The key that has signed the token.
-    pub(crate) fn verify(&self, token: &Token<'_>) -> Result<Signer, Missing> {
+    /// The key that has signed the token, of those that may be used `now`, a time since 1970.
+    pub(crate) fn verify(&self, token: &Token<'_>, now: Duration) -> Result<Signer, Missing> {
         match self {
-            Self::Fixed(keys) => match keys.verify(token) {
+            Self::Fixed(keys) => match keys.verify(token, now) {
                 Ok(key) => Ok(Signer { generation: 0, key }),
                 Err(reason) => Err(Missing::for_ever(reason)),
             },
-            Self::Remote(store) => store.verify(token),
+            Self::Remote(store) => store.verify(token, now),
         }
     }
 

@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use crate::token::Token;
 use crate::{Key, Unauthorized};
 
@@ -18,10 +20,17 @@ impl Keys {
         self.0.get(key)?.name()
     }
 
-    /// The place of the key that has signed the token, among those that it may be signed with.
-    pub(crate) fn verify(&self, token: &Token<'_>) -> Result<usize, Unauthorized> {
+    /// Whether the key at this place may be used `now`, a time since 1970.
+    pub(crate) fn serves(&self, key: usize, now: Duration) -> bool {
+        self.0.get(key).is_some_and(|key| key.serves(now))
+    }
+
+    /// The place of the key that has signed the token, among those that it may be signed with `now`, a time since 1970.
+    pub(crate) fn verify(&self, token: &Token<'_>, now: Duration) -> Result<usize, Unauthorized> {
         let mut refused = Unauthorized::UnknownKey;
-        for (place, key) in self.0.iter().enumerate().filter(|(_, key)| key.suits(token)) {
+        for (place, key) in
+            self.0.iter().enumerate().filter(|(_, key)| key.suits(token) && key.serves(now))
+        {
             if key.has_signed(token) {
                 return Ok(place);
             }

@@ -94,8 +94,12 @@ impl Store {
         set.generation == generation
     }
 
-    /// The key of the set at hand that has signed the token.
-    pub(crate) fn verify(self: &Arc<Self>, token: &Token<'_>) -> Result<Signer, Missing> {
+    /// The key of the set at hand that has signed the token; `time` is the one since 1970.
+    pub(crate) fn verify(
+        self: &Arc<Self>,
+        token: &Token<'_>,
+        time: Duration,
+    ) -> Result<Signer, Missing> {
         let now = Instant::now();
         let snapshot = self.desk.look();
         let landings = snapshot.landings;
@@ -105,7 +109,7 @@ impl Store {
         if snapshot.is_due(now) {
             self.start(Need::Due, now);
         }
-        match set.keys.verify(token) {
+        match set.keys.verify(token, time) {
             Ok(key) => Ok(Signer { generation: set.generation, key }),
             Err(reason) => Err(Missing { reason: Some(reason), landings }),
         }

@@ -67,8 +67,8 @@ impl Trust {
         self.0.get(place)
     }
 
-    /// Whether the keys that `seal` names are the ones that are trusted now.
-    pub(crate) fn stands_by(&self, seal: Seal) -> bool {
-        self.0.get(seal.issuer).is_some_and(|issuer| issuer.stands_by(seal.signer.generation))
+    /// Whether the key that `seal` names is one of those that are trusted `now`, a time since 1970.
+    pub(crate) fn stands_by(&self, seal: Seal, now: Duration) -> bool {
+        self.0.get(seal.issuer).is_some_and(|issuer| issuer.stands_by(seal.signer, now))
     }
 }

@@ -78,6 +78,28 @@ static TOKENS: LazyLock<Vec<String>> = LazyLock::new(|| {
     tokens
 });
 
+/// A key that is replaced and the one that replaces it, of one issuer.
+fn replaced(limits: CacheLimits) -> JwtAuthLayer {
+    let [old, new] = [SECRETS[0], SECRETS[1]]
+        .map(|secret| Key::secret(secret, [Algorithm::HS256]).unwrap().kid("same"));
+    let issuer = Issuer::new([new, old.until(UNIX_EPOCH + Duration::from_secs(200))]);
+    JwtAuthLayer::new(Policy::new().cache(limits), [issuer]).unwrap().clock(clock)
+}
+
+#[test]
+fn a_replaced_key_checks_tokens_until_its_time_and_none_later_remembered_or_not() {
+    let (old, new) =
+        (token(&json!({ "exp": 900 }), SECRETS[0]), token(&json!({ "exp": 900 }), SECRETS[1]));
+    for limits in [CacheLimits::new(), CacheLimits::off()] {
+        let layer = replaced(limits);
+        for (now, expected) in [(199, Ok(())), (200, Err(Unauthorized::InvalidSignature))] {
+            NOW.set(now);
+            assert_eq!(verdict(&layer, &old).map(drop), expected, "at {now}");
+            assert_eq!(verdict(&layer, &new).map(drop), Ok(()), "at {now}");
+        }
+    }
+}
+
 proptest! {
     #[test]
     fn to_remember_tokens_changes_no_verdict(

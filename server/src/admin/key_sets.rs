@@ -67,7 +67,7 @@ impl KeySet {
 /// The keys of all issuers that are asked for them, by the names of their sections.
 pub(super) fn key_sets(plan: &Plan) -> BTreeMap<String, KeySet> {
     let of_each = plan.issuers.iter().flat_map(|(name, issuer)| {
-        let sets = issuer.handle().key_sets();
+        let sets = issuer.handle().map(|handle| handle.key_sets()).unwrap_or_default();
         sets.into_iter().map(|set| (name.clone(), KeySet::new(&set)))
     });
     of_each.collect()

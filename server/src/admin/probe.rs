@@ -1,14 +1,29 @@
+use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval};
 
 use crate::plan::Plan;
+use crate::reload::Current;
 use crate::replicas::ReplicaPlan;
+
+/// Probes the replicas of the plan that is in use.
+pub(super) async fn watch(mut changes: watch::Receiver<Arc<Current>>) {
+    loop {
+        let current = changes.borrow_and_update().clone();
+        let Some(section) = &current.plan.config.admin else { return };
+        tokio::select! {
+            () = rounds(&current.plan, section.probe_interval) => {}
+            changed = changes.changed() => if changed.is_err() { return },
+        }
+    }
+}
 
 /// Probes all replicas that are not asked for their health, again and again. A round waits for the slowest, so that probes
 /// never pile up.
-pub(super) async fn watch(plan: &Plan, every: Duration) {
+async fn rounds(plan: &Plan, every: Duration) {
     let mut every = interval(every);
     every.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {

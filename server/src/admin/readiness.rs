@@ -4,7 +4,9 @@ use portcullis_drain::Phase;
 use serde::Serialize;
 
 use crate::config::{Route, Spanned};
-use crate::plan::{Plan, RouteEnd};
+use crate::lifecycle::State;
+use crate::plan::RouteEnd;
+use crate::reload::Current;
 
 use super::key_sets::key_sets;
 use super::standing::see;
@@ -14,6 +16,9 @@ use super::{KeySet, KeySetState, Standing};
 #[derive(Debug, Serialize)]
 pub struct Readiness {
     status: Status,
+    /// How far it is in its end, once that has begun.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    phase: Option<&'static str>,
     /// Each route, by its name; of several that have one name, the worst.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     routes: BTreeMap<String, Status>,
@@ -22,6 +27,32 @@ pub struct Readiness {
     /// The issuers that are asked for their keys.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     issuers: BTreeMap<String, KeySet>,
+    /// The configuration in use.
+    config: Configured,
+}
+
+/// Which configuration is in use, and what came of reading it.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Configured {
+    generation: u64,
+    /// When it was last read, and whether it could be used.
+    last_read: String,
+    last_read_ok: bool,
+    /// What was wrong with it then.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    problems: Vec<String>,
+}
+
+impl Configured {
+    fn new(current: &Current) -> Self {
+        let (at, problems) = &current.last;
+        Self {
+            generation: current.generation,
+            last_read: humantime::format_rfc3339_seconds(*at).to_string(),
+            last_read_ok: problems.is_empty(),
+            problems: problems.to_vec(),
+        }
+    }
 }
 
 type Upstreams = BTreeMap<String, BTreeMap<String, Standing>>;
@@ -38,14 +69,18 @@ pub enum Status {
     /// No upstream has a replica that can be asked, or no route lets anybody through: each asks for tokens of issuers that
     /// have no keys. Another instance may have them.
     Unready,
+    /// The gateway does not serve yet.
+    Starting,
     /// The gateway is about to stop.
     Draining,
 }
 
 impl Readiness {
-    /// Sums up what probes and checks found, where the circuits stand, and what keys there are.
+    /// Sums up where the gateway is in its life, what probes and checks found, where the circuits stand, and what keys there
+    /// are.
     #[must_use]
-    pub fn new(plan: &Plan) -> Self {
+    pub fn new(current: &Current, state: State) -> Self {
+        let plan = &current.plan;
         let issuers = key_sets(plan);
         let upstreams = plan.upstreams.iter().map(|(name, upstream)| {
             let seen = see(upstream).into_iter();
@@ -63,7 +98,12 @@ impl Readiness {
             (route.meters.name(), upstream, is_shut(section, &issuers))
         });
         let routes = sum_of_routes(routes, &upstreams);
-        Self::of(plan.edge.drain.handle().phase(), routes, upstreams, issuers)
+        let phase = plan.edge.drain.handle().phase();
+        let mut sum = Self::of(phase, routes, upstreams, issuers);
+        if matches!(state, State::Initializing | State::Starting) {
+            sum.status = Status::Starting;
+        }
+        Self { config: Configured::new(current), ..sum }
     }
 
     fn of(
@@ -82,7 +122,14 @@ impl Readiness {
             Phase::Ready => Status::Ready,
             _ => Status::Draining,
         };
-        Self { status, routes, upstreams, issuers }
+        let phase = match phase {
+            Phase::Ready => None,
+            Phase::Lingering => Some("lingering"),
+            Phase::Draining => Some("draining"),
+            Phase::Forced => Some("forced"),
+            _ => Some("done"),
+        };
+        Self { status, phase, routes, upstreams, issuers, config: Configured::default() }
     }
 
     /// The sum.

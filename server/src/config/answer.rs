@@ -8,7 +8,7 @@ use serde::Deserialize;
 use super::{Spanned, schema, text};
 
 /// Sends clients elsewhere. What is left out is as the client asked for it, once the route has rewritten its path.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq)]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct Redirect {
@@ -44,7 +44,7 @@ pub enum Scheme {
 }
 
 /// The same answer to everybody.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq)]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct Respond {
@@ -62,7 +62,7 @@ pub struct Respond {
 }
 
 /// What becomes of the path: `prefix`, or `regex` and `replacement`.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq)]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct PathRewrite {

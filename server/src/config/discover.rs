@@ -7,7 +7,7 @@ use serde::Deserialize;
 use super::{Spanned, Url, schema, text};
 
 /// Replicas that a name server knows: each address of a name is one.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq)]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct Discover {

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use super::{Secret, Spanned, schema, text};
 
 /// One who issues tokens.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq)]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct Issuer {
@@ -35,7 +35,7 @@ pub struct Issuer {
 }
 
 /// One key of an issuer, or a file with several: exactly one of `secret`, `pem` and `jwks`.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq)]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct Key {

@@ -11,7 +11,7 @@ use serde::Deserialize;
 use super::{Spanned, Tls, schema, text};
 
 /// Where clients connect, and on what terms.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq)]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct Listener {

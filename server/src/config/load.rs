@@ -3,7 +3,7 @@ use std::path::Path as FilePath;
 
 use super::recover::recover;
 use super::tree::{Format, Node};
-use super::{Config, Flaws, Problem, Problems, environment};
+use super::{Config, Flaws, Folder, Problem, Problems, environment};
 
 /// A configuration file, as far as it can be read.
 #[derive(Debug)]
@@ -29,7 +29,7 @@ pub fn load(file: &FilePath) -> Result<(Reading, String), Problems> {
     let lookup = |name: &str| std::env::var(name).ok();
     let mut reading =
         read(&text, format, &lookup).map_err(|found| Problems::new(file, &text, found))?;
-    reading.config.folder = file.parent().map(FilePath::to_owned).unwrap_or_default();
+    reading.config.folder = Folder::new(file.parent().unwrap_or_else(|| FilePath::new("")));
     Ok((reading, text))
 }
 

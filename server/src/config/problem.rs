@@ -78,6 +78,12 @@ impl Problems {
         Self { file: file.to_owned(), lines: vec![format!("{}: {why}", file.display())] }
     }
 
+    /// The lines.
+    #[must_use]
+    pub fn lines(&self) -> &[String] {
+        &self.lines
+    }
+
     /// The file.
     #[must_use]
     pub fn file(&self) -> &Path {

@@ -11,7 +11,7 @@ use serde::Deserialize;
 use super::{PathRewrite, Redirect, Respond, SigV4Verify, Spanned, schema, text};
 
 /// Which requests go where, and what happens to them on the way.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq)]
 #[serde(deny_unknown_fields)]
 #[schemars(extend("oneOf" = [
     { "required": ["upstream"] },
@@ -63,7 +63,7 @@ pub struct Route {
 }
 
 /// Whose tokens a route asks for, where they are, and what they must say.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq)]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct JwtAuth {

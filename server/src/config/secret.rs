@@ -1,8 +1,10 @@
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use schemars::JsonSchema;
 use serde::Deserialize;
+
+use super::Folder;
 
 /// A value that is never printed: in the file itself, or in a file of its own by `file:PATH`.
 #[derive(Clone, Deserialize, Eq, JsonSchema, PartialEq)]
@@ -22,7 +24,7 @@ impl Secret {
     /// # Errors
     ///
     /// When the file cannot be read, or there is no value. The message names the file.
-    pub fn read(&self, folder: &Path) -> Result<String, String> {
+    pub fn read(&self, folder: &Folder) -> Result<String, String> {
         let value = match &self.0 {
             Source::Text(text) => text.clone(),
             Source::File(path) => {

@@ -11,7 +11,7 @@ use serde_json::Value;
 use super::Spanned;
 
 /// How requests to an upstream are signed: the layer's own policy, and by which credentials.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct SigV4Sign {
     /// What the layer does.
@@ -21,7 +21,7 @@ pub struct SigV4Sign {
 }
 
 /// Whose signatures a route accepts: the layer's own policy, and the credentials of clients.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct SigV4Verify {
     /// What the layer does.

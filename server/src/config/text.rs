@@ -20,6 +20,19 @@ pub(super) fn duration<'de, D: serde::Deserializer<'de>>(input: D) -> Result<Dur
     }
 }
 
+pub(super) fn grace<'de, D: serde::Deserializer<'de>>(input: D) -> Result<Duration, D::Error> {
+    let text = String::deserialize(input)?;
+    match humantime::parse_duration(&text) {
+        Ok(grace) if grace <= MOST_GRACE => Ok(grace),
+        _ => Err(serde::de::Error::custom(
+            "a duration from \"0s\" to \"1day\" is needed here, like \"5m\"",
+        )),
+    }
+}
+
+/// What was taken out of a file a day ago is not expected to work.
+const MOST_GRACE: Duration = Duration::from_secs(24 * 60 * 60);
+
 pub(super) fn some_duration<'de, D: serde::Deserializer<'de>>(
     input: D,
 ) -> Result<Option<Duration>, D::Error> {

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::{schema, text};
 
 /// What a listener shows, and what it asks for. `certificate` and `key`, or `certificates`.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq)]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct Tls {
@@ -45,7 +45,7 @@ impl Tls {
 }
 
 /// A certificate and its key, in PEM files.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq)]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct KeyPair {
@@ -72,7 +72,7 @@ pub enum TlsVersion {
 }
 
 /// Whose certificates clients may show.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq)]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct ClientCertificates {

@@ -12,7 +12,7 @@ use serde::Deserialize;
 use super::{Discover, Secret, SigV4Sign, Spanned, schema, text};
 
 /// Where requests go.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq)]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct Upstream {
@@ -69,7 +69,7 @@ impl Upstream {
 }
 
 /// One server of an upstream.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq)]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct Replica {
@@ -207,7 +207,7 @@ impl Default for Pool {
 }
 
 /// Keys of the kind that AWS issues: `access_key` and `secret_key`, a `profile_file`, `environment`, or `default_chain`.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq)]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct Credentials {

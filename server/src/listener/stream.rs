@@ -1,5 +1,6 @@
 use std::io::{self, IoSlice};
 use std::net::{self, SocketAddr};
+use std::os::fd::OwnedFd;
 use std::os::unix::net as unix;
 use std::path::Path;
 use std::pin::Pin;
@@ -19,6 +20,15 @@ pub enum Socket {
 }
 
 impl Socket {
+    /// What another process has opened.
+    pub(super) fn inherited(descriptor: OwnedFd) -> io::Result<Self> {
+        let is_unix = socket2::SockRef::from(&descriptor).local_addr()?.is_unix();
+        let socket =
+            if is_unix { Self::Unix(descriptor.into()) } else { Self::Tcp(descriptor.into()) };
+        socket.set_nonblocking()?;
+        Ok(socket)
+    }
+
     pub(super) fn set_nonblocking(&self) -> io::Result<()> {
         match self {
             Self::Tcp(socket) => socket.set_nonblocking(true),

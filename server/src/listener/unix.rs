@@ -1,5 +1,6 @@
 use std::fs::{self, File, OpenOptions, Permissions};
 use std::io;
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
@@ -10,7 +11,20 @@ use crate::config::SocketMode;
 #[derive(Debug)]
 #[must_use = "dropped, it lets others have the path"]
 pub struct PathLock {
-    _file: File,
+    file: File,
+}
+
+impl PathLock {
+    pub(super) fn try_clone(&self) -> io::Result<OwnedFd> {
+        // The lock is that of the open file, however many descriptors it has.
+        Ok(self.file.try_clone()?.into())
+    }
+}
+
+impl From<OwnedFd> for PathLock {
+    fn from(descriptor: OwnedFd) -> Self {
+        Self { file: descriptor.into() }
+    }
 }
 
 /// Listens at a path in the file system.
@@ -42,7 +56,7 @@ fn lock(path: &Path) -> io::Result<PathLock> {
     let path = beside(path, ".lock");
     let file = OpenOptions::new().write(true).create(true).truncate(false).open(path)?;
     match file.try_lock() {
-        Ok(()) => Ok(PathLock { _file: file }),
+        Ok(()) => Ok(PathLock { file }),
         Err(fs::TryLockError::WouldBlock) => Err(io::ErrorKind::AddrInUse.into()),
         Err(fs::TryLockError::Error(error)) => Err(error),
     }

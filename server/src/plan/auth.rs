@@ -1,57 +1,210 @@
 use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use metrics::with_local_recorder;
 use metrics_exporter_prometheus::PrometheusRecorder;
-use portcullis_jwt_auth::{CacheLimits, Issuer, JwtAuthLayer, Key, Policy};
+use portcullis_jwt_auth::{
+    CacheLimits, Issuer, JwtAuthHandle, JwtAuthLayer, Key, Policy, Refresher,
+};
 
-use crate::config::{self, Config, JwtAuth, Problem, Spanned};
+use crate::config::{self, Config, Files, JwtAuth, Problem, Spanned};
 use crate::upstream::{ClientTls, IssuerClient};
 
-use super::{named, problem, read_file};
+use super::origin::Origin;
+use super::retired::{Exchange, Retired};
+use super::{Plan, named, problem, read_file};
+
+/// One who issues tokens.
+#[derive(Debug)]
+pub struct IssuerPlan {
+    origin: Origin<config::Issuer>,
+    made: Made,
+}
+
+#[derive(Debug)]
+struct Made {
+    issuer: Issuer,
+    /// The keys that stand in the file.
+    given: Vec<Given>,
+    /// Those that stood there before.
+    retired: Vec<Retired<Given>>,
+    /// No request passes this layer: it shares the keys with those of the routes, if the issuer is asked for them.
+    asked: Option<JwtAuthLayer>,
+}
+
+impl IssuerPlan {
+    /// Looks at the keys that the issuer was asked for; none, if it is not asked.
+    #[must_use]
+    pub fn handle(&self) -> Option<JwtAuthHandle> {
+        self.made.asked.as_ref().map(JwtAuthLayer::handle)
+    }
+
+    /// Keeps those keys fresh while it is polled.
+    pub fn refresher(&self) -> Option<Refresher> {
+        self.made.asked.as_ref().map(JwtAuthLayer::refresher)
+    }
+
+    pub(super) const fn files(&self) -> &Files {
+        self.origin.files()
+    }
+}
+
+/// What a route asks of tokens.
+#[derive(Debug)]
+pub struct AuthPlan {
+    section: JwtAuth,
+    issuers: Vec<Arc<IssuerPlan>>,
+    layer: JwtAuthLayer,
+}
+
+impl AuthPlan {
+    /// Asks for them.
+    pub fn layer(&self) -> JwtAuthLayer {
+        self.layer.clone()
+    }
+}
+
+/// A key of the file, or several of one that it names.
+#[derive(Clone)]
+struct Given {
+    section: config::Key,
+    /// What the secret is, or the file holds.
+    content: Vec<u8>,
+    keys: Vec<Key>,
+}
+
+impl PartialEq for Given {
+    fn eq(&self, other: &Self) -> bool {
+        self.section == other.section && self.content == other.content
+    }
+}
+
+/// Never shows what the key is.
+impl fmt::Debug for Given {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Given").field("section", &self.section).finish_non_exhaustive()
+    }
+}
 
 /// The issuers that routes have named so far: each is built once, so that all its routes share the keys that it is asked
 /// for. One that cannot be built has said why.
-#[derive(Default)]
-pub(super) struct Issuers(BTreeMap<String, Option<Issuer>>);
+pub(super) struct Issuers<'p> {
+    before: Option<&'p Plan>,
+    exchange: Exchange,
+    known: BTreeMap<String, Option<Arc<IssuerPlan>>>,
+}
 
-impl Issuers {
-    fn get(&mut self, config: &Config, name: &str, problems: &mut Vec<Problem>) -> Option<Issuer> {
-        let known = self.0.entry(name.to_owned());
-        known.or_insert_with(|| issuer(config, name, problems)).clone()
+impl<'p> Issuers<'p> {
+    pub(super) fn new(before: Option<&'p Plan>, grace: Duration) -> Self {
+        Self { before, exchange: Exchange::new(grace), known: BTreeMap::new() }
     }
 
-    /// Those that are asked for their keys, by name. A layer that lets nobody through is all it takes to see to that.
-    pub(super) fn asked(self, recorder: &PrometheusRecorder) -> BTreeMap<String, JwtAuthLayer> {
-        let policy = Policy::new().cache(CacheLimits::off());
-        let alone = |issuer| {
-            let layer =
-                with_local_recorder(recorder, || JwtAuthLayer::new(policy.clone(), [issuer]));
-            layer.ok().filter(|layer| !layer.handle().key_sets().is_empty())
+    fn get(
+        &mut self,
+        config: &Config,
+        name: &str,
+        recorder: &PrometheusRecorder,
+        problems: &mut Vec<Problem>,
+    ) -> Option<Arc<IssuerPlan>> {
+        if let Some(known) = self.known.get(name) {
+            return known.clone();
+        }
+        let before = self.before.and_then(|before| before.issuers.get(name));
+        let section = config.issuer.get(name)?.get_ref();
+        let same = |before: &&Arc<IssuerPlan>| {
+            before.origin.is(section) && self.exchange.leaves(&before.made.retired)
         };
-        self.0.into_iter().filter_map(|(name, issuer)| Some((name, alone(issuer?)?))).collect()
+        let plan = match before.filter(same) {
+            Some(kept) => Some(kept.clone()),
+            None => {
+                let before = before.map(|before| &before.made);
+                let make = || self.make(config, name, before, recorder, problems);
+                let (origin, made) = Origin::of(config, section.clone(), make);
+                made.map(|made| Arc::new(IssuerPlan { origin, made }))
+            }
+        };
+        self.known.insert(name.to_owned(), plan.clone());
+        plan
+    }
+
+    fn make(
+        &self,
+        config: &Config,
+        name: &str,
+        before: Option<&Made>,
+        recorder: &PrometheusRecorder,
+        problems: &mut Vec<Problem>,
+    ) -> Option<Made> {
+        let section = config.issuer.get(name)?;
+        let given = match &section.get_ref().keys {
+            Some(keys) => given(config, name, keys, problems)?,
+            None => Vec::new(),
+        };
+        let retired = before.map_or_else(Vec::new, |before| {
+            self.exchange.retire(&given, &before.given, &before.retired)
+        });
+        let issuer = issuer(config, name, keys(&given, &retired), problems)?;
+        // A layer that lets nobody through is all that it takes to see to the keys.
+        let policy = Policy::new().cache(CacheLimits::off());
+        let alone = || JwtAuthLayer::new(policy, [issuer.clone()]);
+        let asked = with_local_recorder(recorder, alone).ok();
+        let asked = asked.filter(|layer| !layer.handle().key_sets().is_empty());
+        Some(Made { issuer, given, retired, asked })
+    }
+
+    /// All that were named and could be built.
+    pub(super) fn all(self) -> BTreeMap<String, Arc<IssuerPlan>> {
+        self.known.into_iter().filter_map(|(name, issuer)| Some((name, issuer?))).collect()
     }
 }
+
+/// The keys that are given now, and as many of those that were as an issuer may have besides.
+fn keys(given: &[Given], retired: &[Retired<Given>]) -> Vec<Key> {
+    let mut keys: Vec<_> = given.iter().flat_map(|given| given.keys.iter().cloned()).collect();
+    for Retired { key, until } in retired {
+        if keys.len() + key.keys.len() <= MOST_KEYS {
+            keys.extend(key.keys.iter().map(|key| key.clone().until(*until)));
+        }
+    }
+    keys
+}
+
+/// As many as the layer allows.
+const MOST_KEYS: usize = 32;
 
 /// What a route asks of tokens.
 pub(super) fn layer(
     config: &Config,
     section: &Spanned<JwtAuth>,
     key: &str,
-    known: &mut Issuers,
+    known: &mut Issuers<'_>,
     recorder: &Arc<PrometheusRecorder>,
     problems: &mut Vec<Problem>,
-) -> Option<JwtAuthLayer> {
+) -> Option<Arc<AuthPlan>> {
     let auth = section.get_ref();
     let mut issuers = Some(Vec::new());
     for (index, name) in auth.issuers.iter().enumerate() {
         let key = format!("{key}.issuers[{index}]");
         let issuer = named(name, "issuer", config.issuer.keys(), &key, problems)
-            .and_then(|name| known.get(config, name, problems));
+            .and_then(|name| known.get(config, name, recorder, problems));
         issuers = issuers.zip(issuer).map(|(mut issuers, issuer)| {
             issuers.push(issuer);
             issuers
         });
+    }
+    // Without a usable key nothing is built, and so nothing starts.
+    let issuers = issuers?;
+    let same = |before: &&Arc<AuthPlan>| {
+        let same = |(one, other): (&Arc<IssuerPlan>, _)| Arc::ptr_eq(one, other);
+        before.section == *auth
+            && before.issuers.len() == issuers.len()
+            && before.issuers.iter().zip(&issuers).all(same)
+    };
+    let mut before = known.before.iter().flat_map(|plan| &plan.routes);
+    if let Some(kept) = before.find_map(|route| route.auth.as_ref().filter(same)) {
+        return Some(kept.clone());
     }
 
     let mut policy = Policy::new()
@@ -78,22 +231,27 @@ pub(super) fn layer(
     if let Some(metadata) = &auth.resource_metadata {
         policy = policy.resource_metadata(metadata.get_ref().url());
     }
-    // Without a usable key nothing is built, and so nothing starts.
-    let issuers = issuers?;
-    let layer = with_local_recorder(&**recorder, || JwtAuthLayer::new(policy, issuers));
-    layer.map_err(|error| problems.push(problem(key, section, error.to_string()))).ok()
+    let trusted = issuers.iter().map(|plan| plan.made.issuer.clone());
+    let layer = with_local_recorder(&**recorder, || JwtAuthLayer::new(policy, trusted));
+    let layer = layer.map_err(|error| problems.push(problem(key, section, error.to_string())));
+    Some(Arc::new(AuthPlan { section: auth.clone(), issuers, layer: layer.ok()? }))
 }
 
-fn issuer(config: &Config, name: &str, problems: &mut Vec<Problem>) -> Option<Issuer> {
+fn issuer(
+    config: &Config,
+    name: &str,
+    given: Vec<Key>,
+    problems: &mut Vec<Problem>,
+) -> Option<Issuer> {
     let place = config.issuer.get(name)?;
     let section = place.get_ref();
     let mut issuer = match (&section.keys, &section.jwks_url, section.discovery) {
-        (Some(keys), None, false) if section.ca_file.is_none() => {
+        (Some(_), None, false) if section.ca_file.is_none() => {
             if let Some(refresh) = &section.refresh {
                 let message = "keys that are given are not asked for: `refresh` goes with `jwks_url` or `discovery`";
                 problems.push(problem(&format!("issuer.{name}.refresh"), refresh, message));
             }
-            Issuer::new(given(config, name, keys, problems)?)
+            Issuer::new(given)
         }
         (None, Some(url), false) => {
             let client = client(config, name, section, problems)?;
@@ -160,32 +318,34 @@ fn given(
     name: &str,
     section: &Spanned<Vec<config::Key>>,
     problems: &mut Vec<Problem>,
-) -> Option<Vec<Key>> {
+) -> Option<Vec<Given>> {
     let mut keys = Some(Vec::new());
     for (index, key) in section.get_ref().iter().enumerate() {
-        let made = self::keys(config, key).map_err(|message| {
+        let made = one(config, key).map_err(|message| {
             let key = format!("issuer.{name}.keys[{index}]");
             problems.push(problem(&key, section, message));
         });
         keys = keys.zip(made.ok()).map(|(mut keys, made)| {
-            keys.extend(made);
+            keys.push(made);
             keys
         });
     }
     keys
 }
 
-fn keys(config: &Config, key: &config::Key) -> Result<Vec<Key>, String> {
+fn one(config: &Config, key: &config::Key) -> Result<Given, String> {
     let algorithms = key.algorithms.iter().copied();
-    let mut keys = match (&key.secret, &key.pem, &key.jwks) {
+    let (content, mut keys) = match (&key.secret, &key.pem, &key.jwks) {
         (Some(secret), None, None) => {
             let secret = secret.get_ref().read(&config.folder)?;
-            vec![Key::secret(secret, algorithms).map_err(|error| error.to_string())?]
+            let key = Key::secret(&secret, algorithms).map_err(|error| error.to_string())?;
+            (secret.into_bytes(), vec![key])
         }
         (None, Some(path), None) => {
             let pem = read_file(config, path)?;
-            let key = Key::pem(pem, algorithms);
-            vec![key.map_err(|error| format!("{}: {error}", path.display()))?]
+            let key = Key::pem(&pem, algorithms);
+            let key = key.map_err(|error| format!("{}: {error}", path.display()))?;
+            (pem, vec![key])
         }
         (None, None, Some(path)) => {
             if !key.algorithms.is_empty() || key.kid.is_some() {
@@ -193,17 +353,18 @@ fn keys(config: &Config, key: &config::Key) -> Result<Vec<Key>, String> {
                     "a set says itself what `algorithms` and `kid` its keys have".to_owned()
                 );
             }
-            let set = Key::jwks(read_file(config, path)?);
+            let document = read_file(config, path)?;
+            let set = Key::jwks(&document);
             let set = set.map_err(|error| format!("{}: {error}", path.display()))?;
             for skipped in set.skipped() {
                 tracing::warn!(file = %path.display(), reason = %skipped, "a key of the set is not used");
             }
-            set.into_iter().collect()
+            (document, set.into_iter().collect())
         }
         _ => return Err("exactly one of `secret`, `pem` and `jwks` is needed".to_owned()),
     };
     if let Some(kid) = &key.kid {
         keys = keys.into_iter().map(|key| key.kid(kid)).collect();
     }
-    Ok(keys)
+    Ok(Given { section: key.clone(), content, keys })
 }

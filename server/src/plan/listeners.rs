@@ -8,10 +8,12 @@ use metrics_exporter_prometheus::PrometheusRecorder;
 use crate::config::{Address, Config, Listener, Problem, Tls};
 use crate::listener::{ListenerTls, Terms, TlsMeters};
 
-use super::problem;
+use super::{Plan, problem};
 
+/// Those that are unchanged are kept; their TLS is made all the same, to see whether its files are right.
 pub(super) fn plan(
     config: &Config,
+    before: Option<&Plan>,
     recorder: &Arc<PrometheusRecorder>,
     problems: &mut Vec<Problem>,
 ) -> Vec<Arc<Terms>> {
@@ -24,7 +26,10 @@ pub(super) fn plan(
         let key = format!("listener[{index}]");
         check(listener, &key, problems);
         let tls = tls(config, listener, &format!("{key}.tls"), recorder, problems);
-        Arc::new(Terms::new(listener, tls.map(Arc::new)))
+        let same = before.filter(|before| before.config.listeners.get(index) == Some(listener));
+        // What counts its connections, and what resumes its sessions.
+        let kept = same.and_then(|before| before.terms.get(index)).cloned();
+        kept.unwrap_or_else(|| Arc::new(Terms::new(listener, tls.map(Arc::new))))
     });
     terms.collect()
 }
@@ -75,7 +80,7 @@ fn tls(
     let section = listener.tls.as_ref()?;
     let made = check_tls(section.get_ref()).and_then(|()| {
         let meters = TlsMeters::new(section.get_ref(), recorder);
-        ListenerTls::new(section.get_ref().clone(), &config.folder, meters)
+        ListenerTls::new(section.get_ref().clone(), config.folder.path(), meters)
     });
     made.map_err(|message| problems.push(problem(key, section, message))).ok()
 }

@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use metrics_exporter_prometheus::PrometheusRecorder;
-use portcullis_jwt_auth::JwtAuthLayer;
 use portcullis_sigv4_sign::AwsChunkedLayer;
 
 use crate::config::{Config, Problem, Route, Spanned};
@@ -13,10 +12,11 @@ use crate::limit::DeadlineLayer;
 use crate::route::{Conflict, RewriteLayer, Rule, Table};
 use crate::telemetry::RouteMeters;
 
-use super::auth::{self, Issuers};
+use super::auth::{self, IssuerPlan, Issuers};
 use super::documents::{Documents, Row};
+use super::signing::{self, ClientPlan, Clients};
 use super::{
-    DocumentPlan, RouteEnd, RoutePlan, UpstreamPlan, answers, headers, named, problem, signing,
+    DocumentPlan, Plan, RouteEnd, RoutePlan, UpstreamPlan, answers, headers, named, problem,
     upgrades,
 };
 
@@ -25,30 +25,43 @@ pub(super) struct Routed {
     pub(super) table: Option<Arc<Table>>,
     pub(super) routes: Vec<RoutePlan>,
     pub(super) documents: Vec<DocumentPlan>,
-    pub(super) issuers: BTreeMap<String, JwtAuthLayer>,
+    pub(super) issuers: BTreeMap<String, Arc<IssuerPlan>>,
+    pub(super) clients: BTreeMap<String, Arc<ClientPlan>>,
 }
 
 pub(super) fn plan(
     config: &Config,
-    upstreams: &BTreeMap<String, UpstreamPlan>,
+    before: Option<&Plan>,
+    upstreams: &Upstreams,
     recorder: &Arc<PrometheusRecorder>,
     problems: &mut Vec<Problem>,
 ) -> Routed {
     let mut routes = Vec::new();
     let mut rules = Vec::new();
-    let mut issuers = Issuers::default();
+    let grace = config.reload.grace;
+    let mut trusted =
+        Trusted { issuers: Issuers::new(before, grace), clients: Clients::new(before, grace) };
     let mut documents = Documents::default();
     for (index, section) in config.routes.iter().enumerate() {
         let key = format!("route[{index}]");
         rules.push(rule(section.get_ref(), &key, problems));
         documents.note(section.get_ref(), &key, problems);
-        routes.extend(route(config, section, &key, upstreams, &mut issuers, recorder, problems));
+        routes.extend(route(config, section, &key, upstreams, &mut trusted, recorder, problems));
     }
     let rows = documents.rows(recorder);
     rules.extend(rows.iter().map(|row| row.rule.clone()));
     let table = table(config, &rules, &rows, problems);
     let documents = rows.into_iter().map(|row| row.plan).collect();
-    Routed { table, routes, documents, issuers: issuers.asked(recorder) }
+    let Trusted { issuers, clients } = trusted;
+    Routed { table, routes, documents, issuers: issuers.all(), clients: clients.all() }
+}
+
+type Upstreams = BTreeMap<String, Arc<UpstreamPlan>>;
+
+/// Whom routes have let in so far.
+struct Trusted<'p> {
+    issuers: Issuers<'p>,
+    clients: Clients<'p>,
 }
 
 /// What the table is told of a route.
@@ -79,15 +92,15 @@ fn route(
     config: &Config,
     section: &Spanned<Route>,
     key: &str,
-    upstreams: &BTreeMap<String, UpstreamPlan>,
-    issuers: &mut Issuers,
+    upstreams: &Upstreams,
+    trusted: &mut Trusted<'_>,
     recorder: &Arc<PrometheusRecorder>,
     problems: &mut Vec<Problem>,
 ) -> Option<RoutePlan> {
     let route = section.get_ref();
     let auth = route.jwt_auth.as_ref().and_then(|section| {
         let key = format!("{key}.jwt_auth");
-        auth::layer(config, section, &key, issuers, recorder, problems)
+        auth::layer(config, section, &key, &mut trusted.issuers, recorder, problems)
     });
     let verifier = route.sigv4_verify.as_ref().and_then(|section| {
         let key = format!("{key}.sigv4_verify");
@@ -95,7 +108,7 @@ fn route(
             let message = "a request has one `Authorization`: this one or `jwt_auth`, not both";
             problems.push(problem(&key, section, message));
         }
-        signing::verifier(config, section, &key, problems)
+        signing::verifier(config, section, &key, &mut trusted.clients, problems)
     });
     let end = end(section, key, upstreams, problems);
     let rewrite = answers::rewrite(route, key, problems);
@@ -152,7 +165,7 @@ fn table(
 fn end(
     section: &Spanned<Route>,
     key: &str,
-    upstreams: &BTreeMap<String, UpstreamPlan>,
+    upstreams: &Upstreams,
     problems: &mut Vec<Problem>,
 ) -> Option<RouteEnd> {
     let route = section.get_ref();

@@ -12,29 +12,73 @@ use portcullis_host_strip::HostPolicy;
 use portcullis_replica_failover::{FailoverPolicy, Order, ReplicaFailoverLayer};
 
 use crate::config::{
-    Config, Discover, HttpVersion, Problem, Replica, SigV4Sign, Spanned, Upstream,
+    Config, Credentials, Discover, HttpVersion, Problem, Replica, SigV4Sign, Spanned, Upstream,
 };
 use crate::facts::Voice;
 use crate::replicas::{Discovery, Making, Own, ReplicaPlan, Replicas, Signing};
 use crate::upstream::{ByFault, Target};
 
-use super::{UpstreamPlan, problem, signing, upstream_tls};
+use super::known::Known;
+use super::origin::Origin;
+use super::{Plan, UpstreamPlan, problem, signing, upstream_tls};
+
+/// What an upstream is made of: its section, and those of the credentials that it signs by.
+pub(super) type Sections = (Upstream, Vec<Option<Credentials>>);
 
 pub(super) fn plan(
     config: &Config,
+    before: Option<&Plan>,
     recorder: &Arc<PrometheusRecorder>,
     problems: &mut Vec<Problem>,
-) -> BTreeMap<String, UpstreamPlan> {
-    let sections = config.upstream.iter();
-    let plans = sections.map(|(name, section)| {
-        let plan = with_local_recorder(&**recorder, || {
-            let upstream =
-                Section { config, upstream: section.get_ref(), key: format!("upstream.{name}") };
-            upstream.plan(name, recorder, problems)
-        });
-        (name.clone(), plan)
+) -> BTreeMap<String, Arc<UpstreamPlan>> {
+    let mut plans = BTreeMap::new();
+    for (name, section) in &config.upstream {
+        let upstream = section.get_ref();
+        let before = before.and_then(|before| before.upstreams.get(name));
+        let sections = sections(config, upstream);
+        let plan = match before.filter(|before| before.origin.is(&sections)) {
+            Some(kept) => kept.clone(),
+            None => {
+                let known = Known::new(before, &sections);
+                let section = Section { config, upstream, key: format!("upstream.{name}") };
+                let (origin, made) = Origin::of(config, sections, || {
+                    with_local_recorder(&**recorder, || {
+                        section.plan(name, &known, recorder, problems)
+                    })
+                });
+                Arc::new(made.of(known.and(origin)))
+            }
+        };
+        plans.insert(name.clone(), plan);
+    }
+    plans
+}
+
+fn sections(config: &Config, upstream: &Upstream) -> Sections {
+    let of_replicas = upstream.listed().iter().filter_map(|replica| replica.sigv4_sign.as_ref());
+    let named = upstream.sigv4_sign.iter().chain(of_replicas);
+    let credentials = named.map(|sign| {
+        let name = sign.get_ref().credentials.get_ref();
+        config.credentials.get(name).map(|section| section.get_ref().clone())
     });
-    plans.collect()
+    (upstream.clone(), credentials.collect())
+}
+
+/// An upstream, but for what it is made of.
+struct Made {
+    replicas: Arc<Replicas>,
+    discovery: Option<Arc<Discovery>>,
+    failover: ReplicaFailoverLayer<ByFault>,
+    is_checked: bool,
+    is_ordered: bool,
+    voice: Voice,
+}
+
+impl Made {
+    fn of(self, origin: Origin<Sections>) -> UpstreamPlan {
+        let Self { replicas, discovery, failover, is_checked, is_ordered, voice } = self;
+        UpstreamPlan { origin, replicas, discovery, failover, is_checked, is_ordered, voice }
+    }
 }
 
 /// One section of the file.
@@ -48,9 +92,10 @@ impl Section<'_> {
     fn plan(
         &self,
         name: &str,
+        known: &Known<'_>,
         recorder: &Arc<PrometheusRecorder>,
         problems: &mut Vec<Problem>,
-    ) -> UpstreamPlan {
+    ) -> Made {
         let Self { upstream, key, .. } = self;
         check_replicas(upstream, key, problems);
         let policy = failover(upstream, key, problems);
@@ -59,20 +104,23 @@ impl Section<'_> {
         let mut is_s3 = upstream.discover.is_some() && signing.is_s3;
         let (mut replicas, mut discovery) = (Arc::new(Replicas::new(Vec::new())), None);
         if let Some(making) = self.making(name, recorder, problems) {
-            let listed = self.listed(&making, &signing, problems);
+            let listed = self.listed(&making, &signing, known, problems);
             is_s3 |= listed.iter().any(|replica| replica.is_s3);
             replicas = Arc::new(Replicas::new(listed));
             discovery = upstream.discover.as_ref().and_then(|section| {
-                self.discovery(section, making, signing, replicas.clone(), problems)
+                self.discovery(section, making, signing, known, replicas.clone(), problems)
             });
         }
-        // Nothing is counted under the name that it has before it has one.
-        let unnamed = with_local_recorder(&NoopRecorder, || ReplicaFailoverLayer::new(policy));
-        let mut failover = unnamed.named(name).classify(ByFault::default());
-        if let Some(check) = &upstream.health_check {
-            failover = failover.health_check(check.clone());
-        }
-        UpstreamPlan {
+        let failover = known.failover(upstream).unwrap_or_else(|| {
+            // Nothing is counted under the name that it has before it has one.
+            let unnamed = with_local_recorder(&NoopRecorder, || ReplicaFailoverLayer::new(policy));
+            let failover = unnamed.named(name).classify(ByFault::default());
+            match &upstream.health_check {
+                Some(check) => failover.health_check(check.clone()),
+                None => failover,
+            }
+        });
+        Made {
             replicas,
             discovery: discovery.map(Arc::new),
             failover,
@@ -108,10 +156,15 @@ impl Section<'_> {
         &self,
         making: &Making,
         shared: &Signing,
+        known: &Known<'_>,
         problems: &mut Vec<Problem>,
     ) -> Vec<ReplicaPlan> {
         let mut made = Vec::new();
         for (index, replica) in self.upstream.listed().iter().enumerate() {
+            if let Some(kept) = known.replica(replica) {
+                made.push(kept.clone());
+                continue;
+            }
             let key = format!("{}.replica[{index}]", self.key);
             let own = Own {
                 priority: replica.priority,
@@ -123,7 +176,10 @@ impl Section<'_> {
                 timeouts: replica.timeouts.unwrap_or(self.upstream.timeouts),
             };
             match Target::new(replica.name.get_ref(), replica.url.get_ref()) {
-                Ok(target) => made.push(making.make(target, &own)),
+                Ok(target) => made.push(match known.breaker(self.upstream, replica) {
+                    Some(breaker) => making.make_with(breaker, target, &own),
+                    None => making.make(target, &own),
+                }),
                 Err(message) => {
                     problems.push(problem(&format!("{key}.url"), &replica.url, message));
                 }
@@ -137,6 +193,7 @@ impl Section<'_> {
         section: &Spanned<Discover>,
         making: Making,
         signing: Signing,
+        known: &Known<'_>,
         replicas: Arc<Replicas>,
         problems: &mut Vec<Problem>,
     ) -> Option<Discovery> {
@@ -148,9 +205,12 @@ impl Section<'_> {
             timeouts: self.upstream.timeouts,
         };
         let key = format!("{}.discover", self.key);
-        Discovery::new(section.get_ref(), making, own, replicas)
+        let discovery = Discovery::new(section.get_ref(), making, own, replicas)
             .map_err(|message| problems.push(problem(&key, section, message)))
-            .ok()
+            .ok()?;
+        // Until it has looked them up itself.
+        discovery.begin_with(&known.discovered(self.upstream));
+        Some(discovery)
     }
 
     fn signing(
@@ -234,7 +294,7 @@ fn ordered(upstream: &Upstream, policy: FailoverPolicy) -> FailoverPolicy {
 
 /// When a replica is not asked any more. Nobody stands in for the only one, so that its circuit refuses nothing unless the
 /// file says so.
-fn circuit(upstream: &Upstream) -> CircuitBreakerPolicy {
+pub(super) fn circuit(upstream: &Upstream) -> CircuitBreakerPolicy {
     upstream.circuit_breaker.clone().unwrap_or_else(|| match upstream.has_several() {
         false => CircuitBreakerPolicy::new().mode(Mode::MetricsOnly),
         true => CircuitBreakerPolicy::new(),

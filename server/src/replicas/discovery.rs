@@ -45,6 +45,16 @@ impl Discovery {
         Ok(Self { url, host, resolver, most: section.max_replicas.get(), making, own, replicas })
     }
 
+    /// Has replicas at the addresses of these, as they are made now, until the name is looked up.
+    pub(crate) fn begin_with(&self, known: &[ReplicaPlan]) {
+        let made = known.iter().filter_map(|known| {
+            let address = known.target.address().0.parse().ok()?;
+            let target = Target::new(&known.target.name(), &self.url).ok()?;
+            Some(self.making.make(target.at(address), &self.own))
+        });
+        self.replicas.replace(made.collect());
+    }
+
     /// Keeps the replicas up to date, for as long as it is polled.
     ///
     /// When the name server fails, or knows no address, the last replicas stay.

@@ -80,16 +80,25 @@ impl Making {
 
     /// The replica at this target, with a circuit that knows nothing yet.
     pub(crate) fn make(&self, target: Target, own: &Own) -> ReplicaPlan {
+        let breaker = with_local_recorder(&*self.recorder, || {
+            let name = format!("{}/{}", self.upstream, target.name());
+            CircuitBreakerLayer::new(name, self.circuit.clone())
+        });
+        self.make_with(breaker.classify_with(ByFault::default()), target, own)
+    }
+
+    /// The replica at this target, with a circuit that may know it.
+    pub(crate) fn make_with(
+        &self,
+        breaker: CircuitBreakerLayer<ByFault>,
+        target: Target,
+        own: &Own,
+    ) -> ReplicaPlan {
         let target = Arc::new(match &self.server_name {
             Some(name) => target.certified_as(name),
             None => target,
         });
         let meters = ReplicaMeters::new(&self.upstream, &target.name(), &self.recorder);
-        let breaker = with_local_recorder(&*self.recorder, || {
-            let name = format!("{}/{}", self.upstream, target.name());
-            CircuitBreakerLayer::new(name, self.circuit.clone())
-        });
-        let breaker = breaker.classify_with(ByFault::default());
         ReplicaPlan {
             described: self.describe(&target, &breaker, own),
             probed: Arc::new(Probed::default()),

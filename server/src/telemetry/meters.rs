@@ -1,6 +1,9 @@
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use crate::lifecycle::State;
 use crate::upstream::Phase;
 use http::{Method, StatusCode};
 use metrics::{
@@ -44,6 +47,56 @@ pub struct Meters {
     pub accept_errors: Counter,
     /// What no route is found for.
     pub unrouted: RouteMeters,
+    /// Where the gateway is in its life: one is 1, the others 0.
+    state: [Gauge; State::NAMES.len()],
+    /// What has come of reading the file again.
+    pub reloads: ReloadMeters,
+}
+
+/// What is counted of configurations.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct ReloadMeters {
+    generation: Gauge,
+    success: Gauge,
+    timestamp: Gauge,
+    applied: Counter,
+    rejected: Counter,
+}
+
+impl ReloadMeters {
+    fn new() -> Self {
+        let reloads = |outcome| counter!("portcullis_reloads_total", "outcome" => outcome);
+        Self {
+            generation: gauge!("portcullis_config_generation"),
+            success: gauge!("portcullis_config_last_reload_success"),
+            timestamp: gauge!("portcullis_config_last_reload_timestamp_seconds"),
+            applied: reloads("applied"),
+            rejected: reloads("rejected"),
+        }
+    }
+
+    /// The configuration with this number is in use since a time.
+    pub(crate) fn took(&self, generation: u64, time: SystemTime) {
+        #[expect(clippy::cast_precision_loss, reason = "nobody reloads for 2^53 times")]
+        self.generation.set(generation as f64);
+        if generation > 1 {
+            self.applied.increment(1);
+        }
+        self.tried(true, time);
+    }
+
+    /// A configuration could not be used at a time.
+    pub(crate) fn rejected(&self, time: SystemTime) {
+        self.rejected.increment(1);
+        self.tried(false, time);
+    }
+
+    fn tried(&self, success: bool, time: SystemTime) {
+        self.success.set(f64::from(u8::from(success)));
+        let time = time.duration_since(UNIX_EPOCH).unwrap_or_default();
+        self.timestamp.set(time.as_secs_f64());
+    }
 }
 
 impl Meters {
@@ -60,8 +113,17 @@ impl Meters {
                 accepted: counter!("portcullis_connections_total"),
                 accept_errors: counter!("portcullis_accept_errors_total"),
                 unrouted: RouteMeters::new("none", recorder),
+                state: State::NAMES.map(|name| gauge!("portcullis_state", "state" => name)),
+                reloads: ReloadMeters::new(),
             }
         })
+    }
+
+    /// Says where the gateway is in its life.
+    pub(crate) fn is_in(&self, state: State) {
+        for (name, gauge) in State::NAMES.iter().zip(&self.state) {
+            gauge.set(f64::from(u8::from(*name == state.name())));
+        }
     }
 }
 
@@ -144,6 +206,24 @@ fn describe() {
         "jwt_auth_key_set_timestamp_seconds",
         Unit::Seconds,
         "When an issuer last sent or confirmed its set, since 1970."
+    );
+    describe_gauge!("portcullis_state", "1 for the state that the gateway is in, as a label.");
+    describe_gauge!(
+        "portcullis_config_generation",
+        "The number of the configuration in use: 1 at the start, and one more for each reload."
+    );
+    describe_gauge!(
+        "portcullis_config_last_reload_success",
+        "Whether the configuration could be used when it was last read."
+    );
+    describe_gauge!(
+        "portcullis_config_last_reload_timestamp_seconds",
+        Unit::Seconds,
+        "When the configuration was last read, since 1970."
+    );
+    describe_counter!(
+        "portcullis_reloads_total",
+        "How often the configuration was read again, by what came of it."
     );
     describe_gauge!(
         "portcullis_drain_phase",

@@ -127,10 +127,28 @@ impl Gate {
         }
     }
 
-    /// The key of the day, if `claim` has the signature of the request with this digest, or with the other.
+    /// The key of the day, if `claim` has the signature of the request with this digest, or with the other, by the secret
+    /// of its key or by one that the key had before.
     fn check_signature(
         &self,
         claim: &Claim<'_>,
+        request: &[u8; 32],
+        other: Option<&[u8; 32]>,
+    ) -> Result<(Key, Signature), Unverified> {
+        let id = claim.credential.id();
+        let found = self.check_secret(claim, self.keys.secret_key(id), request, other);
+        found.or_else(|reason| {
+            let former = self.keys.former_secret_keys(id).into_iter();
+            let mut checked =
+                former.map(|secret| self.check_secret(claim, Some(secret), request, other));
+            checked.find_map(Result::ok).ok_or(reason)
+        })
+    }
+
+    fn check_secret(
+        &self,
+        claim: &Claim<'_>,
+        secret: Option<SecretKey>,
         request: &[u8; 32],
         other: Option<&[u8; 32]>,
     ) -> Result<(Key, Signature), Unverified> {
@@ -139,7 +157,6 @@ impl Gate {
         let date_and_region = scope.get(..claim.stamp.date().len() + 1 + region.len());
         let date_and_region = date_and_region.unwrap_or_default();
 
-        let secret = self.keys.secret_key(id);
         let known = secret.as_ref().map(|it| self.day_keys.get(id, it, date_and_region));
         let key = match (&secret, known.flatten()) {
             (Some(secret), None) => {

@@ -10,6 +10,15 @@ use aws_credential_types::Credentials;
 pub trait SecretKeys: Send + Sync + 'static {
     /// The secret of the key with this id, or none if there is no such key.
     fn secret_key(&self, access_key_id: &str) -> Option<SecretKey>;
+
+    /// Secrets that the key with this id had before, and that are still accepted: while a secret is replaced, clients sign
+    /// with either. None by default.
+    ///
+    /// Asked for when the signature is not by the secret that the key has now; each costs another check.
+    fn former_secret_keys(&self, access_key_id: &str) -> Vec<SecretKey> {
+        let _ = access_key_id;
+        Vec::new()
+    }
 }
 
 impl<F> SecretKeys for F

@@ -5,7 +5,7 @@ use http::header::{AUTHORIZATION, CONTENT_LENGTH, HOST};
 use http::{Request, Response, StatusCode};
 use portcullis_refusal::{DefaultBody, Refused};
 use portcullis_sigv4_sign::{
-    FixedKeys, PlainBody, PlainBodyError, Region, SecretKey, ServiceName, SigV4Verify,
+    FixedKeys, PlainBody, PlainBodyError, Region, SecretKey, SecretKeys, ServiceName, SigV4Verify,
     SigV4VerifyLayer, Unverified, Verified, Verifying,
 };
 use tokio_test::assert_ready_ok;
@@ -70,6 +70,44 @@ async fn a_signed_request_passes_without_its_signature() {
     assert_eq!(parts.uri, "https://a.example/photos/cat.jpg?versionId=1");
     assert_eq!(parts.headers.len(), 2);
     assert!(parts.headers.contains_key(HOST) && parts.headers.contains_key("accept"));
+}
+
+/// Alice's secret was replaced, and bob's key was taken away: both may sign as before.
+struct Replaced;
+
+impl SecretKeys for Replaced {
+    fn secret_key(&self, access_key_id: &str) -> Option<SecretKey> {
+        (access_key_id == "alice").then(|| SecretKey::new("new"))
+    }
+
+    fn former_secret_keys(&self, access_key_id: &str) -> Vec<SecretKey> {
+        match access_key_id {
+            "alice" => vec![SecretKey::new("older"), SecretKey::new("secret of alice")],
+            "bob" => vec![SecretKey::new("secret of bob")],
+            _ => Vec::new(),
+        }
+    }
+}
+
+#[tokio::test]
+async fn secrets_of_before_are_accepted_and_no_others() {
+    let layer = SigV4VerifyLayer::new(verifying(), Replaced).clock(now);
+    let signed = |id, secret| Sdk::new(id, secret, now()).sign(get(), b"");
+
+    for _ in 0..2 {
+        for (id, secret) in [
+            ("alice", "new"),
+            ("alice", "older"),
+            ("alice", "secret of alice"),
+            ("bob", "secret of bob"),
+        ] {
+            let arrived = passes(&layer, signed(id, secret)).await;
+            assert_eq!(arrived.parts.extensions.get::<Verified>().unwrap().access_key_id(), id);
+        }
+    }
+    assert_eq!(refusal(&layer, signed("alice", "x")).await, Unverified::WrongSignature);
+    assert_eq!(refusal(&layer, signed("alice", "secret of bob")).await, Unverified::WrongSignature);
+    assert_eq!(refusal(&layer, signed("bob", "x")).await, Unverified::UnknownKey);
 }
 
 #[tokio::test]
