@@ -45,10 +45,19 @@ fn reason(response: &Response) -> String {
 
 /// How often a replica was asked, whatever came of it.
 async fn asked(gateway: &InProcess, replica: &str) -> f64 {
+    counted(gateway, "replica_failover_attempts_total{", &format!("replica=\"{replica}\"")).await
+}
+
+/// How often requests went from one replica to another, for whatever reason.
+async fn gone_over(gateway: &InProcess, from: &str, to: &str) -> f64 {
+    let labels = format!("from=\"{from}\",to=\"{to}\"");
+    counted(gateway, "replica_failover_failovers_total{", &labels).await
+}
+
+/// The sum of what a metric counts under these labels.
+async fn counted(gateway: &InProcess, metric: &str, labels: &str) -> f64 {
     let scrape = get(gateway.admin(), "/metrics").await.body;
-    let label = format!("replica=\"{replica}\"");
-    let of_it =
-        |line: &&str| line.starts_with("replica_failover_attempts_total{") && line.contains(&label);
+    let of_it = |line: &&str| line.starts_with(metric) && line.contains(labels);
     let values = scrape.lines().filter(of_it).filter_map(|line| line.rsplit(' ').next());
     values.map(|value| value.parse::<f64>().unwrap()).sum()
 }

@@ -1,3 +1,4 @@
+use std::error::Error;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -6,7 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::Request;
 use http_body_util::{BodyExt, Empty};
-use hyper::client::conn::http2;
+use hyper::client::conn::http2::SendRequest;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
@@ -222,10 +223,10 @@ async fn exchange(
 async fn over_http2(gateway: SocketAddr, every: Duration, counts: Arc<Counts>) {
     let mut every = interval(every);
     every.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut client: http2::SendRequest<Empty<Bytes>> = http2(gateway).await;
+    let mut client: SendRequest<Empty<Bytes>> = http2(gateway).await;
     while !counts.stopped() {
         every.tick().await;
-        let mut request = Request::get("http://a/short").body(Empty::new()).unwrap();
+        let mut request = short();
         let result = loop {
             // One that has said `GOAWAY` takes no more.
             if client.ready().await.is_err() {
@@ -243,12 +244,28 @@ async fn over_http2(gateway: SocketAddr, every: Duration, counts: Arc<Counts>) {
                         request = unsent;
                         client = http2(gateway).await;
                     }
+                    None if was_not_seen(error.error()) => {
+                        request = short();
+                        client = http2(gateway).await;
+                    }
                     None => break Err(format!("request: {:?}", error.error())),
                 },
             }
         };
         counts.count(Kind::Http2, result);
     }
+}
+
+fn short() -> Request<Empty<Bytes>> {
+    Request::get("http://a/short").body(Empty::new()).unwrap()
+}
+
+/// Whether the server said `GOAWAY` in peace before it had seen the request, which is then sent anew (RFC 9113 §6.8).
+fn was_not_seen(error: &hyper::Error) -> bool {
+    let cause = error.source().and_then(|cause| cause.downcast_ref::<h2::Error>());
+    cause.is_some_and(|cause| {
+        cause.is_go_away() && cause.is_remote() && cause.reason() == Some(h2::Reason::NO_ERROR)
+    })
 }
 
 async fn read(mut body: hyper::body::Incoming) -> Result<usize, String> {
