@@ -13,7 +13,7 @@ async fn hello<B>(_: Request<B>) -> Result<Response<String>, Infallible> {
     Ok(Response::new("hello".into()))
 }
 
-async fn serve<F>(tcp: TcpListener, drain: DrainLayer, signal: F) -> Report
+async fn serve<F>(tcp: TcpListener, drain: DrainLayer, signal: F) -> io::Result<Report>
 where
     F: Future<Output: Send> + Send + 'static,
 {
@@ -31,15 +31,15 @@ where
         tokio::spawn(connections.watch(connection));
     }
     let closed = tokio::spawn(connections.shutdown()); // a goodbye in the words of each protocol
-    let report = drained.await.expect("a drain does not panic");
+    let report = drained.await?;
     let _ = timeout(Duration::from_secs(1), closed).await;
-    report
+    Ok(report)
 }
 
 #[tokio::main]
 async fn main() -> io::Result<()> {
     let tcp = TcpListener::bind("127.0.0.1:3000").await?;
-    let report = serve(tcp, DrainLayer::default(), tokio::signal::ctrl_c()).await;
+    let report = serve(tcp, DrainLayer::default(), tokio::signal::ctrl_c()).await?;
     if report.cut().is_empty() { Ok(()) } else { Err(io::Error::other(format!("{report:?}"))) }
 }
 
@@ -54,6 +54,6 @@ async fn who_is_connected_at_the_signal_is_let_go_and_the_server_ends() {
     let client = Client::builder(TokioExecutor::new()).build_http::<String>();
     assert_eq!(client.get(uri.clone()).await.unwrap().status(), 200);
     signal.send(()).unwrap();
-    assert!(server.await.unwrap().cut().is_empty());
+    assert!(server.await.unwrap().unwrap().cut().is_empty());
     assert!(client.get(uri).await.is_err(), "nobody is there any more");
 }
