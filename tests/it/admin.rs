@@ -49,7 +49,8 @@ async fn a_gateway_that_runs_is_alive_whatever_its_upstreams_are() {
 
         assert_eq!(response.status, 200, "{path}");
         assert_eq!(response.header("content-type"), ["application/json"]);
-        assert_eq!(response.body, format!(r#"{{"status":"alive","version":"{VERSION}"}}"#));
+        let expected = format!(r#"{{"status":"alive","state":"running","version":"{VERSION}"}}"#);
+        assert_eq!(response.body, expected);
     }
 }
 
@@ -66,10 +67,9 @@ async fn it_is_ready_when_all_replicas_are_up() {
 
         assert_eq!(response.status, 200, "{path}");
         assert_eq!(response.header("cache-control"), ["no-store"]);
-        assert_eq!(
-            response.body,
-            r#"{"status":"ready","routes":{"/0":"ready"},"upstreams":{"u0":{"r":"up"}}}"#
-        );
+        let expected =
+            r#"{"status":"ready","routes":{"/0":"ready"},"upstreams":{"u0":{"r":"up"}},"config":"#;
+        assert!(response.body.starts_with(expected), "{}", response.body);
     }
 }
 
@@ -83,8 +83,8 @@ async fn it_is_degraded_and_still_ready_when_one_of_two_upstreams_is_down() {
     let response = until_ready(gateway.admin(), "\"down\"").await;
 
     assert_eq!(response.status, 200);
-    let expected = r#"{"status":"degraded","routes":{"/0":"ready","/1":"unready"},"upstreams":{"u0":{"r":"up"},"u1":{"r":"down"}}}"#;
-    assert_eq!(response.body, expected);
+    let expected = r#"{"status":"degraded","routes":{"/0":"ready","/1":"unready"},"upstreams":{"u0":{"r":"up"},"u1":{"r":"down"}},"#;
+    assert!(response.body.starts_with(expected), "{}", response.body);
 }
 
 #[tokio::test]
@@ -95,10 +95,9 @@ async fn it_is_not_ready_when_all_upstreams_are_down() {
     let response = until_ready(gateway.admin(), "\"down\"").await;
 
     assert_eq!(response.status, 503);
-    assert_eq!(
-        response.body,
-        r#"{"status":"unready","routes":{"/0":"unready"},"upstreams":{"u0":{"r":"down"}}}"#
-    );
+    let expected =
+        r#"{"status":"unready","routes":{"/0":"unready"},"upstreams":{"u0":{"r":"down"}},"#;
+    assert!(response.body.starts_with(expected), "{}", response.body);
 }
 
 #[tokio::test]

@@ -179,7 +179,14 @@ async fn it_is_not_ready_from_the_signal_on() {
     let alive = get(admin, "/livez").await;
 
     assert_eq!((before.status, after.status, alive.status), (200, 503, 200));
-    assert!(after.body.contains("\"status\":\"draining\""), "{}", after.body);
+    let expected = "\"status\":\"draining\",\"phase\":\"lingering\"";
+    assert!(after.body.contains(expected), "{}", after.body);
+    assert!(alive.body.contains("\"state\":\"draining\""), "{}", alive.body);
+    let metrics = get(admin, "/metrics").await.body;
+    for (state, value) in [("running", 0), ("draining", 1), ("stopped", 0)] {
+        let line = format!("portcullis_state{{state=\"{state}\"}} {value}\n");
+        assert!(metrics.contains(&line), "{metrics}");
+    }
 }
 
 #[tokio::test]

@@ -26,14 +26,18 @@ mod listeners;
 mod logs;
 mod memory;
 mod metadata;
+mod notify;
 mod order;
 mod proxy_protocol;
 mod refusals;
+mod reload;
+mod restart;
 mod routing;
 mod signing;
 mod sse;
 mod tls;
 mod tunnels;
+mod unbroken;
 mod upstream;
 mod upstream_tls;
 mod wire;
@@ -45,6 +49,8 @@ mod echoes;
 mod peers;
 #[cfg(feature = "peers")]
 mod provider;
+#[cfg(feature = "peers")]
+mod rolling;
 #[cfg(feature = "peers")]
 mod s3;
 #[cfg(feature = "peers")]

@@ -3,7 +3,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use portcullis::config::{Format, Problems, read};
-use portcullis::gateway::Gateway;
+use portcullis::gateway::{Beginning, Gateway};
 use portcullis::lifecycle::Outcome;
 use portcullis::plan::Plan;
 
@@ -41,6 +41,15 @@ impl InProcess {
     pub fn start(config: &str) -> Self {
         let plan = plan(config).expect("a configuration that is right");
         Self { gateway: Gateway::start(plan).expect("a gateway that starts") }
+    }
+
+    /// Starts a gateway with the configuration in a file, which it reads again when it is asked to.
+    #[must_use]
+    pub fn reading(file: &Path) -> Self {
+        let (reading, _) = portcullis::config::load(file).expect("a file that is right");
+        let plan = Plan::of(reading).expect("a configuration that is right");
+        let beginning = Beginning { file: Some(file.to_owned()), ..Beginning::default() };
+        Self { gateway: Gateway::begin(plan, beginning).expect("a gateway that starts") }
     }
 
     /// Where clients connect.

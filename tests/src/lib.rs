@@ -20,6 +20,7 @@ mod dns;
 mod object;
 mod websocket;
 mod http2;
+mod load;
 
 pub use client::{
     Connection, Response, ask, dechunk, exchange, get, http2, http2_over, read_to_end, send,
@@ -29,8 +30,9 @@ pub use flow::Flow;
 pub use gateway::{InProcess, gateway, plan};
 pub use http2::{Boxed, Http2, full};
 pub use identity::Identity;
+pub use load::{Kind, Load, load_upstream};
 pub use object::{Store, pattern, piece};
-pub use process::Process;
+pub use process::{Process, Successor, signal};
 pub use relay::{Relay, Way};
 pub use tokens::{ISSUER, choose_backend, in_an_hour, token};
 pub use upstream::{Nowhere, Recorded, Upstream, read_request};

@@ -27,7 +27,8 @@ impl Process {
     }
 
     /// Starts it with these variables besides.
-    fn start_in(program: &str, arguments: &[&str], environment: &[(&str, &str)]) -> Self {
+    #[must_use]
+    pub fn start_in(program: &str, arguments: &[&str], environment: &[(&str, &str)]) -> Self {
         let mut command = Command::new(program);
         command.args(arguments).envs(environment.iter().copied());
         Self::spawn(command)
@@ -69,15 +70,21 @@ impl Process {
     ) -> (Self, SocketAddr, Option<SocketAddr>) {
         let arguments = ["run", "--config", config.to_str().expect("a path")];
         let mut process = Self::start_in(program, &arguments, environment);
-        process.line(|line| line.contains("\"serving\"")).await;
+        let (listening, admin) = process.serves().await;
+        (process, listening, admin)
+    }
+
+    /// Waits until it serves; its address, and that of its admin listener.
+    pub async fn serves(&mut self) -> (SocketAddr, Option<SocketAddr>) {
+        self.line(|line| line.contains("\"serving\"")).await;
         let address = |message: &str| {
-            let line = process.seen.iter().find(|line| line.contains(message))?;
+            let line = self.seen.iter().find(|line| line.contains(message))?;
             let line: serde_json::Value = serde_json::from_str(line).ok()?;
             line.get("address")?.as_str()?.parse().ok()
         };
         let listening = address("\"listening\"").expect("an address");
         let admin = address("\"admin listening\"");
-        (process, listening, admin)
+        (listening, admin)
     }
 
     /// Starts it with this configuration, as [`Process::run`] does.
@@ -120,6 +127,19 @@ impl Process {
         address.and_then(|address| address.parse().ok()).expect("an address")
     }
 
+    /// Waits for a line that was not waited for before.
+    pub async fn next_line(&mut self, wanted: impl Fn(&str) -> bool) -> String {
+        let seen = self.seen.len();
+        loop {
+            let line =
+                self.lines.next_line().await.expect("output").expect("the line before the end");
+            self.seen.push(line);
+            if let Some(line) = self.seen.iter().skip(seen).find(|line| wanted(line)) {
+                return line.clone();
+            }
+        }
+    }
+
     /// Its process id.
     #[must_use]
     pub fn id(&self) -> u32 {
@@ -128,8 +148,7 @@ impl Process {
 
     /// Sends it a signal by name, such as `TERM`.
     pub async fn signal(&self, name: &str) {
-        let kill = Command::new("kill").args(["-s", name, &self.id().to_string()]).status().await;
-        assert!(kill.expect("kill").success());
+        signal(self.id(), name).await;
     }
 
     /// The most memory it has had, in KiB.
@@ -141,11 +160,48 @@ impl Process {
         line.trim().trim_end_matches(" kB").parse().expect("a number")
     }
 
+    /// Waits for its end, whoever else writes to its output, and says how it ended.
+    pub async fn exit_code(&mut self) -> Option<i32> {
+        self.child.wait().await.expect("its end").code()
+    }
+
     /// Waits for its end; how it ended, and all that it wrote.
     pub async fn end(mut self) -> (ExitStatus, Vec<String>) {
         while let Ok(Some(line)) = self.lines.next_line().await {
             self.seen.push(line);
         }
         (self.child.wait().await.expect("its end"), self.seen)
+    }
+}
+
+/// Sends a process a signal by name.
+pub async fn signal(id: u32, name: &str) {
+    let kill = Command::new("kill").args(["-s", name, &id.to_string()]).status().await;
+    assert!(kill.expect("kill").success());
+}
+
+/// A process that another one started. Dropped, it is killed.
+#[derive(Debug)]
+pub struct Successor(u32);
+
+impl Successor {
+    /// The process with this id.
+    #[must_use]
+    pub const fn new(id: u32) -> Self {
+        Self(id)
+    }
+
+    /// Its process id.
+    #[must_use]
+    pub const fn id(&self) -> u32 {
+        self.0
+    }
+}
+
+impl Drop for Successor {
+    fn drop(&mut self) {
+        let mut kill = std::process::Command::new("kill");
+        // It may have ended by itself.
+        drop(kill.args(["-s", "KILL", &self.0.to_string()]).stderr(Stdio::null()).status());
     }
 }
