@@ -13,9 +13,11 @@ use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval, sleep};
 
-use crate::{Upstream, http2, read_request};
+use crate::client::http2;
+use crate::{Upstream, read_request};
 
-/// What clients of several kinds ask for all the time, and what they got. None of them tries twice.
+/// What clients of several kinds ask for all the time, and what they got. None of them tries twice
+/// what a server may have seen.
 #[derive(Debug)]
 pub struct Load {
     counts: Arc<Counts>,
