@@ -50,6 +50,8 @@ mod peers;
 #[cfg(feature = "peers")]
 mod provider;
 #[cfg(feature = "peers")]
+mod rate_limit;
+#[cfg(feature = "peers")]
 mod rolling;
 #[cfg(feature = "peers")]
 mod s3;
