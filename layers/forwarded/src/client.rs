@@ -1,0 +1,57 @@
+use std::net::IpAddr;
+
+use http::uri::{Authority, Scheme};
+
+/// Who the client is: found in the extensions of the request.
+///
+/// It is made from what the connection says, and, as far as those are trusted, from what proxies say.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Client {
+    pub(crate) address: IpAddr,
+    pub(crate) port: Option<u16>,
+    pub(crate) peer: IpAddr,
+    pub(crate) scheme: Scheme,
+    pub(crate) host: Option<Authority>,
+    pub(crate) is_known: bool,
+}
+
+impl Client {
+    /// The right-most address that is not that of a trusted proxy; if all are, the left-most.
+    ///
+    /// An IPv4 address that is mapped into IPv6 is itself.
+    #[must_use]
+    pub const fn address(&self) -> IpAddr {
+        self.address
+    }
+
+    /// The client's port, if it is known.
+    #[must_use]
+    pub const fn port(&self) -> Option<u16> {
+        self.port
+    }
+
+    /// Whom the connection is from: the client, or a proxy.
+    #[must_use]
+    pub const fn peer(&self) -> IpAddr {
+        self.peer
+    }
+
+    /// Whether the client came by `https` or `http`: to the first proxy that is trusted, if there is one.
+    #[must_use]
+    pub const fn scheme(&self) -> &Scheme {
+        &self.scheme
+    }
+
+    /// The authority that the client asked for, if it named one.
+    #[must_use]
+    pub const fn host(&self) -> Option<&Authority> {
+        self.host.as_ref()
+    }
+
+    /// Whether the address is the client's. It is not when a trusted proxy did not say whom it had the request from, or not in a
+    /// form that makes sense: then it is the address of that proxy.
+    #[must_use]
+    pub const fn is_known(&self) -> bool {
+        self.is_known
+    }
+}
