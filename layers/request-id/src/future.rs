@@ -1,0 +1,57 @@
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use http::Response;
+use pin_project_lite::pin_project;
+use tracing::Span;
+
+use crate::gate::Gate;
+use crate::{Generator, RequestId, current};
+
+pin_project! {
+    /// The response future of [`RequestIdService`](crate::RequestIdService).
+    pub struct ResponseFuture<F, G = Generator> {
+        #[pin]
+        inner: F,
+        id: RequestId,
+        span: Span,
+        gate: Arc<Gate<G>>,
+    }
+}
+
+impl<F, G> ResponseFuture<F, G> {
+    pub(crate) const fn new(inner: F, id: RequestId, span: Span, gate: Arc<Gate<G>>) -> Self {
+        Self { inner, id, span, gate }
+    }
+}
+
+impl<F, G, B, E> Future for ResponseFuture<F, G>
+where
+    F: Future<Output = Result<Response<B>, E>>,
+{
+    type Output = Result<Response<B>, E>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        let result = {
+            let _span = this.span.enter();
+            let _current = this.gate.keeps_current.then(|| current::enter(this.id));
+            ready!(this.inner.poll(cx))
+        };
+        let mut response = result?;
+        // In the place of what the inner service says: a stored response has the id of another request.
+        let name = this.gate.policy.answered_in();
+        let _ = response.headers_mut().try_insert(name, this.id.as_value().clone());
+        response.extensions_mut().insert(this.id.clone());
+        Poll::Ready(Ok(response))
+    }
+}
+
+impl<F, G> fmt::Debug for ResponseFuture<F, G> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ResponseFuture").field("id", &self.id).finish_non_exhaustive()
+    }
+}

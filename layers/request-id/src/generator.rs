@@ -1,0 +1,56 @@
+use std::hash::{BuildHasher, RandomState};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use http::request::Parts;
+
+use crate::{Format, RequestId};
+
+/// Makes the id of a request that has none.
+///
+/// Closures over the parts of a request do; what they make is a [`RequestId`] that was parsed.
+pub trait MakeRequestId {
+    /// An id that no other request has.
+    fn make(&self, parts: &Parts) -> RequestId;
+}
+
+impl<F: Fn(&Parts) -> RequestId> MakeRequestId for F {
+    fn make(&self, parts: &Parts) -> RequestId {
+        self(parts)
+    }
+}
+
+/// Makes ids of a [`Format`].
+///
+/// Its chance is a keyed hash, with 128 bits of key from the system, of a number that is never used twice and of the time: good
+/// for ids, for nothing secret, and it cannot fail. Clones share the number.
+#[derive(Clone, Debug)]
+#[must_use = "a generator does nothing until a layer uses it"]
+pub struct Generator {
+    format: Format,
+    key: RandomState,
+    next: Arc<AtomicU64>,
+}
+
+impl Generator {
+    /// Makes ids of this format.
+    pub fn new(format: Format) -> Self {
+        Self { format, key: RandomState::new(), next: Arc::default() }
+    }
+}
+
+impl MakeRequestId for Generator {
+    fn make(&self, _: &Parts) -> RequestId {
+        let age = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
+        // The time, so that a process and its copy do not go on alike.
+        let seed = (self.next.fetch_add(1, Ordering::Relaxed), age.as_nanos());
+        let half = |half: u8| u128::from(self.key.hash_one((seed, half)));
+        let millis = u64::try_from(age.as_millis()).unwrap_or(u64::MAX);
+        let text = self.format.text(millis & LATEST, half(0) << 64 | half(1));
+        RequestId::made_of(text.as_bytes())
+    }
+}
+
+/// 48 bits, up to the year 10889.
+const LATEST: u64 = (1 << 48) - 1;

@@ -1,0 +1,94 @@
+use std::fmt;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use http::request::Parts;
+use tower_layer::Layer;
+
+use crate::gate::{Gate, PeerOf, TrustedIf};
+use crate::meters::Meters;
+use crate::{Generator, RequestIdPolicy, RequestIdService};
+
+/// Wraps a service in [`RequestIdService`].
+#[derive(Clone)]
+#[must_use = "a layer does nothing until it wraps a service"]
+pub struct RequestIdLayer<G = Generator> {
+    policy: RequestIdPolicy,
+    generator: G,
+    peer: Option<Arc<dyn PeerOf>>,
+    trusted_if: Option<Arc<dyn TrustedIf>>,
+    keeps_current: bool,
+    in_span: bool,
+}
+
+impl RequestIdLayer {
+    /// A layer that keeps to `policy`.
+    pub fn new(policy: RequestIdPolicy) -> Self {
+        Self {
+            generator: Generator::new(policy.format),
+            policy,
+            peer: None,
+            trusted_if: None,
+            keeps_current: false,
+            in_span: false,
+        }
+    }
+}
+
+impl<G> RequestIdLayer<G> {
+    /// Makes ids by `generator`, whatever the policy says of their format.
+    pub fn generate_with<N>(self, generator: N) -> RequestIdLayer<N> {
+        let Self { policy, peer, trusted_if, keeps_current, in_span, .. } = self;
+        RequestIdLayer { policy, generator, peer, trusted_if, keeps_current, in_span }
+    }
+
+    /// Learns from a closure whom a request is from, for [`Trust::Networks`](crate::Trust::Networks): who has no address is
+    /// trusted as little as one from elsewhere.
+    pub fn peer(mut self, peer: impl Fn(&Parts) -> Option<IpAddr> + Send + Sync + 'static) -> Self {
+        self.peer = Some(Arc::new(peer));
+        self
+    }
+
+    /// Believes the ids of requests that a closure says yes to, too.
+    pub fn trusted_if(mut self, trusted: impl Fn(&Parts) -> bool + Send + Sync + 'static) -> Self {
+        self.trusted_if = Some(Arc::new(trusted));
+        self
+    }
+
+    /// Keeps the id at hand for [`RequestId::current`](crate::RequestId::current) while the inner service is at work.
+    pub const fn keep_current(mut self) -> Self {
+        self.keeps_current = true;
+        self
+    }
+
+    /// Has the inner service work in a span `request` of level `INFO`, with the id as `http.request.id`, and what was sent and
+    /// is not believed, made harmless, as `http.request.id.sent`.
+    pub const fn in_span(mut self) -> Self {
+        self.in_span = true;
+        self
+    }
+}
+
+/// Keeps to the default [`RequestIdPolicy`].
+impl Default for RequestIdLayer {
+    fn default() -> Self {
+        Self::new(RequestIdPolicy::new())
+    }
+}
+
+impl<S, G: Clone> Layer<S> for RequestIdLayer<G> {
+    type Service = RequestIdService<S, G>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        let Self { policy, generator, peer, trusted_if, keeps_current, in_span } = self.clone();
+        let meters = Meters::new();
+        let gate = Gate { policy, generator, peer, trusted_if, meters, keeps_current, in_span };
+        RequestIdService::new(inner, Arc::new(gate))
+    }
+}
+
+impl<G> fmt::Debug for RequestIdLayer<G> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RequestIdLayer").field("policy", &self.policy).finish_non_exhaustive()
+    }
+}

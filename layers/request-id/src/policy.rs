@@ -1,0 +1,113 @@
+use http::header::HeaderName;
+
+use crate::{Format, Networks};
+
+/// Which ids are believed, and where they are written.
+///
+/// # Configuration
+///
+/// With the `serde` feature it is read from a configuration file. Every key may be left out; an unknown one is an error.
+///
+/// ```toml
+/// [request_id]
+/// header = "x-request-id"             # default: what the inner service is told
+/// accept = ["x-request-id"]           # default: the header; where clients may send theirs, by priority
+/// response_header = "x-request-id"    # default: the header
+/// trusted = "none"                    # default; or "all", or a list of networks, as ["10.0.0.0/8"]
+/// format = "uuid_v7"                  # default; or "uuid_v4", "ulid", "hex"
+/// trace_parent = false                # default: whether the trace id of trusted clients will do
+/// ```
+#[derive(Clone, Debug, Eq, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(default, deny_unknown_fields))]
+#[must_use = "a policy does nothing until a layer applies it"]
+pub struct RequestIdPolicy {
+    #[cfg_attr(feature = "serde", serde(deserialize_with = "crate::section::name"))]
+    pub(crate) header: HeaderName,
+    #[cfg_attr(feature = "serde", serde(deserialize_with = "crate::section::names"))]
+    accept: Option<Vec<HeaderName>>,
+    #[cfg_attr(feature = "serde", serde(deserialize_with = "crate::section::some_name"))]
+    response_header: Option<HeaderName>,
+    pub(crate) trusted: Trust,
+    pub(crate) format: Format,
+    pub(crate) trace_parent: bool,
+}
+
+/// Whose ids are believed.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(try_from = "crate::section::TrustSection"))]
+#[non_exhaustive]
+pub enum Trust {
+    /// Nobody's.
+    #[default]
+    None,
+    /// Everybody's: where nobody comes but those who are known.
+    All,
+    /// Those of peers in these networks, as [`RequestIdLayer::peer`](crate::RequestIdLayer::peer) finds them.
+    Networks(Networks),
+}
+
+impl RequestIdPolicy {
+    /// Believes nobody, makes UUIDs of version 7, and writes them to `x-request-id`.
+    pub const fn new() -> Self {
+        Self {
+            header: HeaderName::from_static("x-request-id"),
+            accept: None,
+            response_header: None,
+            trusted: Trust::None,
+            format: Format::UuidV7,
+            trace_parent: false,
+        }
+    }
+
+    /// Tells the inner service the id in this header.
+    pub fn header(mut self, name: HeaderName) -> Self {
+        self.header = name;
+        self
+    }
+
+    /// Looks for ids in these headers, the first of them first. All of them are taken off, trusted or not.
+    pub fn accept(mut self, names: impl IntoIterator<Item = HeaderName>) -> Self {
+        self.accept = Some(names.into_iter().collect());
+        self
+    }
+
+    /// Tells clients the id in this header.
+    pub fn response_header(mut self, name: HeaderName) -> Self {
+        self.response_header = Some(name);
+        self
+    }
+
+    /// Believes the ids of these.
+    pub fn trusted(mut self, trusted: Trust) -> Self {
+        self.trusted = trusted;
+        self
+    }
+
+    /// Makes ids of this form.
+    pub const fn format(mut self, format: Format) -> Self {
+        self.format = format;
+        self
+    }
+
+    /// Takes the trace id of a trusted client's `traceparent` for the id, if it sends no other.
+    pub const fn trace_parent(mut self) -> Self {
+        self.trace_parent = true;
+        self
+    }
+
+    pub(crate) fn accepted(&self) -> &[HeaderName] {
+        self.accept.as_deref().unwrap_or_else(|| std::slice::from_ref(&self.header))
+    }
+
+    pub(crate) fn answered_in(&self) -> &HeaderName {
+        self.response_header.as_ref().unwrap_or(&self.header)
+    }
+}
+
+impl Default for RequestIdPolicy {
+    fn default() -> Self {
+        Self::new()
+    }
+}
