@@ -62,15 +62,12 @@ impl Gateway {
     ///
     /// As there.
     pub fn begin(plan: Plan, beginning: Beginning<'_>) -> io::Result<Self> {
-        let Beginning { file, mut predecessor } = beginning;
+        let Beginning { file, predecessor } = beginning;
         plan.warn();
         let plan = Arc::new(plan);
         let workers = plan.config.workers.map_or_else(cores, usize::from);
-        let mut opening = Opening {
-            workers,
-            predecessor: predecessor.as_deref_mut(),
-            inherited: Inherited::from_environment(),
-        };
+        let mut opening =
+            Opening { workers, predecessor, inherited: Inherited::from_environment() };
         let listeners = plan.config.listeners.iter().map(|listener| opening.listener(listener));
         let listeners = listeners.collect::<io::Result<Vec<_>>>()?;
         let admin =
