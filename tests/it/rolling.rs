@@ -32,7 +32,7 @@ impl Instance {
              log = {{ level = 'info,access=off' }}
              drain = {{ linger = '3s', deadline = '2m' }}
              upstream.a = {{ replica = [{{ name = 'a', url = 'http://{}' }}] }}
-             route = [{{ path = '/', upstream = 'a' }}]",
+             route = [{{ path = '/', upstream = 'a', upgrade = 'websocket' }}]",
             upstream.address()
         );
         fs::write(folder.path().join("gateway.toml"), config).unwrap();

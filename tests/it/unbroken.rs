@@ -42,7 +42,7 @@ impl File {
              log = {{ level = 'info,access=off' }}
              drain = {{ linger = '3s', deadline = '2m' }}
              upstream.a = {{ replica = [{{ name = 'a', url = 'http://{}' }}], pool = {{ max_idle = {} }} }}
-             route = [{{ path = '/', upstream = 'a' }}]",
+             route = [{{ path = '/', upstream = 'a', upgrade = 'websocket' }}]",
             upstream.address(),
             256 + round
         );

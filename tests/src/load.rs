@@ -14,6 +14,7 @@ use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval, sleep};
 
 use crate::client::http2;
+use crate::websocket::{Answer, Words, echo_words};
 use crate::{Upstream, read_request};
 
 /// What clients of several kinds ask for all the time, and what they got. None of them tries twice
@@ -43,30 +44,34 @@ pub enum Kind {
     Events,
     /// Downloads of 10 MiB.
     Download,
+    /// Words that an echo says again, one after another over a WebSocket.
+    WebSocket,
 }
 
 impl Kind {
     /// All of them.
-    pub const ALL: [Self; 4] = [Self::Http1, Self::Http2, Self::Events, Self::Download];
+    pub const ALL: [Self; 5] =
+        [Self::Http1, Self::Http2, Self::Events, Self::Download, Self::WebSocket];
 
     const fn path(self) -> &'static str {
         match self {
             Self::Http1 | Self::Http2 => "/short",
             Self::Events => "/events",
             Self::Download => "/download",
+            Self::WebSocket => "/socket",
         }
     }
 
     const fn length(self) -> usize {
         match self {
-            Self::Http1 | Self::Http2 => SHORT.len(),
+            Self::Http1 | Self::Http2 | Self::WebSocket => SHORT.len(),
             Self::Events => EVENT.len() * EVENTS,
             Self::Download => PIECE * PIECES,
         }
     }
 }
 
-const SHORT: &[u8] = b"well";
+const SHORT: &[u8; 4] = b"well";
 const EVENT: &[u8] = b"data: event\n\n";
 const EVENTS: usize = 20;
 const PIECE: usize = 64 << 10;
@@ -79,6 +84,11 @@ pub async fn load_upstream() -> Upstream {
             let path = request.line().split(' ').nth(1).unwrap_or_default().to_owned();
             let kind = Kind::ALL.into_iter().find(|kind| kind.path() == path);
             let Some(kind) = kind else { return };
+            if kind == Kind::WebSocket {
+                // It ends with its client.
+                echo_words(&mut socket, &request).await.ok();
+                return;
+            }
             let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n", kind.length());
             if socket.write_all(head.as_bytes()).await.is_err() || !answer(&mut socket, kind).await
             {
@@ -92,7 +102,7 @@ pub async fn load_upstream() -> Upstream {
 async fn answer(socket: &mut TcpStream, kind: Kind) -> bool {
     let piece = vec![b'a'; PIECE];
     let (piece, count, pause) = match kind {
-        Kind::Http1 | Kind::Http2 => (SHORT, 1, Duration::ZERO),
+        Kind::Http1 | Kind::Http2 | Kind::WebSocket => (&SHORT[..], 1, Duration::ZERO),
         Kind::Events => (EVENT, EVENTS, Duration::from_millis(50)),
         Kind::Download => (&*piece, PIECES, Duration::ZERO),
     };
@@ -122,6 +132,7 @@ impl Load {
         for kind in [Kind::Events, Kind::Events, Kind::Download] {
             clients.spawn(over_http1(gateway, kind, Duration::from_millis(1), counts.clone()));
         }
+        clients.spawn(over_websocket(gateway, counts.clone()));
         Self { counts, clients }
     }
 
@@ -255,6 +266,31 @@ async fn over_http2(gateway: SocketAddr, every: Duration, counts: Arc<Counts>) {
             }
         };
         counts.count(Kind::Http2, result);
+    }
+}
+
+/// Says words, and connects anew when it is told that the other side goes away.
+async fn over_websocket(gateway: SocketAddr, counts: Arc<Counts>) {
+    let mut every = interval(Duration::from_millis(20));
+    every.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut kept = None;
+    while !counts.stopped() {
+        every.tick().await;
+        let result = async {
+            let mut words = match kept.take() {
+                Some(words) => words,
+                None => Words::open(gateway, Kind::WebSocket.path()).await?,
+            };
+            match words.say(*SHORT).await? {
+                Answer::Echo => kept = Some(words),
+                Answer::Goodbye => words.close().await,
+            }
+            std::io::Result::Ok(SHORT.len())
+        };
+        counts.count(Kind::WebSocket, result.await.map_err(|error| format!("{error:?}")));
+    }
+    if let Some(words) = kept {
+        words.close().await;
     }
 }
 
