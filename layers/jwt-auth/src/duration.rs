@@ -6,9 +6,8 @@ use serde::de::{Deserialize, Deserializer, Error};
 
 pub(crate) fn read<'de, D: Deserializer<'de>>(input: D) -> Result<Duration, D::Error> {
     let text = String::deserialize(input)?;
-    humantime::parse_duration(&text).map_err(|_| {
-        D::Error::custom(format!("a duration like \"30s\" or \"5m\" is needed, not {text:?}"))
-    })
+    humantime::parse_duration(&text)
+        .map_err(|_| D::Error::custom("a duration like \"30s\" or \"5m\" is needed here"))
 }
 
 pub(crate) fn read_some<'de, D: Deserializer<'de>>(input: D) -> Result<Option<Duration>, D::Error> {

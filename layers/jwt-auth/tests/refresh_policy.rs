@@ -84,7 +84,7 @@ fn nobody_asks_without_a_pause() {
 fn a_mistake_is_an_error() {
     for (file, expected) in [
         ("lifetime = 10", "invalid type: integer `10`, expected a string"),
-        ("lifetime = '10'", "a duration like \"30s\" or \"5m\" is needed, not \"10\""),
+        ("lifetime = '10'", "a duration like \"30s\" or \"5m\" is needed here"),
         ("max_bytes = -1", "invalid value: integer `-1`, expected usize"),
         ("shortest = '1m'", "unknown field `shortest`, expected one of `lifetime`"),
     ] {

@@ -12,9 +12,8 @@ use crate::Hedge;
 
 pub(crate) fn duration<'de, D: Deserializer<'de>>(input: D) -> Result<Duration, D::Error> {
     let text = String::deserialize(input)?;
-    humantime::parse_duration(&text).map_err(|_| {
-        D::Error::custom(format!("a duration like \"250ms\" or \"20s\" is needed, not {text:?}"))
-    })
+    humantime::parse_duration(&text)
+        .map_err(|_| D::Error::custom("a duration like \"250ms\" or \"20s\" is needed here"))
 }
 
 pub(crate) fn some_duration<'de, D: Deserializer<'de>>(
@@ -57,9 +56,7 @@ pub(crate) fn expected<'de, D: Deserializer<'de>>(input: D) -> Result<Vec<Status
 pub(crate) fn path<'de, D: Deserializer<'de>>(input: D) -> Result<PathAndQuery, D::Error> {
     let text = String::deserialize(input)?;
     let path = text.parse().ok().filter(|_| text.starts_with('/'));
-    path.ok_or_else(|| {
-        D::Error::custom(format!("a path like \"/healthz\" is needed, not {text:?}"))
-    })
+    path.ok_or_else(|| D::Error::custom("a path like \"/healthz\" is needed here"))
 }
 
 pub(crate) fn host<'de, D: Deserializer<'de>>(input: D) -> Result<Option<HeaderValue>, D::Error> {

@@ -128,7 +128,7 @@ fn what_makes_no_sense_is_refused_with_what_would() {
         ("statuses = [200]", "a status from 400 to 599 is needed, not 200"),
         ("statuses = [600]", "a status from 400 to 599 is needed, not 600"),
         ("per_try = 20", "string"),
-        ("per_try = '20'", "a duration like \"250ms\" or \"20s\" is needed, not \"20\""),
+        ("per_try = '20'", "a duration like \"250ms\" or \"20s\" is needed here"),
         ("within = '-1s'", "a duration like"),
         ("max_replay = '64KB'", "as in \"64KiB\""),
         ("max_drain = -1", "as in \"64KiB\""),

@@ -58,9 +58,8 @@ impl<'de> serde::Deserialize<'de> for Expires {
         use serde::de::Error;
 
         let text = String::deserialize(input)?;
-        let time = humantime::parse_duration(&text).map_err(|_| {
-            D::Error::custom(format!("a duration like \"30s\" or \"5m\" is needed, not {text:?}"))
-        })?;
+        let time = humantime::parse_duration(&text)
+            .map_err(|_| D::Error::custom("a duration like \"30s\" or \"5m\" is needed here"))?;
         Self::new(time).map_err(D::Error::custom)
     }
 }

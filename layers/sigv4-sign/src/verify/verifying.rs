@@ -153,9 +153,8 @@ mod de {
 
     pub(super) fn duration<'de, D: Deserializer<'de>>(input: D) -> Result<Duration, D::Error> {
         let text = String::deserialize(input)?;
-        humantime::parse_duration(&text).map_err(|_| {
-            D::Error::custom(format!("a duration like \"30s\" or \"5m\" is needed, not {text:?}"))
-        })
+        humantime::parse_duration(&text)
+            .map_err(|_| D::Error::custom("a duration like \"30s\" or \"5m\" is needed here"))
     }
 
     pub(super) fn size<'de, D: Deserializer<'de>>(input: D) -> Result<u64, D::Error> {
