@@ -105,10 +105,7 @@ async fn no_request_fails_that_comes_before_the_doors_close_at_sigterm() {
     process.signal("TERM").await;
     process.line(|line| line.contains("\"draining\"")).await;
     // It lingers: who comes is served.
-    let short = load.answered(Kind::Http1);
-    while load.answered(Kind::Http1) < short + 20 {
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+    load.until_answered_of(&[Kind::Http1], 20).await;
     tell(&load);
     let failed = load.end().await;
 

@@ -144,7 +144,13 @@ impl Load {
 
     /// Waits until so many more of each kind were answered.
     pub async fn until_answered(&self, more: usize) {
-        let wanted = Kind::ALL.map(|kind| (kind, self.answered(kind) + more));
+        self.until_answered_of(&Kind::ALL, more).await;
+    }
+
+    /// Waits until so many more of each of these kinds were answered.
+    pub async fn until_answered_of(&self, kinds: &[Kind], more: usize) {
+        let wanted: Vec<_> =
+            kinds.iter().map(|kind| (*kind, self.answered(*kind) + more)).collect();
         while wanted.iter().any(|(kind, wanted)| self.answered(*kind) < *wanted) {
             sleep(Duration::from_millis(5)).await; // others need the thread
         }

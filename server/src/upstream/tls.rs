@@ -60,7 +60,7 @@ impl ClientTls {
         } else {
             builder.with_root_certificates(self.roots()?)
         };
-        let mut config = match &self.identity {
+        let config = match &self.identity {
             None => builder.with_no_client_auth(),
             Some((certificate, key)) => {
                 let chain = read_chain(certificate)?;
@@ -68,7 +68,6 @@ impl ClientTls {
                 builder.with_client_auth_cert(chain, read_key(key)?).map_err(unusable)?
             }
         };
-        config.alpn_protocols = vec![b"http/1.1".to_vec()];
         Ok(Arc::new(config))
     }
 
