@@ -171,7 +171,8 @@ async fn names_are_of_a_fixed_size_and_go_when_the_allowance_is_whole() {
 async fn who_is_early_by_little_waits() {
     let server = Server::start().await;
     let wait = Wait::new(Duration::from_secs(5), std::num::NonZeroUsize::new(10).unwrap());
-    let machine = machine([limit("all", "10/s burst 1")], server.redis()).wait(wait);
+    let policy = LimitPolicy::new("10/s burst 1".parse().unwrap()).wait(wait);
+    let machine = machine([Limit::new("all", policy)], server.redis());
     let begin = Instant::now();
 
     for _ in 0..4 {

@@ -10,11 +10,11 @@ use portcullis_refusal::{DefaultBody, Dialect, EmptyBody};
 use tokio::time::{Sleep, sleep};
 use tower_service::Service;
 
-use crate::gate::{Gate, Limits, Step};
+use crate::gate::{Gate, Step};
 use crate::rejection::Reply;
 use crate::store::{Asked, Standing};
 use crate::wait::Waiter;
-use crate::{InMemory, Store};
+use crate::{InMemory, Limit, Store, fields};
 
 pin_project! {
     /// The response future of [`RateLimit`](crate::RateLimit).
@@ -34,8 +34,8 @@ pin_project! {
 pin_project! {
     #[project = Projection]
     enum State<F, S, B, St, R, A> {
-        Called { #[pin] inner: F, announced: Option<(Arc<Limits>, Standing)> },
-        Refused { limits: Arc<Limits>, reply: Reply<R> },
+        Called { #[pin] inner: F, announced: Option<(Arc<[Limit]>, Standing)> },
+        Refused { limits: Arc<[Limit]>, reply: Reply<R> },
         Asking { #[pin] answer: A, waiter: Option<Waiter>, held: Option<Box<Held<S, B, St, R>>> },
         Waiting {
             sleep: Pin<Box<Sleep>>,
@@ -65,12 +65,12 @@ where
 {
     pub(crate) const fn called(
         inner: S::Future,
-        announced: Option<(Arc<Limits>, Standing)>,
+        announced: Option<(Arc<[Limit]>, Standing)>,
     ) -> Self {
         Self { state: State::Called { inner, announced } }
     }
 
-    pub(crate) const fn refused(limits: Arc<Limits>, reply: Reply<R>) -> Self {
+    pub(crate) const fn refused(limits: Arc<[Limit]>, reply: Reply<R>) -> Self {
         Self { state: State::Refused { limits, reply } }
     }
 
@@ -115,12 +115,12 @@ where
                 Projection::Called { inner, announced } => {
                     let mut response = ready!(inner.poll(cx))?;
                     if let Some((limits, standing)) = announced {
-                        limits.fields.write(response.headers_mut(), standing);
+                        fields::write(limits, response.headers_mut(), standing);
                     }
                     return Poll::Ready(Ok(response));
                 }
                 Projection::Refused { limits, reply } => {
-                    return Poll::Ready(Ok(reply.response(&limits.fields)));
+                    return Poll::Ready(Ok(reply.response(limits)));
                 }
                 Projection::Asking { answer, waiter, held } => {
                     let verdict = ready!(answer.poll(cx));
@@ -141,7 +141,6 @@ where
                     }
                     held.take().map(|held| {
                         let Held { mut service, request, gate, .. } = *held;
-                        let standing = standing.filter(|_| gate.announced);
                         let announced = standing.map(|standing| (gate.limits.clone(), standing));
                         State::Called { inner: service.call(request), announced }
                     })

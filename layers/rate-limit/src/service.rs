@@ -47,7 +47,6 @@ where
         let mut asked = Asked::default();
         let step = self.gate.enter(&parts, &mut asked);
         if let Step::Pass(standing) = step {
-            let standing = standing.filter(|_| self.gate.announced);
             let announced = standing.map(|standing| (self.gate.limits.clone(), standing));
             let request = Request::from_parts(parts, body);
             return ResponseFuture::called(self.inner.call(request), announced);
