@@ -21,6 +21,7 @@ mod house;
 mod http2;
 mod issuer;
 mod keys;
+mod limited;
 mod limits;
 mod listeners;
 mod logs;

@@ -107,6 +107,14 @@ impl Bucket {
         cell.give_back(pace, receipt.whole_at, now);
     }
 
+    /// Gives the cost back to the cell that `key` has now, or shares.
+    pub(crate) fn credit(&self, key: u64, pace: Pace, now: u64) {
+        let cell = self.find(key).map_or(&self.shared, |(_, place)| &place.cell);
+        if let Some(whole_at) = cell.whole_at() {
+            cell.give_back(pace, whole_at, now);
+        }
+    }
+
     /// Forgets what `key` has used, and that it was there; whether it was.
     pub(crate) fn forget(&self, key: u64) -> bool {
         let _moving = lock(&self.moves);

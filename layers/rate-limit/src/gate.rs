@@ -5,12 +5,13 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::Response;
 use http::request::Parts;
 
 use crate::limit::Limit;
 use crate::store::{Asked, Ruling, Standing};
 use crate::wait::Waiter;
-use crate::{Answer, Cause, Demands, Headers, Key, MissingKey, Store, Throttled, Verdict};
+use crate::{Answer, Cause, Demands, Headers, Key, MissingKey, Store, Throttled, Verdict, fields};
 
 pub(crate) struct Gate<St> {
     pub(crate) limits: Arc<[Limit]>,
@@ -19,13 +20,55 @@ pub(crate) struct Gate<St> {
 
 /// What to do with a request next.
 pub(crate) enum Step<F> {
-    /// To be told where it stands, if anything.
-    Pass(Option<Standing>),
+    Pass(Due),
     /// After some time.
-    Wait(Duration, Waiter, Option<Standing>),
+    Wait(Duration, Waiter, Due),
     Refuse(Throttled, Option<Standing>),
     /// When the store has answered.
     Ask(F, Option<Waiter>),
+}
+
+/// What is due when a request that was let through is answered.
+#[derive(Debug, Default)]
+pub(crate) struct Due {
+    /// To say where it stands.
+    told: Option<Standing>,
+    /// To give back what turns out not to count.
+    taken: Option<Box<Taken>>,
+}
+
+/// What was taken of limits that charge by the response.
+#[derive(Debug)]
+struct Taken {
+    asked: Asked,
+    /// Of each limit a bit: nothing was taken.
+    not_of: u8,
+}
+
+impl Due {
+    pub(crate) const fn is_nothing(&self) -> bool {
+        self.told.is_none() && self.taken.is_none()
+    }
+
+    pub(crate) fn settle<B>(&self, limits: &[Limit], response: &mut Response<B>) {
+        if let Some(standing) = &self.told {
+            fields::write(limits, response.headers_mut(), standing);
+        }
+        let Some(taken) = &self.taken else { return };
+        for ((limit, asked), bit) in limits.iter().zip(&taken.asked).zip(bits()) {
+            if let (Some(charge), Some((key, cost))) = (&limit.charge, asked)
+                && taken.not_of & bit == 0
+                && !charge.counts(response.status())
+            {
+                limit.ledger.give_back(key, *cost);
+            }
+        }
+    }
+}
+
+/// One for each limit, in their order.
+fn bits() -> impl Iterator<Item = u8> {
+    (0..u8::BITS).map(|index| 1_u8.wrapping_shl(index))
 }
 
 impl<St> Gate<St> {
@@ -64,6 +107,13 @@ impl<St> Gate<St> {
         is_told.then_some(standing)
     }
 
+    fn due(&self, asked: &Asked, verdict: &Verdict, tightest: Option<Standing>) -> Due {
+        let charges = self.limits.iter().any(|limit| limit.charge.is_some());
+        let taken = || Box::new(Taken { asked: asked.clone(), not_of: verdict.shadowed });
+        let told = tightest.and_then(|standing| self.told(standing, false));
+        Due { told, taken: charges.then(taken) }
+    }
+
     /// A place to wait for the limit that refuses for the longest time, if that is not too long.
     fn may_wait(&self, verdict: &Verdict) -> Option<Waiter> {
         let Ruling::Refused { standing, retry_after: Some(early) } = &verdict.ruling else {
@@ -72,6 +122,13 @@ impl<St> Gate<St> {
         let limit = self.limit(standing)?;
         let wait = limit.policy.wait.as_ref().filter(|wait| *early <= wait.longest())?;
         Waiter::enter(&limit.ledger, wait)
+    }
+}
+
+impl<St> Gate<St> {
+    /// What is due, and for whom; none if nothing is.
+    pub(crate) fn with_limits(&self, due: Due) -> Option<(Arc<[Limit]>, Due)> {
+        (!due.is_nothing()).then(|| (self.limits.clone(), due))
     }
 }
 
@@ -109,10 +166,10 @@ impl<St: Store> Gate<St> {
         }
         match verdict.ruling {
             Ruling::Admitted { tightest, wait } => {
-                let told = tightest.and_then(|standing| self.told(standing, false));
+                let due = self.due(asked, &verdict, tightest);
                 match waiter {
-                    Some(waiter) if !wait.is_zero() => Step::Wait(wait, waiter, told),
-                    _ => Step::Pass(told),
+                    Some(waiter) if !wait.is_zero() => Step::Wait(wait, waiter, due),
+                    _ => Step::Pass(due),
                 }
             }
             Ruling::Refused { mut standing, retry_after } => {
@@ -123,7 +180,10 @@ impl<St: Store> Gate<St> {
             }
             Ruling::Unavailable => {
                 let again = Some(Duration::from_secs(1));
-                Step::Refuse(Throttled::new(name(self.limits.first()), Cause::StoreAway, again), None)
+                Step::Refuse(
+                    Throttled::new(name(self.limits.first()), Cause::StoreAway, again),
+                    None,
+                )
             }
         }
     }

@@ -2,7 +2,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::ledger::Ledger;
-use crate::{Key, Quota};
+use crate::{Key, Quota, Refused};
 
 /// Sees what a [`Limit`](crate::Limit) holds in the memory of this process, and steers it.
 ///
@@ -68,6 +68,14 @@ impl RateLimitHandle {
     #[must_use]
     pub fn waiting(&self) -> usize {
         self.ledger.waiters.len()
+    }
+
+    /// Up to so many of the keys that were refused most, the most often refused first; 64 are remembered at the most.
+    ///
+    /// In a flood of keys the counts of the list are too high, by no more than they say.
+    #[must_use]
+    pub fn top(&self, most: usize) -> Vec<Refused> {
+        self.ledger.refusals.top(most)
     }
 
     /// Lets `key` start anew.

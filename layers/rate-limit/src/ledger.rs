@@ -8,6 +8,7 @@ use tokio::time::Instant;
 
 use crate::gcra::Pace;
 use crate::meters::Meter;
+use crate::refusals::Refusals;
 use crate::sync::{AtomicU64, Mutex, lock};
 use crate::table::Table;
 use crate::wait::Waiters;
@@ -21,6 +22,7 @@ pub(crate) struct Ledger {
     pub(crate) table: Table,
     pub(crate) waiters: Waiters,
     pub(crate) meter: Meter,
+    pub(crate) refusals: Refusals,
     secret: RandomState,
     born: Instant,
     quota: Mutex<Quota>,
@@ -39,6 +41,7 @@ impl Ledger {
             table: Table::new(policy.keys),
             waiters: Waiters::default(),
             meter: Meter::new(&name),
+            refusals: Refusals::default(),
             secret: RandomState::new(),
             born: Instant::now(),
             quota: Mutex::new(policy.quota),
@@ -78,6 +81,14 @@ impl Ledger {
     /// Counts what came of a request for one of its demands.
     pub(crate) fn count(&self, demand: &Demand<'_>, verdict: &Verdict) {
         self.meter.count(demand, verdict, &self.table);
+        if verdict.refused & demand.bit() != 0 {
+            self.refusals.note(demand.hashed());
+        }
+    }
+
+    /// Gives back what a request of this key took, as far as time has not.
+    pub(crate) fn give_back(&self, key: &Key, cost: NonZeroU32) {
+        self.table.credit(self.hash(key), self.pace(cost), self.now());
     }
 
     /// Says so once, and counts it each time.

@@ -69,6 +69,7 @@ mod layer;
 mod service;
 mod future;
 mod handle;
+mod refusals;
 mod rejection;
 mod invalid;
 mod limit;
@@ -111,6 +112,7 @@ pub use policy::{Headers, LimitPolicy, MissingKey, Mode};
 pub use quota::{InvalidQuota, Quota};
 #[cfg(feature = "redis")]
 pub use redis_store::{InvalidUrl, Redis, RedisAnswer, WhenAway};
+pub use refusals::Refused;
 pub use rejection::{Cause, Throttled};
 pub use service::RateLimit;
 pub use store::{Answer, Demand, Demands, KeptDemands, Store, Verdict};

@@ -2,6 +2,7 @@ use std::fmt;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 
+use http::StatusCode;
 use http::request::Parts;
 
 use crate::ledger::Ledger;
@@ -17,6 +18,7 @@ pub struct Limit {
     pub(crate) key: Arc<dyn KeyOf>,
     pub(crate) cost: Option<Arc<dyn CostOf>>,
     pub(crate) exempt: Option<Arc<dyn Exempt>>,
+    pub(crate) charge: Option<Arc<dyn Charge>>,
     pub(crate) ledger: Arc<Ledger>,
 }
 
@@ -42,6 +44,17 @@ impl<F: Fn(&Parts) -> bool + Send + Sync> Exempt for F {
     }
 }
 
+/// Says which responses count.
+pub(crate) trait Charge: Send + Sync {
+    fn counts(&self, status: StatusCode) -> bool;
+}
+
+impl<F: Fn(StatusCode) -> bool + Send + Sync> Charge for F {
+    fn counts(&self, status: StatusCode) -> bool {
+        self(status)
+    }
+}
+
 impl Limit {
     /// One allowance for all requests, which cost a unit each.
     ///
@@ -52,7 +65,7 @@ impl Limit {
     pub fn new(name: impl Into<Arc<str>>, policy: impl Into<LimitPolicy>) -> Self {
         let policy = policy.into();
         let ledger = Arc::new(Ledger::new(name.into(), &policy));
-        Self { policy, key: Arc::new(everyone()), cost: None, exempt: None, ledger }
+        Self { policy, key: Arc::new(everyone()), cost: None, exempt: None, charge: None, ledger }
     }
 
     /// An allowance for each key: [`by_address`](crate::by_address), [`by_header`](crate::by_header),
@@ -76,9 +89,19 @@ impl Limit {
         self
     }
 
+    /// Counts only requests whose response has a status that a closure says counts, such as failed logins.
+    ///
+    /// A request takes what it costs, and is given it back when its response does not count: so many that fail are let
+    /// through at once, and no more. One that ends without a response has spent it. With a store that is shared nothing is
+    /// given back.
+    pub fn charge(mut self, counts: impl Fn(StatusCode) -> bool + Send + Sync + 'static) -> Self {
+        self.charge = Some(Arc::new(counts));
+        self
+    }
+
     /// The same limit by another policy: what keys have used they have used, if it is for as many keys.
     ///
-    /// Key, cost and exemptions are to be said anew. The quota is still that of before, for both, until
+    /// Key, cost, exemptions and what counts are to be said anew. The quota is still that of before, for both, until
     /// [`change_quota`](RateLimitHandle::change_quota) changes it for both: whoever replaces one by the other chooses the
     /// moment.
     pub fn renewed(&self, policy: impl Into<LimitPolicy>) -> Self {
@@ -88,7 +111,7 @@ impl Limit {
         } else {
             Arc::new(Ledger::new(self.ledger.name.clone(), &policy))
         };
-        Self { policy, key: Arc::new(everyone()), cost: None, exempt: None, ledger }
+        Self { policy, key: Arc::new(everyone()), cost: None, exempt: None, charge: None, ledger }
     }
 
     /// Sees what it holds in memory, and steers it.

@@ -50,7 +50,12 @@ pub(crate) fn verdict(demands: Demands<'_>, answer: &[u64]) -> Option<Verdict> {
 /// is another name.
 fn name(prefix: &str, demand: &Demand<'_>, interval: u64) -> String {
     let mut name = format!("{{{prefix}}}:{}:", demand.name());
-    for byte in Sha256::new_with_prefix(interval.to_be_bytes()).chain_update(demand.key()).finalize().iter().take(16) {
+    for byte in Sha256::new_with_prefix(interval.to_be_bytes())
+        .chain_update(demand.key())
+        .finalize()
+        .iter()
+        .take(16)
+    {
         let _ = write!(name, "{byte:02x}");
     }
     name

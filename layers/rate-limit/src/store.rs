@@ -65,11 +65,7 @@ pub struct Demand<'a> {
 }
 
 impl<'a> Demands<'a> {
-    pub(crate) const fn new(
-        limits: &'a Arc<[Limit]>,
-        asked: &'a Asked,
-        may_wait: bool,
-    ) -> Self {
+    pub(crate) const fn new(limits: &'a Arc<[Limit]>, asked: &'a Asked, may_wait: bool) -> Self {
         Self { limits, asked, may_wait }
     }
 

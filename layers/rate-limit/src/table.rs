@@ -38,6 +38,13 @@ impl Table {
         }
     }
 
+    /// See [`Bucket::credit`].
+    pub(crate) fn credit(&self, hash: u64, pace: Pace, now: u64) {
+        if let Some(bucket) = self.bucket(hash) {
+            bucket.credit(key(hash), pace, now);
+        }
+    }
+
     pub(crate) fn forget(&self, hash: u64) {
         if self.bucket(hash).is_some_and(|bucket| bucket.forget(key(hash))) {
             self.keys.fetch_sub(1, Ordering::Relaxed);

@@ -5,9 +5,7 @@
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::time::Duration;
 
-use portcullis_rate_limit::{
-    Headers, InvalidQuota, LimitPolicy, MissingKey, Mode, Quota, Wait,
-};
+use portcullis_rate_limit::{Headers, InvalidQuota, LimitPolicy, MissingKey, Mode, Quota, Wait};
 use proptest::prelude::*;
 
 fn read(file: &str) -> Result<LimitPolicy, toml::de::Error> {

@@ -543,6 +543,63 @@ async fn one_waits_for_the_limit_that_lets_it_wait_and_is_refused_by_the_one_tha
 }
 
 #[tokio::test(start_paused = true)]
+async fn only_responses_that_count_use_up_a_limit_that_charges_by_them() {
+    let limits = |mode| {
+        let policy = LimitPolicy::new(quota("2/h")).mode(mode);
+        let logins = Limit::new("logins", policy).key(by_client());
+        let logins = logins.charge(|status| status == StatusCode::UNAUTHORIZED);
+        RateLimitLayer::new([Limit::new("all", quota("100/h")), logins]).unwrap()
+    };
+    let answer = async |layer: &RateLimitLayer, status: StatusCode| {
+        let inner = service_fn(move |_: Request<()>| {
+            let response = Response::builder().status(status).body(()).unwrap();
+            std::future::ready(Ok::<_, ()>(response))
+        });
+        layer.layer(inner).oneshot(from("192.0.2.1")).await.unwrap().status().as_u16()
+    };
+    let layer = limits(Mode::Enforce);
+
+    for _ in 0..10 {
+        assert_eq!(answer(&layer, StatusCode::OK).await, 200);
+    }
+    assert_eq!(answer(&layer, StatusCode::UNAUTHORIZED).await, 401);
+    assert_eq!(answer(&layer, StatusCode::OK).await, 200);
+    assert_eq!(answer(&layer, StatusCode::UNAUTHORIZED).await, 401);
+    assert_eq!(answer(&layer, StatusCode::OK).await, 429);
+    assert_eq!(layer.handle("all").unwrap().keys_in_use(), 1);
+
+    let shadow = limits(Mode::Shadow);
+    for _ in 0..3 {
+        assert_eq!(answer(&shadow, StatusCode::UNAUTHORIZED).await, 401);
+    }
+    assert_eq!(answer(&shadow, StatusCode::OK).await, 200);
+    assert_eq!(
+        shadow.handle("logins").unwrap().keys_in_use(),
+        1,
+        "what was not taken is not given back"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_handle_tells_who_is_refused_most() {
+    let tenant = by_header(HeaderName::from_static("x-tenant"));
+    let limit = Limit::new("l", quota("1/h")).key(by_both(by_client(), tenant));
+    let layer = RateLimitLayer::new([limit]).unwrap();
+    for (client, times) in [("192.0.2.1", 3), ("2001:db8::1", 5)] {
+        for _ in 0..times {
+            let mut request = from(client);
+            request.headers_mut().insert("x-tenant", "a\tb".parse().unwrap());
+            ask(&layer, request).await;
+        }
+    }
+
+    let top = layer.handle("l").unwrap().top(2);
+
+    let top: Vec<_> = top.iter().map(|it| (it.key.as_str(), it.times, it.too_many)).collect();
+    assert_eq!(top, [("2001:db8::, a\\tb", 4, 0), ("192.0.2.1, a\\tb", 2, 0)]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_limit_whose_fields_are_off_says_when_to_come_back_and_no_more() {
     let policy = LimitPolicy::new(quota("1/h")).headers(Headers::Never);
     let layer = RateLimitLayer::new([Limit::new("all", policy)]).unwrap();

@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-use http::Method;
+use http::{Method, StatusCode};
 use portcullis_concurrency_limit::ConcurrencyPolicy;
 use portcullis_rate_limit::{LimitPolicy, WhenAway};
 use schemars::JsonSchema;
@@ -22,12 +22,17 @@ pub struct Limit {
     pub concurrency: Option<Spanned<ConcurrencyPolicy>>,
     /// Whose limit it is: `address`, `header:x-tenant`, `claim:sub`, `access_key`, `client_certificate:subject`, `route`,
     /// or several of these, which make a key together. One for all requests when left out.
+    #[serde(default)]
     #[schemars(schema_with = "schema::texts")]
     pub key: Option<Spanned<KeySources>>,
     /// The units of a `rate` that a request takes. 1.
     pub cost: Option<Spanned<Cost>>,
     /// The requests that a `rate` has nothing to do with.
     pub exempt: Option<Exempt>,
+    /// The statuses of responses that count for a `rate`; all when left out. Others give back what their request took.
+    #[serde(default, deserialize_with = "text::statuses")]
+    #[schemars(with = "Vec<u16>")]
+    pub charge: Vec<StatusCode>,
     /// The name of a section `[store.…]`, where machines share the allowances of a `rate`; the memory of this process when
     /// left out.
     pub store: Option<Spanned<String>>,

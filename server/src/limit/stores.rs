@@ -28,11 +28,17 @@ pub struct Stores(Vec<(Arc<Redis>, Redis)>);
 
 impl Stores {
     /// Has those of a plan, and none else; one that was there before keeps its connection.
-    pub fn follow<'p>(&mut self, plans: impl Iterator<Item = &'p Arc<Redis>>) {
+    pub fn follow(&mut self, plans: impl Iterator<Item = Arc<Redis>>) {
         let mut before = std::mem::take(&mut self.0);
         self.0.extend(plans.map(|plan| {
-            let known = before.iter().position(|(known, _)| Arc::ptr_eq(known, plan));
-            known.map_or_else(|| (plan.clone(), plan.anew()), |known| before.swap_remove(known))
+            let known = before.iter().position(|(known, _)| Arc::ptr_eq(known, &plan));
+            match known {
+                Some(known) => before.swap_remove(known),
+                None => {
+                    let own = plan.anew();
+                    (plan, own)
+                }
+            }
         }));
     }
 

@@ -2,9 +2,9 @@
 
 use std::net::IpAddr;
 
+use http::Method;
 use http::header::{ACCESS_CONTROL_REQUEST_METHOD, HeaderName, ORIGIN};
 use http::request::Parts;
-use http::Method;
 use portcullis_jwt_auth::{ClaimPath, Claims};
 use portcullis_rate_limit::Key;
 use portcullis_sigv4_sign::Verified;

@@ -161,8 +161,8 @@ impl LimitPlans {
     }
 
     /// The stores, as workers are to have them.
-    pub(crate) fn stores(&self) -> impl Iterator<Item = &Arc<Redis>> {
-        self.stores.values().map(|store| &store.redis)
+    pub(crate) fn stores(&self) -> impl Iterator<Item = Arc<Redis>> {
+        self.stores.values().map(|store| store.redis.clone())
     }
 
     pub(super) fn files(&self) -> impl Iterator<Item = &Files> {
@@ -203,10 +203,16 @@ fn check(
             problems.push(problem(&format!("{key}.exempt.paths"), path, message));
         }
     }
-    if limit.rate.is_none() && (limit.cost.is_some() || limit.exempt.is_some() || limit.store.is_some())
-    {
-        let message = "`cost`, `exempt` and `store` go with `rate`";
+    let charges = !limit.charge.is_empty();
+    let says_more = limit.cost.is_some() || limit.exempt.is_some() || charges;
+    if limit.rate.is_none() && (says_more || limit.store.is_some()) {
+        let message = "`cost`, `exempt`, `charge` and `store` go with `rate`";
         problems.push(problem(key, section, message));
+    }
+    if charges && limit.store.is_some() {
+        let message =
+            "what is shared in a `store` is not given back, and so not charged by responses";
+        problems.push(problem(&format!("{key}.charge"), section, message));
     }
     let Some((cost, rate)) = limit.cost.as_ref().zip(limit.rate.as_ref()) else { return };
     let key = format!("{key}.cost");
@@ -216,10 +222,13 @@ fn check(
         Cost::ByMethod(units) => (Some(units.keys()), units.values().max().copied()),
     };
     if dearest.is_some_and(|units| units > most) {
-        let message = format!("there are never more than {most} units, and so such a request is never let through");
+        let message = format!(
+            "there are never more than {most} units, and so such a request is never let through"
+        );
         problems.push(problem(&key, cost, message));
     }
-    let is_method = |name: &&String| name.parse::<Method>().is_ok() && **name == name.to_ascii_uppercase();
+    let is_method =
+        |name: &&String| name.parse::<Method>().is_ok() && **name == name.to_ascii_uppercase();
     for name in methods.into_iter().flatten().filter(|name| !is_method(name)) {
         problems.push(problem(&key, cost, format!("`{name}` is no method like \"GET\"")));
     }
@@ -244,6 +253,10 @@ fn rate(
     limit = limit.key(move |parts: &http::request::Parts| key_of.key(parts));
     if let Some(cost) = section.cost.clone() {
         limit = limit.cost(move |parts| cost.get_ref().of(&parts.method));
+    }
+    if !section.charge.is_empty() {
+        let charge = section.charge.clone();
+        limit = limit.charge(move |status| charge.contains(&status));
     }
     if let Some(exempt) = section.exempt.clone() {
         limit = limit.exempt(move |parts| is_exempt(&exempt, parts));
