@@ -15,6 +15,7 @@ use crate::facts::Facts;
 use crate::respond::client_closed_request;
 use crate::tunnel::Tunnel;
 
+use super::lines::ACCESS;
 use super::{Meters, RequestId, RouteMeters};
 
 /// What is going to be said of a request: it is written when this is dropped, so nothing that can
@@ -126,7 +127,7 @@ impl Drop for Record {
 
         let milliseconds = |to: Instant| to.duration_since(known.start).as_secs_f64() * 1e3;
         tracing::info!(
-            target: "access",
+            target: ACCESS,
             request_id = self.id.as_str(),
             client = known.client.map(tracing::field::display),
             client_certificate = known.certificate.as_ref().map(|shown| shown.subject.as_str()),
