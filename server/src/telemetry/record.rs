@@ -16,6 +16,7 @@ use crate::facts::Facts;
 use crate::respond::client_closed_request;
 use crate::tunnel::Tunnel;
 
+use super::lines::ACCESS;
 use super::{Meters, RequestId, RouteMeters};
 
 /// What is going to be said of a request: it is written when this is dropped, so nothing that can
@@ -132,7 +133,7 @@ impl Drop for Record {
         });
         let milliseconds = |to: Instant| to.duration_since(known.start).as_secs_f64() * 1e3;
         tracing::info!(
-            target: "access",
+            target: ACCESS,
             request_id = self.id.as_str(),
             client = client.map(|client| display(client.address())),
             client_port = client.and_then(Client::port),
