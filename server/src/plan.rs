@@ -28,6 +28,7 @@ use std::sync::Arc;
 use metrics_exporter_prometheus::PrometheusRecorder;
 use portcullis_concurrency_limit::ConcurrencyLimitLayer;
 use portcullis_drain::DrainLayer;
+use portcullis_forwarded::{ForwardedLayer, LetInLayer, TellLayer, ViaLayer};
 use portcullis_header_inject::HeaderInjectLayer;
 use portcullis_host_strip::{HopByHopLayer, Upgrade};
 use portcullis_jwt_auth::MetadataLayer;
@@ -37,7 +38,7 @@ use portcullis_sigv4_sign::AwsChunkedLayer;
 use tracing_subscriber::EnvFilter;
 
 use crate::config::{self, Config, Files, Problem, Reading, Spanned};
-use crate::facts::Voice;
+use crate::facts::{PeerOf, Voice, peer_of};
 use crate::limit::{DeadlineLayer, RateLimits};
 use crate::listener::Terms;
 use crate::replicas::{Discovery, Replicas};
@@ -106,8 +107,14 @@ impl std::fmt::Debug for Token {
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct EdgePlan {
+    /// Finds out who the client is.
+    pub forwarded: ForwardedLayer<PeerOf>,
     /// Counts what is in flight.
     pub drain: DrainLayer,
+    /// Refuses what has been here before, if the gateway has a name.
+    pub via: Option<ViaLayer>,
+    /// Lets in by address.
+    pub let_in: LetInLayer,
     /// Takes off what is for one hop only.
     pub hop_by_hop: HopByHopLayer,
     /// Bounds what anyone may send.
@@ -143,6 +150,8 @@ pub struct RoutePlan {
     pub meters: Arc<RouteMeters>,
     /// Where it leads to.
     pub end: RouteEnd,
+    /// Lets in by address.
+    pub let_in: LetInLayer,
     /// The language of refusals.
     pub voice: Voice,
     /// Which tunnels are made; none if `None`, which the edge sees to.
@@ -161,6 +170,8 @@ pub struct RoutePlan {
     pub concurrency_limit: Option<ConcurrencyLimitLayer>,
     /// Decodes what clients of S3 send, where nothing verifies it.
     pub aws_chunked: Option<AwsChunkedLayer>,
+    /// Tells the upstream who the client is.
+    pub tell: TellLayer,
     /// What is set and removed.
     pub header_inject: HeaderInjectLayer,
 }
@@ -282,12 +293,19 @@ fn edge(
     let kept = kept.map(|before| before.edge.hop_by_hop.clone());
     let (names, key) = (&config.edge.rate_limit, "edge.rate_limit");
     EdgePlan {
+        forwarded: forwarded(config),
+        via: config.via.clone().map(ViaLayer::new),
+        let_in: LetInLayer::new(config.addresses.clone()),
         rate_limit: limits.rate_limits(config, names, key, Place::Edge, problems),
         // It knows what is in flight, in stacks of before, too.
         drain: drain.unwrap_or_else(|| DrainLayer::new(config.drain.clone())),
         hop_by_hop: kept.unwrap_or_else(|| HopByHopLayer::new(upgrades::edge(config))),
         request_guard: RequestGuardLayer::new(config.request_guard.clone()),
     }
+}
+
+fn forwarded(config: &Config) -> ForwardedLayer<PeerOf> {
+    ForwardedLayer::new(config.forwarded.clone(), peer_of)
 }
 
 fn check_rest(config: &Config, problems: &mut Vec<Problem>) {

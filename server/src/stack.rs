@@ -30,18 +30,24 @@ pub fn edge(plan: &EdgePlan, meters: Arc<Meters>, routes: Routes, stores: &Store
             .layer(MapResponseLayer::new(|response: Response<_>| response.map(Body::new)))
             // First: what a layer below finds out is told by the one above it.
             .layer(FactsLayer::default())
+            // Who the client is: everybody below asks that, and what it says of itself is gone.
+            .layer(plan.forwarded.clone())
             // Sees everything, refused, failed and cancelled requests, too.
             .layer(TelemetryLayer::new(meters))
             // Below it nothing has words for clients; above it nothing fails.
             .layer(RespondLayer::new(routes.clone()))
             // Outside of all that takes time; below `respond`, since it may refuse, too.
             .layer(plan.drain.clone())
+            // Before anything is done for a request that comes from where it may not.
+            .layer(plan.let_in.clone())
             // What is below knows one way to ask for a tunnel, whatever the client speaks.
             .layer(ExtendedConnectLayer::default())
             // What `Connection` names is gone before anything is injected.
             .layer(plan.hop_by_hop.clone())
             // Before routing: what is too large is too large for any route.
             .layer(plan.request_guard.clone())
+            // Adds a line to what a client may send, and ends what goes round in circles.
+            .option_layer(plan.via.clone())
             .layer(MapRequestLayer::new(plain))
             // Before routing, too: who looks for paths that are not there pays for it.
             .option_layer(plan.rate_limit.as_ref().map(|limits| limits.layer(stores)))
@@ -60,6 +66,8 @@ pub fn backend(
         ServiceBuilder::new()
             // Around all that can take time.
             .layer(plan.deadline)
+            // Costs least of all that refuses.
+            .layer(plan.let_in.clone())
             // Of the tunnels that some route makes, those that this one does.
             .option_layer(plan.upgrade.clone())
             // Before anything acts on the request; it takes off the credential that it consumed.
@@ -73,6 +81,8 @@ pub fn backend(
             .option_layer(plan.aws_chunked.map(over_plain))
             // After authentication: a client signs the path that it sends.
             .layer(plan.rewrite.clone())
+            // Who the client is: for upstreams alone, and not counted among what it may send.
+            .layer(plan.tell.clone())
             // What the upstream may trust: set or removed by the last who knows the client.
             .layer(plan.header_inject.clone())
             .layer(MapResponseLayer::new(|response: Response<_>| response.map(Body::new)))
@@ -87,6 +97,7 @@ pub fn answer(plan: &RoutePlan, answer: Answer, stores: &Stores) -> Backend {
     Backend::new(
         ServiceBuilder::new()
             // Who may not pass is not told where to go, either.
+            .layer(plan.let_in.clone())
             .option_layer(plan.auth.as_ref().map(|auth| auth.layer()))
             .option_layer(plan.verifier.as_ref().map(|verifier| over_plain(verifier.layer())))
             // After authentication, as in front of an upstream.

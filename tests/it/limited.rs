@@ -1,15 +1,24 @@
 //! How much of whom, and how many at once.
 
-use std::net::SocketAddr;
+use std::convert::Infallible;
+use std::future::ready;
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
+use std::time::Duration;
 
+use http::{Request, Response};
+use portcullis::facts::Peer;
+use portcullis::limit::Stores;
 use portcullis_tests::{
-    Connection, ISSUER, InProcess, Upstream, ask, echoing, gateway, get, in_an_hour, plan,
+    Connection, ISSUER, InProcess, Process, Upstream, ask, echoing, gateway, get, in_an_hour, plan,
     read_request, token, upgrade,
 };
 use serde_json::{Value, json};
 use tokio::io::AsyncWriteExt;
-use tokio::sync::{Mutex, mpsc};
+use tokio::sync::{Mutex, mpsc, watch};
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+use tower::{Layer, Service, service_fn};
 
 use crate::reload::File;
 
@@ -466,4 +475,124 @@ fn what_is_wrong_with_limits_is_said_with_its_place() {
     let secret = limits.replace("redis://127.0.0.1/", "http://user:hidden@host/");
     let told = told(&secret, "");
     assert!(told.contains("store.shared.redis: a URL like") && !told.contains("hidden"), "{told}");
+}
+
+/// How many clients come, unless `PORTCULLIS_CROWD` says otherwise.
+const CROWD: u64 = 100_000;
+
+/// A client of its own network for each number.
+fn address_of(number: u64) -> IpAddr {
+    Ipv6Addr::from((0x2001_0db8_u128 << 96) | (u128::from(number) << 64)).into()
+}
+
+#[tokio::test]
+async fn a_crowd_of_clients_takes_no_more_memory_than_one_and_nobody_is_forgotten() {
+    let crowd = std::env::var("PORTCULLIS_CROWD");
+    let crowd = crowd.map_or(CROWD, |number| number.parse().expect("a number"));
+    let plan = plan(
+        "listener = [{ address = '127.0.0.1:0' }]
+         limit.address = { rate = { quota = '3/h', keys = 8192 }, key = 'address' }
+         edge.rate_limit = ['address']",
+    )
+    .unwrap();
+    let answer = service_fn(|_: Request<()>| ready(Ok::<_, Infallible>(Response::new(()))));
+    let limits = plan.edge.rate_limit.as_ref().unwrap().layer(&Stores::default());
+    let mut service = plan.edge.forwarded.layer(limits.layer(answer));
+    let mut ask = async |client| {
+        let mut request = Request::new(());
+        let peer = Peer { address: Some(SocketAddr::new(client, 1)), is_tls: false };
+        request.extensions_mut().insert(peer);
+        service.call(request).await.unwrap().status().as_u16()
+    };
+    let handle = plan.limits.rates().next().unwrap();
+    let before = handle.bytes();
+    assert!(before <= 8_192 * 18, "{before}");
+    let spent = address_of(1 << 31);
+    assert_eq!([ask(spent).await, ask(spent).await], [200, 200]);
+
+    let mut admitted = 0_u64;
+    for client in 0..crowd {
+        admitted += u64::from(ask(address_of(client)).await == 200);
+    }
+
+    assert_eq!(handle.bytes(), before);
+    assert_eq!((handle.keys(), handle.capacity()), (8_192, 8_192));
+    // A place each, and three for each eight that have none: what any number of clients make of it, and no more.
+    assert!(admitted <= 8_192 + 1_024 * 3, "{admitted}");
+    assert_eq!([ask(spent).await, ask(spent).await], [200, 429], "no more and no less than before");
+}
+
+/// The last hundredth of these is slower.
+fn p99(mut times: Vec<Duration>) -> Duration {
+    times.sort();
+    times[times.len() * 99 / 100]
+}
+
+/// Asks on behalf of one made-up client after the other, so many at a time, and tells how many have been answered.
+async fn flood(to: SocketAddr, first: u64, asked: Arc<watch::Sender<u64>>) {
+    const WAVE: u64 = 64;
+    let mut client = Connection::open(to).await;
+    for wave in 0.. {
+        let numbers = first + wave * WAVE..first + (wave + 1) * WAVE;
+        let request = |number| {
+            let client = address_of(number);
+            format!("GET /{number} HTTP/1.1\r\nhost: a\r\nx-forwarded-for: {client}\r\n\r\n")
+        };
+        client.write(numbers.map(request).collect::<String>()).await;
+        for _ in 0..WAVE {
+            assert!([404, 429].contains(&client.response().await.status));
+        }
+        asked.send_modify(|asked| *asked += WAVE);
+    }
+}
+
+#[tokio::test]
+async fn a_flood_of_made_up_clients_takes_no_memory_and_leaves_others_served() {
+    let upstream = Upstream::answering(OK).await;
+    let config = format!(
+        "listener = [{{ address = '127.0.0.1:0' }}]
+         admin = {{ address = '127.0.0.1:0' }}
+         log.level = 'warn'
+         forwarded.trusted = ['127.0.0.1']
+         limit.address = {{ key = 'address', rate = {{ quota = '3600/h', keys = 1024 }} }}
+         edge.rate_limit = ['address']
+         upstream.a = {{ replica = [{{ name = 'a', url = 'http://{}' }}] }}
+         route = [{{ path = '/a', upstream = 'a' }}]",
+        upstream.address()
+    );
+    let (process, address, admin) = Process::serve(env!("CARGO_BIN_EXE_gateway"), &config).await;
+    let mut client = Connection::open(address).await;
+    let mut ask = async || {
+        let mut times = Vec::new();
+        for _ in 0..200 {
+            let begin = Instant::now();
+            let told = "GET /a HTTP/1.1\r\nhost: a\r\nx-forwarded-for: 192.0.2.1\r\n\r\n";
+            client.write(told).await;
+            assert_eq!(client.response().await.status, 200);
+            times.push(begin.elapsed());
+        }
+        p99(times)
+    };
+    let asked = Arc::new(watch::Sender::new(0));
+    let mut answered = asked.subscribe();
+
+    let quiet = ask().await;
+    let mut floods = JoinSet::new();
+    for number in 0..4 {
+        floods.spawn(flood(address, number << 24, asked.clone()));
+    }
+    answered.wait_for(|asked| *asked > 4 * 1024).await.unwrap();
+    let before = process.peak_memory();
+    let flooded = ask().await;
+    let many = *answered.wait_for(|asked| *asked > 8 * 1024).await.unwrap();
+    floods.abort_all();
+    let after = process.peak_memory();
+    let scrape = get(admin.unwrap(), "/metrics").await.body;
+
+    println!(
+        "p99 {quiet:?} quiet, {flooded:?} in a flood of {many} clients; {before} KiB, then {after} KiB"
+    );
+    let keys = "rate_limit_keys{limit=\"address\"} 1024";
+    assert!(scrape.lines().any(|line| line == keys), "{scrape}");
+    assert!(after < before + 4096, "{before} KiB, then {after} KiB");
 }

@@ -16,6 +16,7 @@ mod connections;
 mod demo;
 mod drain;
 mod failover;
+mod forwarded;
 mod grpc;
 mod house;
 mod http2;

@@ -12,7 +12,7 @@ use serde_json::Value as Claim;
 
 use crate::certificate::Certificate;
 use crate::config::{Config, Exempt, Route, Source};
-use crate::facts::{ClientCertificate, Facts};
+use crate::facts::{ClientCertificate, Facts, client_address};
 use crate::route::Judged;
 use crate::telemetry::RouteMeters;
 
@@ -79,7 +79,7 @@ impl KeyOf {
 impl Part {
     fn key(&self, parts: &Parts) -> Option<Key> {
         match self {
-            Self::Address => address(parts).map(Key::address),
+            Self::Address => client_address(parts).map(Key::address),
             Self::Header(name) => parts.headers.get(name).map(Key::new),
             Self::Claim(path) => scalar(parts.extensions.get::<Claims>()?.at(path)?),
             Self::Certificate(read) => {
@@ -114,11 +114,6 @@ fn part(source: &str) -> Result<Part, String> {
     }
 }
 
-/// The address of the client.
-fn address(parts: &Parts) -> Option<IpAddr> {
-    Some(parts.extensions.get::<Facts>()?.known().client?.ip())
-}
-
 /// A claim that is one value.
 fn scalar(claim: &Claim) -> Option<Key> {
     match claim {
@@ -133,7 +128,7 @@ pub(super) fn is_exempt(exempt: &Exempt, parts: &Parts) -> bool {
     exempt.methods.contains(&parts.method)
         || exempt.preflight && is_preflight(parts)
         || !exempt.paths.is_empty() && is_below_any(exempt, parts.uri.path())
-        || !exempt.addresses.is_empty() && comes_from_any(&exempt.addresses, address(parts))
+        || !exempt.addresses.is_empty() && comes_from_any(&exempt.addresses, client_address(parts))
 }
 
 /// Fetch, §4.8: what asks whether another request may be sent.

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use metrics_exporter_prometheus::PrometheusRecorder;
+use portcullis_forwarded::LetInLayer;
 use portcullis_sigv4_sign::AwsChunkedLayer;
 
 use crate::config::{Config, Problem, Route, Spanned};
@@ -18,8 +19,8 @@ use super::limit_key::Place;
 use super::limits::LimitPlans;
 use super::signing::{self, ClientPlan, Clients};
 use super::{
-    DocumentPlan, Plan, RouteEnd, RoutePlan, UpstreamPlan, answers, headers, named, problem,
-    upgrades,
+    DocumentPlan, Plan, RouteEnd, RoutePlan, UpstreamPlan, answers, forwarded, headers, named,
+    problem, upgrades,
 };
 
 /// The table of routes, and what its rows lead to, as far as nothing is wrong.
@@ -147,6 +148,7 @@ fn route(
             recorder,
         )),
         end,
+        let_in: LetInLayer::new(route.addresses.clone()),
         voice,
         upgrade: upgrades::route(config, route),
         rewrite: RewriteLayer::new(rewrite?),
@@ -156,6 +158,7 @@ fn route(
         rate_limit,
         concurrency_limit,
         aws_chunked: aws_chunked.then(AwsChunkedLayer::new),
+        tell: forwarded(config).tell(),
         header_inject: header_inject?,
     })
 }
