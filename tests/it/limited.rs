@@ -552,7 +552,7 @@ async fn a_flood_of_made_up_clients_takes_no_memory_and_leaves_others_served() {
     let config = format!(
         "listener = [{{ address = '127.0.0.1:0' }}]
          admin = {{ address = '127.0.0.1:0' }}
-         log.level = 'warn'
+         log.level = 'info,access=off'
          forwarded.trusted = ['127.0.0.1']
          limit.address = {{ key = 'address', rate = {{ quota = '3600/h', keys = 1024 }} }}
          edge.rate_limit = ['address']
