@@ -8,6 +8,7 @@
 #![expect(clippy::float_cmp, reason = "metrics are floats, and what is compared was counted")]
 
 mod admin;
+mod attacks;
 mod auth;
 mod claims;
 mod certificates;
