@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use portcullis::gateway::Gateway;
 use portcullis_tests::{InProcess, Nowhere, Process, Response, Upstream, ask, gateway, get, plan};
+use tokio::process::Command;
 use tokio::time::timeout;
 
 const OK: &str = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
@@ -256,4 +257,31 @@ async fn probes_are_answered_while_no_worker_can_do_anything() {
         let response = timeout(Duration::from_secs(30), get(admin, path)).await;
         assert_eq!(response.unwrap().status, 200, "{path}");
     }
+}
+
+/// What `portcullis health` answers, and what it complains of.
+async fn health(admin: SocketAddr) -> (Option<i32>, String) {
+    let program = env!("CARGO_BIN_EXE_gateway");
+    let asked = Command::new(program).arg("health").arg(admin.to_string()).output().await.unwrap();
+    (asked.status.code(), String::from_utf8(asked.stderr).unwrap())
+}
+
+#[tokio::test]
+async fn its_health_is_an_exit_code() {
+    let nowhere = Nowhere::take();
+    let gateway = gateway(&to(&[nowhere.address()]));
+    until_ready(gateway.admin(), "unready").await;
+
+    // Whoever restarts what is not healthy is to look at the process alone.
+    assert_eq!(health(gateway.admin()).await, (Some(0), String::new()));
+
+    let (code, complaint) = health(nowhere.address()).await;
+    let expected = format!("portcullis: {} does not answer: ", nowhere.address());
+    assert!(code == Some(1) && complaint.starts_with(&expected), "{complaint}");
+
+    let other = Upstream::answering("HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n").await;
+    let (code, complaint) = health(other.address()).await;
+    let expected =
+        format!("portcullis: {} is not alive: it says \"HTTP/1.1 404\"\n", other.address());
+    assert_eq!((code, complaint), (Some(1), expected));
 }

@@ -44,6 +44,8 @@ mod wire;
 #[cfg(feature = "peers")]
 mod default_chain;
 #[cfg(feature = "peers")]
+mod deploy;
+#[cfg(feature = "peers")]
 mod echoes;
 #[cfg(feature = "peers")]
 mod peers;
