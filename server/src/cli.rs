@@ -65,7 +65,9 @@ pub fn main() -> ExitCode {
         Command::Run { config } => run(&config),
         Command::Check { config } => check(&config),
         Command::Schema => Ok(schema()),
-        Command::Health { admin } => health::ask(admin).map(|()| ExitCode::SUCCESS).map_err(Failure::Start),
+        Command::Health { admin } => {
+            health::ask(admin).map(|()| ExitCode::SUCCESS).map_err(Failure::Start)
+        }
         #[cfg(feature = "demo")]
         Command::Demo(options) => demo(&options),
     };

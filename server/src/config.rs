@@ -19,6 +19,7 @@ mod answer;
 mod secret;
 mod text;
 mod schema;
+mod written;
 mod missing;
 mod problem;
 

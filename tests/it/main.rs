@@ -26,6 +26,7 @@ mod listeners;
 mod logs;
 mod memory;
 mod metadata;
+mod metrics;
 mod notify;
 mod order;
 mod proxy_protocol;
@@ -35,6 +36,7 @@ mod restart;
 mod routing;
 mod signing;
 mod sse;
+mod steering;
 mod tls;
 mod tunnels;
 mod unbroken;
@@ -47,6 +49,8 @@ mod default_chain;
 mod deploy;
 #[cfg(feature = "peers")]
 mod echoes;
+#[cfg(feature = "peers")]
+mod page;
 #[cfg(feature = "peers")]
 mod peers;
 #[cfg(feature = "peers")]
