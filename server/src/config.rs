@@ -50,6 +50,7 @@ use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use portcullis_drain::Deadlines;
+use portcullis_forwarded::{Addresses, ForwardedPolicy, Pseudonym};
 use portcullis_host_strip::HopByHop;
 use portcullis_request_guard::Ceilings;
 use schemars::JsonSchema;
@@ -76,6 +77,14 @@ pub struct Config {
     /// When the file is read again, and what becomes of the keys that are gone then.
     #[serde(default)]
     pub reload: Reload,
+    /// Which proxies are believed when they say who the client is, and what upstreams are told.
+    #[serde(default)]
+    pub forwarded: ForwardedPolicy,
+    /// By what name the gateway adds itself to `Via`; a request that has been here before is refused. Neither when left out.
+    pub via: Option<Pseudonym>,
+    /// Who is let in, by address.
+    #[serde(default)]
+    pub addresses: Addresses,
     /// What no request may exceed.
     #[serde(default)]
     pub request_guard: Ceilings,

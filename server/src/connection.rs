@@ -57,6 +57,8 @@ pub struct Connections {
 pub struct Client {
     /// Where the connection comes from; a unix socket does not tell.
     pub peer: Option<SocketAddr>,
+    /// Whether it speaks TLS.
+    pub is_tls: bool,
     /// What the client has shown of itself, and somebody vouched for.
     pub certificate: Option<Arc<Certificate>>,
 }
@@ -64,9 +66,7 @@ pub struct Client {
 impl Client {
     fn tell<B>(&self, request: &mut Request<B>) {
         let known = request.extensions_mut();
-        if let Some(peer) = self.peer {
-            known.insert(Peer(peer));
-        }
+        known.insert(Peer { address: self.peer, is_tls: self.is_tls });
         if let Some(certificate) = &self.certificate {
             known.insert(ClientCertificate(certificate.clone()));
         }

@@ -29,12 +29,17 @@ pub fn edge(plan: &EdgePlan, meters: Arc<Meters>, routes: Routes) -> Edge {
             .layer(MapResponseLayer::new(|response: Response<_>| response.map(Body::new)))
             // First: what a layer below finds out is told by the one above it.
             .layer(FactsLayer::default())
+            // Who the client is: everybody below asks that, and what it says of itself is gone. It refuses nobody.
+            .layer(plan.forwarded.clone())
             // Sees everything, refused, failed and cancelled requests, too.
             .layer(TelemetryLayer::new(meters))
             // Below it nothing has words for clients; above it nothing fails.
             .layer(RespondLayer::new(routes.clone()))
             // Outside of all that takes time; below `respond`, since it may refuse, too.
             .layer(plan.drain.clone())
+            // Before anything is done for a request that goes round in circles, or comes from where it may not.
+            .option_layer(plan.via.clone())
+            .layer(plan.let_in.clone())
             // What is below knows one way to ask for a tunnel, whatever the client speaks.
             .layer(ExtendedConnectLayer::default())
             // What `Connection` names is gone before anything is injected.
@@ -53,6 +58,8 @@ pub fn backend(plan: &RoutePlan, replicas: ReplicaFailover<Replica, ByFault>) ->
         ServiceBuilder::new()
             // Around all that can take time.
             .layer(plan.deadline)
+            // Costs least of all that refuses.
+            .layer(plan.let_in.clone())
             // Of the tunnels that some route makes, those that this one does.
             .option_layer(plan.upgrade.clone())
             // Before anything acts on the request; it takes off the credential that it consumed.
@@ -76,6 +83,7 @@ pub fn answer(plan: &RoutePlan, answer: Answer) -> Backend {
     Backend::new(
         ServiceBuilder::new()
             // Who may not pass is not told where to go, either.
+            .layer(plan.let_in.clone())
             .option_layer(plan.auth.as_ref().map(|auth| auth.layer()))
             .option_layer(plan.verifier.as_ref().map(|verifier| over_plain(verifier.layer())))
             // A redirect keeps the path that an upstream would see.

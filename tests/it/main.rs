@@ -15,7 +15,9 @@ mod config;
 mod connections;
 mod demo;
 mod drain;
+mod examples;
 mod failover;
+mod forwarded;
 mod grpc;
 mod house;
 mod http2;
@@ -30,6 +32,7 @@ mod metrics;
 mod notify;
 mod order;
 mod proxy_protocol;
+mod reference;
 mod refusals;
 mod reload;
 mod restart;
@@ -49,6 +52,8 @@ mod default_chain;
 mod deploy;
 #[cfg(feature = "peers")]
 mod echoes;
+#[cfg(feature = "peers")]
+mod monitoring;
 #[cfg(feature = "peers")]
 mod page;
 #[cfg(feature = "peers")]

@@ -2,11 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
+use std::net::SocketAddr;
 
 use portcullis_tests::{
     InProcess, Nowhere, Upstream, ask, generated, get, in_an_hour, send, token,
 };
 use serde_json::json;
+use tempfile::TempDir;
 
 /// What is known of a metric.
 #[derive(Debug, Eq, PartialEq)]
@@ -48,41 +50,56 @@ fn scraped(scrape: &str) -> BTreeMap<String, Metric> {
     metrics
 }
 
-/// A gateway that has something of everything, and what it says after something of everything has happened.
-async fn everything() -> String {
-    let folder = tempfile::tempdir().unwrap();
-    let own = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
-    fs::write(folder.path().join("cert.pem"), own.cert.pem()).unwrap();
-    fs::write(folder.path().join("key.pem"), own.signing_key.serialize_pem()).unwrap();
-    fs::write(folder.path().join("token"), "the token").unwrap();
-    let issuer = Upstream::answering("HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 11\r\n\r\n{\"keys\":[]}").await;
-    let (upstream, nowhere) = (
-        Upstream::answering("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok").await,
-        Nowhere::take(),
-    );
-    let config = include_str!("metrics.toml")
-        .replace("UPSTREAM", &upstream.address().to_string())
-        .replace("NOWHERE", &nowhere.address().to_string())
-        .replace("ISSUER", &issuer.address().to_string());
-    let file = folder.path().join("gateway.toml");
-    fs::write(&file, config).unwrap();
-    let gateway = InProcess::reading(&file);
-    let (address, admin) = (gateway.address(), gateway.admin());
+/// A gateway that has something of everything.
+pub(crate) struct Everything {
+    gateway: InProcess,
+    _upstream: Upstream,
+    _nowhere: Nowhere,
+    _issuer: Upstream,
+    _folder: TempDir,
+}
 
-    let shown = format!(
-        "authorization: Bearer {}",
-        token(&json!({ "iss": "http://issuer", "aud": "a", "exp": in_an_hour() }))
-    );
-    for what in
-        ["GET /", "GET /", "PUT /", "GET /nowhere", "GET /signed", "GET /hedged", "GET /%2e%2e/"]
-    {
-        ask(address, what, &["connection: x-a, host"]).await;
+impl Everything {
+    pub(crate) async fn start() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let own = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+        fs::write(folder.path().join("cert.pem"), own.cert.pem()).unwrap();
+        fs::write(folder.path().join("key.pem"), own.signing_key.serialize_pem()).unwrap();
+        fs::write(folder.path().join("token"), "the token").unwrap();
+        let keys = "{\"keys\":[]}";
+        let issuer = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{keys}", keys.len());
+        let issuer = Upstream::answering(issuer).await;
+        let ok = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
+        let (upstream, nowhere) = (Upstream::answering(ok).await, Nowhere::take());
+        let config = include_str!("metrics.toml")
+            .replace("UPSTREAM", &upstream.address().to_string())
+            .replace("NOWHERE", &nowhere.address().to_string())
+            .replace("ISSUER", &issuer.address().to_string());
+        let file = folder.path().join("gateway.toml");
+        fs::write(&file, config).unwrap();
+        let gateway = InProcess::reading(&file);
+        Self { gateway, _upstream: upstream, _nowhere: nowhere, _issuer: issuer, _folder: folder }
     }
-    ask(address, "GET /token", &[&shown]).await;
-    send(address, "no HTTP\r\n\r\n").await;
-    ask(admin, "POST /reload", &["authorization: Bearer the token"]).await;
-    gateway.until_metric("portcullis_connection_errors_total{reason=\"not_http\"}", 1.0).await;
-    get(admin, "/metrics").await.body
+
+    /// Has something of everything happen.
+    pub(crate) async fn happen(&self) {
+        let address = self.gateway.address();
+        for what in
+            ["GET /", "GET /", "PUT /", "GET /nowhere", "GET /signed", "GET /hedged", "GET /%2e%2e/"]
+        {
+            ask(address, what, &["connection: x-a, host"]).await;
+        }
+        let claims = json!({ "iss": "http://issuer", "aud": "a", "exp": in_an_hour() });
+        let shown = format!("authorization: Bearer {}", token(&claims));
+        ask(address, "GET /token", &[&shown]).await;
+        send(address, "no HTTP\r\n\r\n").await;
+        ask(self.admin(), "POST /reload", &["authorization: Bearer the token"]).await;
+        self.gateway.until_above("portcullis_connection_errors_total{reason=\"not_http\"}", 0.5).await;
+    }
+
+    pub(crate) fn admin(&self) -> SocketAddr {
+        self.gateway.admin()
+    }
 }
 
 /// A row for each.
@@ -97,5 +114,10 @@ fn table(metrics: &BTreeMap<String, Metric>) -> String {
 
 #[tokio::test]
 async fn every_metric_is_in_the_table_as_it_is() {
-    generated("server/docs/metrics.md", &table(&scraped(&everything().await)));
+    let everything = Everything::start().await;
+    everything.happen().await;
+
+    let scrape = get(everything.admin(), "/metrics").await.body;
+
+    generated("server/docs/metrics.md", &table(&scraped(&scrape)));
 }
