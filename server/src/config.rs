@@ -125,7 +125,8 @@ pub struct Admin {
     )]
     #[schemars(schema_with = "schema::duration")]
     pub probe_interval: Duration,
-    /// What operators show, as a bearer token, to have the file read again. Needed where others than this machine can connect.
+    /// What operators show, as a bearer token, to change something: to have the file read again, to take a replica out. Needed
+    /// where others than this machine, or the status page, are to do that.
     pub token: Option<Spanned<Secret>>,
 }
 

@@ -37,6 +37,7 @@ mod refusals;
 mod reload;
 mod restart;
 mod routing;
+mod runbook;
 mod signing;
 mod sse;
 mod steering;

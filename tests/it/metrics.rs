@@ -84,9 +84,15 @@ impl Everything {
     /// Has something of everything happen.
     pub(crate) async fn happen(&self) {
         let address = self.gateway.address();
-        for what in
-            ["GET /", "GET /", "PUT /", "GET /nowhere", "GET /signed", "GET /hedged", "GET /%2e%2e/"]
-        {
+        for what in [
+            "GET /",
+            "GET /",
+            "PUT /",
+            "GET /nowhere",
+            "GET /signed",
+            "GET /hedged",
+            "GET /%2e%2e/",
+        ] {
             ask(address, what, &["connection: x-a, host"]).await;
         }
         let claims = json!({ "iss": "http://issuer", "aud": "a", "exp": in_an_hour() });
@@ -94,7 +100,9 @@ impl Everything {
         ask(address, "GET /token", &[&shown]).await;
         send(address, "no HTTP\r\n\r\n").await;
         ask(self.admin(), "POST /reload", &["authorization: Bearer the token"]).await;
-        self.gateway.until_above("portcullis_connection_errors_total{reason=\"not_http\"}", 0.5).await;
+        self.gateway
+            .until_above("portcullis_connection_errors_total{reason=\"not_http\"}", 0.5)
+            .await;
     }
 
     pub(crate) fn admin(&self) -> SocketAddr {

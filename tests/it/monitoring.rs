@@ -100,7 +100,7 @@ scrape_configs: [{{ job_name: portcullis, static_configs: [{{ targets: ['{gatewa
     /// What it finds, in its own words; nothing, if it finds nothing.
     async fn find(&self, query: &str) -> String {
         let server = format!("http://{}", self.address);
-        said("promtool", &["query", "instant", &server, query], "").await
+        said("promtool", &["query", "instant", &server, query], "").await.trim().to_owned()
     }
 
     async fn until_it_has_scraped(&self, everything: &Everything) {
@@ -116,7 +116,8 @@ scrape_configs: [{{ job_name: portcullis, static_configs: [{{ targets: ['{gatewa
 fn queries(dashboard: &Value) -> Vec<(String, String)> {
     let panels = dashboard["panels"].as_array().unwrap();
     let targets = panels.iter().filter_map(|panel| panel["targets"].as_array()).flatten();
-    let shown = targets.map(|target| (target["expr"].as_str().unwrap().to_owned(), "=>".to_owned()));
+    let shown =
+        targets.map(|target| (target["expr"].as_str().unwrap().to_owned(), "=>".to_owned()));
     let variables = dashboard["templating"]["list"].as_array().unwrap().iter();
     let asked = variables.filter_map(|one| one["query"]["query"].as_str()).map(|query| {
         let inner = query.strip_prefix("label_values(").and_then(|query| query.strip_suffix(')'));

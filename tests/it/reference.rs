@@ -25,7 +25,8 @@ impl Reference {
         let shown = readme.split("```toml\n").skip(1).filter_map(|rest| rest.split("```").next());
         let mut files: Vec<_> = shown.map(str::to_owned).collect();
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../server/examples");
-        let mut paths: Vec<_> = fs::read_dir(folder).unwrap().map(|file| file.unwrap().path()).collect();
+        let mut paths: Vec<_> =
+            fs::read_dir(folder).unwrap().map(|file| file.unwrap().path()).collect();
         paths.sort();
         let toml = paths.iter().filter(|path| path.extension().is_some_and(|end| end == "toml"));
         files.extend(toml.map(|path| fs::read_to_string(path).unwrap()));
@@ -66,7 +67,8 @@ impl Reference {
     fn resolved(&self, described: &Value, section: &str) -> (String, Value) {
         let alternatives = described["anyOf"].as_array().cloned().unwrap_or_default();
         let referring = std::iter::once(described.clone()).chain(alternatives);
-        let mut names = referring.filter_map(|one| Some(one["$ref"].as_str()?.rsplit('/').next()?.to_owned()));
+        let mut names =
+            referring.filter_map(|one| Some(one["$ref"].as_str()?.rsplit('/').next()?.to_owned()));
         match names.next() {
             Some(name) => (name.clone(), self.root["$defs"][&name].clone()),
             None => (section.to_owned(), described.clone()),
@@ -82,7 +84,8 @@ impl Reference {
             for (key, described) in section["properties"].as_object().into_iter().flatten() {
                 for (name, more) in self.referred(described) {
                     let definition = self.root["$defs"][&name].clone();
-                    let place = format!("{place}{}{key}{more}", if place.is_empty() { "" } else { "." });
+                    let place =
+                        format!("{place}{}{key}{more}", if place.is_empty() { "" } else { "." });
                     if definition.get("properties").is_some() && seen.insert(name.clone()) {
                         found.push((name.clone(), definition.clone(), place.clone()));
                         waiting.push_back((name, definition, place));
@@ -114,7 +117,11 @@ impl Reference {
             }
         }
         for (key, inner) in described["properties"].as_object().into_iter().flatten() {
-            found.extend(self.referred(inner).into_iter().map(|(name, place)| (name, format!(".{key}{place}"))));
+            found.extend(
+                self.referred(inner)
+                    .into_iter()
+                    .map(|(name, place)| (name, format!(".{key}{place}"))),
+            );
         }
         found
     }
@@ -157,7 +164,8 @@ impl Reference {
             Some("array") => format!("list of {}", self.kind(&described["items"])),
             Some("object") => match described["properties"].as_object() {
                 Some(inner) => {
-                    let each = inner.iter().map(|(key, inner)| format!("`{key}`: {}", self.kind(inner)));
+                    let each =
+                        inner.iter().map(|(key, inner)| format!("`{key}`: {}", self.kind(inner)));
                     format!("{{ {} }}", each.collect::<Vec<_>>().join(", "))
                 }
                 None if described["additionalProperties"].is_object() => {
@@ -177,7 +185,8 @@ impl Reference {
 
     fn table(&self, (name, section, place): &(String, Value, String)) -> String {
         let required: Vec<_> = section["required"].as_array().into_iter().flatten().collect();
-        let mut table = "| key | type | default | example | reload | |\n|---|---|---|---|---|---|\n".to_owned();
+        let mut table =
+            "| key | type | default | example | reload | |\n|---|---|---|---|---|---|\n".to_owned();
         for (key, described) in section["properties"].as_object().into_iter().flatten() {
             let default = match described.get("default") {
                 Some(default) => format!("`{default}`"),
@@ -188,7 +197,8 @@ impl Reference {
             let example = example.map_or_else(|| "–".to_owned(), |example| format!("`{example}`"));
             let path = if place.is_empty() { key.clone() } else { format!("{place}.{key}") };
             let fixed = |one: &&str| path == **one || path.starts_with(&format!("{one}."));
-            let reload = if NEEDS_RESTART.iter().any(|one| fixed(&one)) { "restart" } else { "yes" };
+            let reload =
+                if NEEDS_RESTART.iter().any(|one| fixed(&one)) { "restart" } else { "yes" };
             let kind = self.kind(described);
             let says = prose(described);
             table += &format!("| `{key}` | {kind} | {default} | {example} | {reload} | {says} |\n");
