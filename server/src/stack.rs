@@ -29,7 +29,7 @@ pub fn edge(plan: &EdgePlan, meters: Arc<Meters>, routes: Routes) -> Edge {
             .layer(MapResponseLayer::new(|response: Response<_>| response.map(Body::new)))
             // First: what a layer below finds out is told by the one above it.
             .layer(FactsLayer::default())
-            // Who the client is: everybody below asks that, and what it says of itself is gone. It refuses nobody.
+            // Who the client is: everybody below asks that, and what it says of itself is gone.
             .layer(plan.forwarded.clone())
             // Sees everything, refused, failed and cancelled requests, too.
             .layer(TelemetryLayer::new(meters))
@@ -37,8 +37,7 @@ pub fn edge(plan: &EdgePlan, meters: Arc<Meters>, routes: Routes) -> Edge {
             .layer(RespondLayer::new(routes.clone()))
             // Outside of all that takes time; below `respond`, since it may refuse, too.
             .layer(plan.drain.clone())
-            // Before anything is done for a request that goes round in circles, or comes from where it may not.
-            .option_layer(plan.via.clone())
+            // Before anything is done for a request that comes from where it may not.
             .layer(plan.let_in.clone())
             // What is below knows one way to ask for a tunnel, whatever the client speaks.
             .layer(ExtendedConnectLayer::default())
@@ -46,6 +45,8 @@ pub fn edge(plan: &EdgePlan, meters: Arc<Meters>, routes: Routes) -> Edge {
             .layer(plan.hop_by_hop.clone())
             // Before routing: what is too large is too large for any route.
             .layer(plan.request_guard.clone())
+            // Adds a line to what a client may send, and ends what goes round in circles.
+            .option_layer(plan.via.clone())
             .layer(MapRequestLayer::new(plain))
             .service(routes),
     )
@@ -69,6 +70,8 @@ pub fn backend(plan: &RoutePlan, replicas: ReplicaFailover<Replica, ByFault>) ->
             .option_layer(plan.aws_chunked.map(over_plain))
             // After authentication: a client signs the path that it sends.
             .layer(plan.rewrite.clone())
+            // Who the client is: for upstreams alone, and not counted among what it may send.
+            .layer(plan.tell.clone())
             // What the upstream may trust: set or removed by the last who knows the client.
             .layer(plan.header_inject.clone())
             .layer(MapResponseLayer::new(|response: Response<_>| response.map(Body::new)))
