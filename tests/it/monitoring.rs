@@ -147,7 +147,8 @@ async fn every_query_of_the_dashboard_and_every_alert_has_something_to_look_at()
         assert!(found.contains(wanted), "of {query} comes {found:?}");
     }
 
-    let rules = get(prometheus.address, "/api/v1/rules").await.body;
+    let url = format!("http://{}/api/v1/rules", prometheus.address);
+    let rules = said("curl", &["--silent", "--show-error", &url], "").await;
     let rules: Value = serde_json::from_str(&rules).unwrap();
     let rules = rules["data"]["groups"][0]["rules"].as_array().unwrap();
     assert_eq!(rules.len(), alerts().len());
