@@ -12,7 +12,8 @@ fn client() -> impl Service<Request<Body>, Response = Response, Error: Into<BoxE
     let client = Client::builder(TokioExecutor::new()).build_http();
     // A refusal has a body, too: one that can be made of nothing.
     let client = client.map_response(|response: Response<_>| response.map(Body::new));
-    CircuitBreakerLayer::new("orders", policy).layer(client)
+    let client = CircuitBreakerLayer::new("orders", policy).layer(client);
+    client.map_response(|response: Response<_>| response.map(Body::new))
 }
 
 #[tokio::main]
@@ -25,14 +26,15 @@ async fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
 #[cfg(test)]
 #[tokio::test]
 async fn a_server_that_fails_three_times_is_not_asked_a_fourth_time() {
+    use axum::{Router, http::StatusCode};
     use std::sync::Arc;
     use std::sync::atomic::{AtomicU32, Ordering};
 
     let asked = Arc::new(AtomicU32::new(0));
     let count = asked.clone();
-    let server = axum::Router::new().fallback(async move || {
+    let server = Router::new().fallback(async move || {
         count.fetch_add(1, Ordering::Relaxed);
-        axum::http::StatusCode::BAD_GATEWAY
+        StatusCode::BAD_GATEWAY
     });
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/", listener.local_addr().unwrap());

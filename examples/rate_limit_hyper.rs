@@ -5,7 +5,7 @@ use http::{Request, Response};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto;
 use hyper_util::service::TowerToHyperService;
-use portcullis_rate_limit::{Limit, RateLimitLayer};
+use portcullis_rate_limit::{Limit, Quota, RateLimitLayer};
 use tokio::net::TcpListener;
 use tower::{Layer, service_fn};
 
@@ -16,7 +16,7 @@ async fn hello<B>(_: Request<B>) -> Result<Response<String>, Infallible> {
 async fn serve(tcp: TcpListener) -> Result<(), Box<dyn Error + Send + Sync>> {
     // One layer, so that all connections share the limit.
     let service =
-        RateLimitLayer::new([Limit::new("all", "2/m".parse()?)])?.layer(service_fn(hello));
+        RateLimitLayer::new([Limit::new("all", "2/m".parse::<Quota>()?)])?.layer(service_fn(hello));
     loop {
         let (stream, _) = tcp.accept().await?;
         let service = TowerToHyperService::new(service.clone());
