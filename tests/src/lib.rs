@@ -9,6 +9,7 @@
 )]
 
 mod gateway;
+mod generated;
 mod process;
 mod upstream;
 mod client;
@@ -31,6 +32,7 @@ pub use dns::{Answer, NameServer};
 pub use flow::Flow;
 pub use frames::{End, Frame, Frames, block, bytes};
 pub use gateway::{InProcess, gateway, plan};
+pub use generated::generated;
 pub use http2::{Boxed, Http2, full};
 pub use identity::Identity;
 pub use load::{Kind, Load, load_upstream};
