@@ -31,6 +31,7 @@ use portcullis_host_strip::{HopByHopLayer, Upgrade};
 use portcullis_jwt_auth::MetadataLayer;
 use portcullis_replica_failover::ReplicaFailoverLayer;
 use portcullis_request_guard::RequestGuardLayer;
+use portcullis_request_id::RequestIdLayer;
 use portcullis_sigv4_sign::AwsChunkedLayer;
 use tracing_subscriber::EnvFilter;
 
@@ -102,6 +103,8 @@ impl std::fmt::Debug for Token {
 pub struct EdgePlan {
     /// Finds out who the client is.
     pub forwarded: ForwardedLayer<PeerOf>,
+    /// Gives each request its id.
+    pub request_id: RequestIdLayer,
     /// Counts what is in flight.
     pub drain: DrainLayer,
     /// Refuses what has been here before, if the gateway has a name.
@@ -272,6 +275,7 @@ fn edge(config: &Config, before: Option<&Plan>) -> EdgePlan {
     let kept = kept.map(|before| before.edge.hop_by_hop.clone());
     EdgePlan {
         forwarded: forwarded(config),
+        request_id: request_id(config),
         via: config.via.clone().map(ViaLayer::new),
         let_in: LetInLayer::new(config.addresses.clone()),
         // It knows what is in flight, in stacks of before, too.
@@ -283,6 +287,13 @@ fn edge(config: &Config, before: Option<&Plan>) -> EdgePlan {
 
 fn forwarded(config: &Config) -> ForwardedLayer<PeerOf> {
     ForwardedLayer::new(config.forwarded.clone(), peer_of)
+}
+
+/// Whoever connects is believed or not, and never on behalf of others: a proxy that is trusted has given its requests ids.
+fn request_id(config: &Config) -> RequestIdLayer {
+    RequestIdLayer::new(config.request_id.clone())
+        .peer(|request| peer_of(request)?.address())
+        .in_span()
 }
 
 fn check_rest(config: &Config, problems: &mut Vec<Problem>) {

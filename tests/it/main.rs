@@ -32,6 +32,7 @@ mod order;
 mod proxy_protocol;
 mod refusals;
 mod reload;
+mod request_id;
 mod restart;
 mod routing;
 mod signing;

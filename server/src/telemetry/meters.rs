@@ -193,6 +193,7 @@ fn describe() {
     describe_replicas();
     describe_failover();
     describe_signing();
+    describe_ids();
     describe_counter!(
         "jwt_auth_key_set_refreshes_total",
         "How often an issuer was asked for its keys, by what came of it."
@@ -296,6 +297,13 @@ fn describe_failover() {
     describe_counter!("circuit_breaker_transitions_total", "Changes of a circuit's state.");
     describe_gauge!("circuit_breaker_failure_rate", "The share of a circuit's calls that failed.");
     describe_gauge!("circuit_breaker_slow_rate", "The share of a circuit's calls that were slow.");
+}
+
+fn describe_ids() {
+    describe_counter!(
+        "request_id_total",
+        "Ids of requests, by where they are from: `generated`, `accepted`, `invalid`, `untrusted`."
+    );
 }
 
 fn describe_signing() {

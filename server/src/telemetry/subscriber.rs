@@ -27,13 +27,7 @@ pub fn subscribe(log: &Log) -> Result<(), ParseError> {
         .with_env_filter(EnvFilter::builder().parse(level)?);
     // The error that is passed over: somebody else subscribed before.
     let _ = if writes_json(log) {
-        builder
-            .json()
-            .flatten_event(true)
-            .with_current_span(false)
-            .with_span_list(false)
-            .finish()
-            .try_init()
+        builder.json().flatten_event(true).with_span_list(false).finish().try_init()
     } else {
         builder.with_ansi(stdout().is_terminal()).finish().try_init()
     };
