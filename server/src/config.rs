@@ -30,9 +30,7 @@ pub(crate) use flaws::Flaws;
 pub use folder::{Files, Folder};
 pub use issuer::{Issuer, Key};
 pub use limit::{Cost, Edge, Exempt, KeySources, Limit, Store};
-pub use listener::{
-    Address, ClientLimits, ClientTimeouts, Listener, ProxyProtocol, SocketMode, Source,
-};
+pub use listener::{Address, ClientLimits, ClientTimeouts, Listener, ProxyProtocol, SocketMode};
 pub use load::{Reading, load, read};
 pub(crate) use problem::nearest;
 pub use problem::{Problem, Problems};
@@ -55,6 +53,7 @@ use portcullis_drain::Deadlines;
 use portcullis_forwarded::{Addresses, ForwardedPolicy, Pseudonym};
 use portcullis_host_strip::HopByHop;
 use portcullis_request_guard::Ceilings;
+use portcullis_request_id::RequestIdPolicy;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -87,6 +86,9 @@ pub struct Config {
     /// Who is let in, by address.
     #[serde(default)]
     pub addresses: Addresses,
+    /// Whose ids of requests are believed, and what new ones look like.
+    #[serde(default)]
+    pub request_id: RequestIdPolicy,
     /// What no request may exceed.
     #[serde(default)]
     pub request_guard: Ceilings,

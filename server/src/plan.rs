@@ -34,6 +34,7 @@ use portcullis_host_strip::{HopByHopLayer, Upgrade};
 use portcullis_jwt_auth::MetadataLayer;
 use portcullis_replica_failover::ReplicaFailoverLayer;
 use portcullis_request_guard::RequestGuardLayer;
+use portcullis_request_id::RequestIdLayer;
 use portcullis_sigv4_sign::AwsChunkedLayer;
 use tracing_subscriber::EnvFilter;
 
@@ -112,6 +113,8 @@ impl std::fmt::Debug for Token {
 pub struct EdgePlan {
     /// Finds out who the client is.
     pub forwarded: ForwardedLayer<PeerOf>,
+    /// Gives each request its id.
+    pub request_id: RequestIdLayer,
     /// Counts what is in flight.
     pub drain: DrainLayer,
     /// Refuses what has been here before, if the gateway has a name.
@@ -298,6 +301,7 @@ fn edge(
     let (names, key) = (&config.edge.rate_limit, "edge.rate_limit");
     EdgePlan {
         forwarded: forwarded(config),
+        request_id: request_id(config),
         via: config.via.clone().map(ViaLayer::new),
         let_in: LetInLayer::new(config.addresses.clone()),
         rate_limit: limits.rate_limits(config, names, key, Place::Edge, problems),
@@ -310,6 +314,13 @@ fn edge(
 
 fn forwarded(config: &Config) -> ForwardedLayer<PeerOf> {
     ForwardedLayer::new(config.forwarded.clone(), peer_of)
+}
+
+/// Whoever connects is believed or not, and never on behalf of others: a proxy that is trusted has given its requests ids.
+fn request_id(config: &Config) -> RequestIdLayer {
+    RequestIdLayer::new(config.request_id.clone())
+        .peer(|request| peer_of(request)?.address())
+        .in_span()
 }
 
 fn check_rest(config: &Config, problems: &mut Vec<Problem>) {

@@ -32,6 +32,8 @@ pub fn edge(plan: &EdgePlan, meters: Arc<Meters>, routes: Routes, stores: &Store
             .layer(FactsLayer::default())
             // Who the client is: everybody below asks that, and what it says of itself is gone.
             .layer(plan.forwarded.clone())
+            // The id by which all below speak of the request; it is on whatever they answer.
+            .layer(plan.request_id.clone())
             // Sees everything, refused, failed and cancelled requests, too.
             .layer(TelemetryLayer::new(meters))
             // Below it nothing has words for clients; above it nothing fails.

@@ -37,6 +37,7 @@ mod proxy_protocol;
 mod reference;
 mod refusals;
 mod reload;
+mod request_id;
 mod restart;
 mod routing;
 mod runbook;

@@ -205,19 +205,68 @@ async fn the_time_of_a_request_runs_while_its_body_is_collected_for_the_signatur
 }
 
 #[tokio::test]
+async fn who_is_not_let_in_by_address_is_not_asked_for_a_token_nor_sent_elsewhere() {
+    let upstream = Upstream::answering(OK).await;
+    let nobody = "addresses = { allow = [] }";
+    let gateway = gateway(&format!(
+        "{},\n{{ path = '/moved', redirect = {{ host = 'b.test' }}, {GUARDED}, {nobody} }}]",
+        to(upstream.address(), &format!("{GUARDED}, {nobody}")).trim_end_matches(']')
+    ));
+
+    for path in ["/a", "/moved"] {
+        let response = ask(gateway.address(), &format!("GET {path}"), &[]).await;
+        assert_eq!(response.status, 403, "{path}: {response:?}");
+        assert_eq!(response.header("www-authenticate"), [""; 0], "{path}");
+    }
+}
+
+#[tokio::test]
+async fn what_the_gateway_tells_upstreams_does_not_count_among_what_a_client_may_send() {
+    let mut upstream = Upstream::answering(OK).await;
+    let most = "via = 'gateway-1'\nforwarded = { forwarded = 'write' }\n\
+        request_guard = { max_header_count = 4 }\n";
+    let gateway = gateway(&format!("{most}{}", to(upstream.address(), "")));
+
+    // With `host` and the id; `connection` is gone by then.
+    let response = ask(gateway.address(), "GET /a", &["x-own: 1", "x-two: 2"]).await;
+    let seen = upstream.seen().await;
+
+    assert_eq!(response.status, 200, "{response:?}");
+    for name in ["via", "forwarded", "x-forwarded-for", "x-forwarded-port", "x-own"] {
+        assert_eq!(seen.header(name).len(), 1, "{name} in {}", seen.head);
+    }
+    let more = ask(gateway.address(), "GET /a", &["x-own: 1", "x-two: 2", "x-three: 3"]).await;
+    assert_eq!(more.status, 431, "{more:?}");
+}
+
+#[tokio::test]
+async fn a_rule_of_a_route_has_the_last_word_on_what_upstreams_are_told() {
+    let mut upstream = Upstream::answering(OK).await;
+    let inject = "header_inject.request = \
+        [{ remove = 'x-forwarded-for' }, { set = 'x-forwarded-host', value = 'own.test' }]";
+    let gateway = gateway(&to(upstream.address(), inject));
+
+    ask(gateway.address(), "GET /a", &[]).await;
+    let seen = upstream.seen().await;
+
+    assert_eq!(seen.header("x-forwarded-for"), [""; 0]);
+    assert_eq!(seen.header("x-forwarded-host"), ["own.test"]);
+    assert_eq!(seen.header("x-forwarded-proto"), ["http"]);
+}
+
+#[tokio::test]
 async fn a_request_has_one_id_at_the_client_at_the_upstream_and_in_between() {
     let mut upstream = Upstream::answering(OK).await;
     let gateway = gateway(&to(upstream.address(), ""));
 
-    let own = ask(gateway.address(), "GET /a", &["x-request-id: my-own"]).await;
+    let own = ask(gateway.address(), "GET /a", &["x-request-id: my-own", "x_request_id: b"]).await;
     let own_seen = upstream.seen().await;
     let given = ask(gateway.address(), "GET /a", &[]).await;
     let given_seen = upstream.seen().await;
 
-    assert_eq!(
-        (own.header("x-request-id"), own_seen.header("x-request-id")),
-        (vec!["my-own"], vec!["my-own"])
-    );
+    assert_eq!(own.header("x-request-id"), own_seen.header("x-request-id"));
+    assert_ne!(own.header("x-request-id"), ["my-own"], "nobody is trusted by default");
+    assert_eq!(own_seen.header("x_request_id"), [""; 0]);
     assert_eq!(given.header("x-request-id"), given_seen.header("x-request-id"));
     assert_eq!(given.header("x-request-id")[0].len(), 36);
 }

@@ -31,7 +31,6 @@ pub fn subscribe(log: &Log) -> Result<(), ParseError> {
         let builder = builder
             .json()
             .flatten_event(true)
-            .with_current_span(false)
             .with_span_list(false)
             .with_filter_reloading();
         let filter = builder.reload_handle();
