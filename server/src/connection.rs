@@ -21,7 +21,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use portcullis_drain::{ClosePolicy, Deadlines, Phase};
 use portcullis_held_body::HeldBody;
-use portcullis_request_guard::Ceilings;
+use portcullis_request_guard::{Part, Policy};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -30,7 +30,7 @@ use tower::Service;
 
 use crate::certificate::Certificate;
 use crate::config::{ClientLimits, ClientTimeouts};
-use crate::facts::{ClientCertificate, Peer};
+use crate::facts::{ClientCertificate, OverTls, Peer};
 use crate::seam::Edge;
 use crate::tunnel::Relay;
 use crate::worker::draining;
@@ -59,6 +59,8 @@ pub struct Client {
     pub peer: Option<SocketAddr>,
     /// What the client has shown of itself, and somebody vouched for.
     pub certificate: Option<Arc<Certificate>>,
+    /// Whether nobody on the way can read along.
+    pub over_tls: bool,
 }
 
 impl Client {
@@ -66,6 +68,9 @@ impl Client {
         let known = request.extensions_mut();
         if let Some(peer) = self.peer {
             known.insert(Peer(peer));
+        }
+        if self.over_tls {
+            known.insert(OverTls);
         }
         if let Some(certificate) = &self.certificate {
             known.insert(ClientCertificate(certificate.clone()));
@@ -164,12 +169,12 @@ impl Connections {
     #[must_use]
     pub fn new(
         stack: Arc<ArcSwap<Edge>>,
-        ceilings: &Ceilings,
+        guard: &Policy,
         phase: watch::Receiver<Phase>,
         deadlines: Deadlines,
     ) -> Self {
         let (timeouts, limits) = Default::default();
-        Self { protocol: protocol(ceilings), stack, phase, timeouts, limits, deadlines }
+        Self { protocol: protocol(guard), stack, phase, timeouts, limits, deadlines }
     }
 
     /// Those of one listener, whose clients may take so long and have so much.
@@ -338,9 +343,11 @@ fn join_cookies<B>(request: &mut Request<B>) {
 
 /// Strict where hyper can be, and wider than the stack's own limits, so that these are the ones to
 /// speak: what the stack refuses is answered in words, logged and counted.
-fn protocol(ceilings: &Ceilings) -> auto::Builder<TokioExecutor> {
-    let head = usize::try_from(ceilings.head().saturating_mul(2)).unwrap_or(usize::MAX);
-    let lines = usize::try_from(ceilings.header_lines().saturating_mul(2)).unwrap_or(usize::MAX);
+fn protocol(guard: &Policy) -> auto::Builder<TokioExecutor> {
+    let twice = |size: u64| usize::try_from(size.saturating_mul(2)).unwrap_or(usize::MAX);
+    let limit = |part| guard.limit(part).unwrap_or_default();
+    let head = twice(limit(Part::Uri).saturating_add(limit(Part::HeaderBlock)));
+    let lines = twice(limit(Part::HeaderCount));
     let mut builder = auto::Builder::new(TokioExecutor::new());
     builder
         .http1()

@@ -59,6 +59,11 @@ pub enum Voice {
 #[expect(clippy::exhaustive_structs, reason = "an address and no more")]
 pub struct Peer(pub SocketAddr);
 
+/// Marks a request that came over TLS, in its extensions.
+#[derive(Clone, Copy, Debug)]
+#[expect(clippy::exhaustive_structs, reason = "a mark and no more")]
+pub struct OverTls;
+
 /// The certificate that the client of a connection has shown and that somebody vouched for, in the extensions of its
 /// requests.
 #[derive(Clone, Debug)]

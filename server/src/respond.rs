@@ -1,6 +1,7 @@
 //! Refusals and failures in words.
 
 mod failure;
+mod tell;
 mod words;
 
 use std::convert::Infallible;
@@ -15,7 +16,7 @@ use http::{Method, Request, Response, StatusCode, Uri};
 use http_body_util::Full;
 use hyper::body::{Body as HttpBody, Frame, SizeHint};
 use pin_project_lite::pin_project;
-use portcullis_refusal::{Dialect, Refused};
+use portcullis_refusal::Refused;
 use portcullis_sigv4_sign::Unverified;
 use tower::{Layer, Service};
 
@@ -25,6 +26,8 @@ use crate::route::Routes;
 use crate::upstream;
 
 use self::failure::Failure;
+
+pub use self::tell::{Tell, TellLayer, Telling};
 
 /// Below it nothing has words for clients; above it nothing fails.
 #[derive(Clone, Debug)]
@@ -119,13 +122,7 @@ struct Asked {
 
 impl Asked {
     fn fail<B>(&self, failure: &Failure) -> Response<Answer<B>> {
-        let dialect = {
-            let mut known = self.facts.known();
-            known.error = Some(failure.told());
-            if known.voice == Voice::Grpc { Dialect::Grpc } else { Dialect::Http }
-        };
-        let response = failure.refusal().into_response(dialect, ());
-        self.word(response.map(|()| Answer::empty()))
+        self.word(failure.response(&self.facts, Answer::empty()))
     }
 
     /// Gives a refusal its body, and leaves everything else as it is.

@@ -13,7 +13,7 @@ use crate::body::{Body, over_plain, plain};
 use crate::facts::FactsLayer;
 use crate::plan::{DocumentPlan, EdgePlan, RoutePlan};
 use crate::replicas::ReplicaPlan;
-use crate::respond::RespondLayer;
+use crate::respond::{RespondLayer, TellLayer};
 use crate::route::{Answer, Nothing, Routes};
 use crate::seam::{Backend, Edge, Replica};
 use crate::telemetry::{Meters, TelemetryLayer};
@@ -39,7 +39,7 @@ pub fn edge(plan: &EdgePlan, meters: Arc<Meters>, routes: Routes) -> Edge {
             .layer(ExtendedConnectLayer::default())
             // What `Connection` names is gone before anything is injected.
             .layer(plan.hop_by_hop.clone())
-            // Before routing: what is too large is too large for any route.
+            // Before routing: what is too large is too large for any route, and a path is judged by what it has become.
             .layer(plan.request_guard.clone())
             .layer(MapRequestLayer::new(plain))
             .service(routes),
@@ -51,15 +51,25 @@ pub fn edge(plan: &EdgePlan, meters: Arc<Meters>, routes: Routes) -> Edge {
 pub fn backend(plan: &RoutePlan, replicas: ReplicaFailover<Replica, ByFault>) -> Backend {
     Backend::new(
         ServiceBuilder::new()
+            // With whatever is answered, refusals and failures included.
+            .option_layer(plan.security_headers.clone())
+            // Before authentication: a preflight carries no credential, and a page may read why it was refused.
+            .option_layer(plan.cors.clone())
+            // Above it, what is said of responses is said of failures, too.
+            .layer(TellLayer::default())
             // Around all that can take time.
             .layer(plan.deadline)
             // Of the tunnels that some route makes, those that this one does.
             .option_layer(plan.upgrade.clone())
+            // Before anyone asks who it is: what is unfit is unfit from anybody.
+            .layer(over_plain(plan.request_guard.clone()))
             // Before anything acts on the request; it takes off the credential that it consumed.
             .option_layer(plan.auth.as_ref().map(|auth| auth.layer()))
             .option_layer(plan.verifier.as_ref().map(|verifier| over_plain(verifier.layer())))
             // What is below sees a body as it is, not in the coding of S3's clients.
             .option_layer(plan.aws_chunked.map(over_plain))
+            // Once for a response, whichever replica it comes from, and after all that reads it on the way.
+            .option_layer(plan.compression.clone())
             // After authentication: a client signs the path that it sends.
             .layer(plan.rewrite.clone())
             // What the upstream may trust: set or removed by the last who knows the client.
@@ -75,9 +85,16 @@ pub fn backend(plan: &RoutePlan, replicas: ReplicaFailover<Replica, ByFault>) ->
 pub fn answer(plan: &RoutePlan, answer: Answer) -> Backend {
     Backend::new(
         ServiceBuilder::new()
+            // With whatever is answered, refusals included.
+            .option_layer(plan.security_headers.clone())
+            // Before authentication: a preflight carries no credential.
+            .option_layer(plan.cors.clone())
+            // What is unfit is unfit from anybody.
+            .layer(over_plain(plan.request_guard.clone()))
             // Who may not pass is not told where to go, either.
             .option_layer(plan.auth.as_ref().map(|auth| auth.layer()))
             .option_layer(plan.verifier.as_ref().map(|verifier| over_plain(verifier.layer())))
+            .option_layer(plan.compression.clone())
             // A redirect keeps the path that an upstream would see.
             .layer(plan.rewrite.clone())
             // What is said of a response holds for any.

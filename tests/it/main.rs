@@ -9,14 +9,17 @@
 
 mod admin;
 mod auth;
+mod browsers;
 mod claims;
 mod certificates;
+mod compression;
 mod config;
 mod connections;
 mod demo;
 mod drain;
 mod failover;
 mod grpc;
+mod guards;
 mod house;
 mod http2;
 mod issuer;

@@ -16,8 +16,8 @@ use super::auth::{self, IssuerPlan, Issuers};
 use super::documents::{Documents, Row};
 use super::signing::{self, ClientPlan, Clients};
 use super::{
-    DocumentPlan, Plan, RouteEnd, RoutePlan, UpstreamPlan, answers, headers, named, problem,
-    upgrades,
+    DocumentPlan, Plan, RouteEnd, RoutePlan, UpstreamPlan, answers, browsers, guards, headers,
+    named, problem, upgrades,
 };
 
 /// The table of routes, and what its rows lead to, as far as nothing is wrong.
@@ -113,8 +113,12 @@ fn route(
     let end = end(section, key, upstreams, problems);
     let rewrite = answers::rewrite(route, key, problems);
     let header_inject = headers::layer(route, asks_clients(config), key, problems);
+    let security_headers = browsers::security_headers(route, key, problems);
+    let cors = browsers::cors(route, key, problems);
+    let compression = browsers::compression(route, key, problems);
     let end = end?;
     upgrades::check(config, route, key, problems);
+    guards::check_route(config, route, key, problems);
     let verifies_s3 = route.sigv4_verify.as_ref();
     let verifies_s3 = verifies_s3.is_some_and(|it| it.get_ref().verifying.service().is_s3());
     let voice = match &end {
@@ -131,11 +135,15 @@ fn route(
         end,
         voice,
         upgrade: upgrades::route(config, route),
+        security_headers,
+        cors,
+        request_guard: guards::route(config, route, voice),
         rewrite: RewriteLayer::new(rewrite?),
         deadline: DeadlineLayer::new(route.timeout),
         auth,
         verifier,
         aws_chunked: aws_chunked.then(AwsChunkedLayer::new),
+        compression,
         header_inject: header_inject?,
     })
 }

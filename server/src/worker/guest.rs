@@ -53,7 +53,7 @@ impl Guest {
     pub(super) async fn serve(self, connections: Connections) -> Result<(), Ending> {
         let Self { stream, peer, admission: _counts, terms } = self;
         let Some(tls) = terms.tls() else {
-            return connections.serve(stream, Client { peer, certificate: None }).await;
+            return connections.serve(stream, Client { peer, ..Client::default() }).await;
         };
         let time = terms.timeouts().tls_handshake;
         let handshake = timeout(time, handshake(stream, tls, &terms)).await;
@@ -61,7 +61,7 @@ impl Guest {
         // The first is the client's own.
         let shown = stream.get_ref().1.peer_certificates().and_then(<[_]>::first);
         let certificate = shown.and_then(|own| Certificate::read(own)).map(Arc::new);
-        connections.serve(stream, Client { peer, certificate }).await
+        connections.serve(stream, Client { peer, certificate, over_tls: true }).await
     }
 }
 
