@@ -3,19 +3,23 @@ use std::{error::Error, net::SocketAddr};
 
 use axum::extract::{ConnectInfo, Extension};
 use axum::{Router, http::request::Parts, routing::get};
-use portcullis_forwarded::{Client, ForwardedLayer, ForwardedPolicy, Peer};
+use portcullis_forwarded::{
+    Addresses, Client, ForwardedLayer, ForwardedPolicy, LetInLayer, Peer, ViaLayer,
+};
 use tokio::net::TcpListener;
+use tower::ServiceBuilder;
 
 fn app() -> Result<Router, Box<dyn Error>> {
-    let policy = ForwardedPolicy::new()
-        .trusted("127.0.0.0/8, ::1".parse()?)
-        .deny("192.0.2.66".parse()?)
-        .via("example")?;
-    let layer = ForwardedLayer::new(policy, |parts: &Parts| {
+    let policy = ForwardedPolicy::new().trusted(["127.0.0.0/8".parse()?, "::1".parse()?]);
+    let forwarded = ForwardedLayer::new(policy, |parts: &Parts| {
         let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>()?;
         Some(Peer::from(peer.0))
     });
-    Ok(Router::new().route("/", get(address)).layer(layer))
+    let layers = ServiceBuilder::new()
+        .layer(forwarded)
+        .layer(ViaLayer::new("example".parse()?))
+        .layer(LetInLayer::new(Addresses::all().deny(["192.0.2.66/32".parse()?])));
+    Ok(Router::new().route("/", get(address)).layer(layers))
 }
 
 async fn address(Extension(client): Extension<Client>) -> String {

@@ -2,19 +2,24 @@
 use std::error::Error;
 
 use http::request::Parts;
-use portcullis_forwarded::{ForwardedLayer, ForwardedPolicy, Peer};
+use portcullis_forwarded::{Addresses, ForwardedLayer, ForwardedPolicy, LetInLayer, Peer};
 use tonic::transport::Server;
 use tonic::transport::server::{TcpConnectInfo, TcpIncoming};
 
 async fn serve(incoming: TcpIncoming) -> Result<(), Box<dyn Error + Send + Sync>> {
     let (_, health) = tonic_health::server::health_reporter();
-    let policy =
-        ForwardedPolicy::new().trusted("127.0.0.0/8, ::1".parse()?).allow("192.0.2.0/24".parse()?);
-    let layer = ForwardedLayer::new(policy, |parts: &Parts| {
+    let policy = ForwardedPolicy::new().trusted(["127.0.0.0/8".parse()?, "::1".parse()?]);
+    let forwarded = ForwardedLayer::new(policy, |parts: &Parts| {
         let peer = parts.extensions.get::<TcpConnectInfo>()?.remote_addr()?;
         Some(Peer::from(peer))
     });
-    Server::builder().layer(layer).add_service(health).serve_with_incoming(incoming).await?;
+    let let_in = LetInLayer::new(Addresses::all().allow(["192.0.2.0/24".parse()?]));
+    Server::builder()
+        .layer(forwarded)
+        .layer(let_in)
+        .add_service(health)
+        .serve_with_incoming(incoming)
+        .await?;
     Ok(())
 }
 

@@ -28,6 +28,7 @@ use tokio::time::{MissedTickBehavior, interval};
 use crate::lifecycle;
 use crate::plan::{Plan, UpstreamPlan};
 use crate::reload::{Current, Reloads};
+use crate::telemetry::dropped;
 
 use self::standing::{active, see};
 
@@ -124,6 +125,7 @@ async fn metrics(State(known): State<Known>) -> impl IntoResponse {
     with_local_recorder(&*plan.recorder, || {
         let phase = f64::from(plan.edge.drain.handle().phase() as u8);
         gauge!("portcullis_drain_phase").set(phase);
+        counter!("portcullis_log_lines_dropped_total").absolute(dropped());
     });
     count_ignored(&plan);
     plan.upstreams.values().for_each(|upstream| show_replicas(upstream));

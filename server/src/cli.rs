@@ -10,7 +10,7 @@ use crate::gateway::{Beginning, Gateway};
 use crate::handover::Predecessor;
 use crate::lifecycle::Outcome;
 use crate::plan::Plan;
-use crate::telemetry::subscribe;
+use crate::telemetry::{self, subscribe};
 
 /// A gateway of tower layers: checks tokens, signs for S3, injects headers, streams both ways.
 #[derive(Debug, Parser)]
@@ -59,6 +59,8 @@ pub fn main() -> ExitCode {
         #[cfg(feature = "demo")]
         Command::Demo(options) => demo(&options),
     };
+    // What is on its way to the log would end with the process.
+    telemetry::flush();
     result.unwrap_or_else(|failure| {
         #[expect(clippy::print_stderr, reason = "there may be no log yet")]
         {

@@ -55,6 +55,7 @@ use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use portcullis_drain::Deadlines;
+use portcullis_forwarded::{Addresses, ForwardedPolicy, Pseudonym};
 use portcullis_host_strip::HopByHop;
 use portcullis_request_guard::Policy;
 use schemars::JsonSchema;
@@ -81,6 +82,14 @@ pub struct Config {
     /// When the file is read again, and what becomes of the keys that are gone then.
     #[serde(default)]
     pub reload: Reload,
+    /// Which proxies are believed when they say who the client is, and what upstreams are told.
+    #[serde(default)]
+    pub forwarded: ForwardedPolicy,
+    /// By what name the gateway adds itself to `Via`; a request that has been here before is refused. Neither when left out.
+    pub via: Option<Pseudonym>,
+    /// Who is let in, by address.
+    #[serde(default)]
+    pub addresses: Addresses,
     /// What every request must be, before it has a route. Without a ceiling here a URI may have 8 KiB, and the headers 64 KiB in
     /// 100 lines.
     #[serde(default)]

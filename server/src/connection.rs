@@ -30,7 +30,7 @@ use tower::Service;
 
 use crate::certificate::Certificate;
 use crate::config::{ClientLimits, ClientTimeouts};
-use crate::facts::{ClientCertificate, OverTls, Peer};
+use crate::facts::{ClientCertificate, Peer};
 use crate::seam::Edge;
 use crate::tunnel::Relay;
 use crate::worker::draining;
@@ -57,21 +57,16 @@ pub struct Connections {
 pub struct Client {
     /// Where the connection comes from; a unix socket does not tell.
     pub peer: Option<SocketAddr>,
+    /// Whether it speaks TLS.
+    pub is_tls: bool,
     /// What the client has shown of itself, and somebody vouched for.
     pub certificate: Option<Arc<Certificate>>,
-    /// Whether nobody on the way can read along.
-    pub over_tls: bool,
 }
 
 impl Client {
     fn tell<B>(&self, request: &mut Request<B>) {
         let known = request.extensions_mut();
-        if let Some(peer) = self.peer {
-            known.insert(Peer(peer));
-        }
-        if self.over_tls {
-            known.insert(OverTls);
-        }
+        known.insert(Peer { address: self.peer, is_tls: self.is_tls });
         if let Some(certificate) = &self.certificate {
             known.insert(ClientCertificate(certificate.clone()));
         }

@@ -1,8 +1,11 @@
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 
 use http::Request;
+use http::request::Parts;
+use http::uri::Scheme;
+use portcullis_forwarded::Client;
 use portcullis_refusal::Dialect;
 use tokio::time::Instant;
 use tower::{Layer, Service};
@@ -23,8 +26,8 @@ pub struct Facts(Arc<Mutex<Known>>);
 pub struct Known {
     /// When the request reached the stack.
     pub start: Instant,
-    /// The address that the connection comes from; one over a unix socket has none.
-    pub client: Option<SocketAddr>,
+    /// Who the client is, once that is found out; nobody knows of one over a unix socket, unless a proxy says so.
+    pub client: Option<Client>,
     /// What the client showed of itself, if it was asked and could.
     pub certificate: Option<Arc<Certificate>>,
     /// The language for refusals.
@@ -54,15 +57,41 @@ pub enum Voice {
     Grpc,
 }
 
-/// The address that a connection comes from, in the extensions of its requests.
-#[derive(Clone, Copy, Debug)]
-#[expect(clippy::exhaustive_structs, reason = "an address and no more")]
-pub struct Peer(pub SocketAddr);
+/// Where a connection comes from, in the extensions of its requests.
+#[derive(Clone, Debug)]
+#[expect(clippy::exhaustive_structs, reason = "what a connection says of itself")]
+pub struct Peer {
+    /// The address; one over a unix socket has none.
+    pub address: Option<SocketAddr>,
+    /// Whether it speaks TLS.
+    pub is_tls: bool,
+}
 
-/// Marks a request that came over TLS, in its extensions.
-#[derive(Clone, Copy, Debug)]
-#[expect(clippy::exhaustive_structs, reason = "a mark and no more")]
-pub struct OverTls;
+/// Says who is at the other end of a request's connection.
+pub type PeerOf = fn(&Parts) -> Option<portcullis_forwarded::Peer>;
+
+/// See [`PeerOf`].
+#[must_use]
+pub fn peer_of(request: &Parts) -> Option<portcullis_forwarded::Peer> {
+    let peer: &Peer = request.extensions.get()?;
+    let known = peer.address.map_or_else(portcullis_forwarded::Peer::unix, Into::into);
+    Some(known.scheme(if peer.is_tls { Scheme::HTTPS } else { Scheme::HTTP }))
+}
+
+/// The address of the client: what all go by who count, limit or let in by address.
+#[must_use]
+pub fn client_address(request: &Parts) -> Option<IpAddr> {
+    request.extensions.get().map(Client::address)
+}
+
+/// Whether the client came over TLS: to the gateway, or to the first proxy that is trusted.
+pub(crate) fn is_over_tls<B>(request: &Request<B>) -> bool {
+    let known = request.extensions();
+    match known.get::<Client>() {
+        Some(client) => *client.scheme() == Scheme::HTTPS,
+        None => known.get().is_some_and(|peer: &Peer| peer.is_tls),
+    }
+}
 
 /// The certificate that the client of a connection has shown and that somebody vouched for, in the extensions of its
 /// requests.
@@ -80,12 +109,11 @@ impl Facts {
             Dialect::Grpc => Voice::Grpc,
             _ => Voice::Plain,
         };
-        let client = request.extensions().get().map(|Peer(address)| *address);
         let certificate = request.extensions().get();
         let certificate = certificate.map(|ClientCertificate(shown)| shown.clone());
         let facts = Self(Arc::new(Mutex::new(Known {
             start: Instant::now(),
-            client,
+            client: None,
             certificate,
             voice,
             route: None,

@@ -27,6 +27,7 @@ use std::sync::Arc;
 
 use metrics_exporter_prometheus::PrometheusRecorder;
 use portcullis_drain::DrainLayer;
+use portcullis_forwarded::{ForwardedLayer, LetInLayer, ViaLayer};
 use portcullis_header_inject::HeaderInjectLayer;
 use portcullis_host_strip::{HopByHopLayer, Upgrade};
 use portcullis_jwt_auth::MetadataLayer;
@@ -38,7 +39,7 @@ use tracing_subscriber::EnvFilter;
 use crate::compression::CompressionLayer;
 use crate::config::{self, Config, Files, Problem, Reading, Spanned};
 use crate::cors::CrossOriginLayer;
-use crate::facts::Voice;
+use crate::facts::{PeerOf, Voice, peer_of};
 use crate::limit::DeadlineLayer;
 use crate::listener::Terms;
 use crate::replicas::{Discovery, Replicas};
@@ -104,8 +105,14 @@ impl std::fmt::Debug for Token {
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct EdgePlan {
+    /// Finds out who the client is.
+    pub forwarded: ForwardedLayer<PeerOf>,
     /// Counts what is in flight.
     pub drain: DrainLayer,
+    /// Refuses what has been here before, if the gateway has a name.
+    pub via: Option<ViaLayer>,
+    /// Lets in by address.
+    pub let_in: LetInLayer,
     /// Takes off what is for one hop only.
     pub hop_by_hop: HopByHopLayer,
     /// Refuses what nobody may send.
@@ -139,6 +146,8 @@ pub struct RoutePlan {
     pub meters: Arc<RouteMeters>,
     /// Where it leads to.
     pub end: RouteEnd,
+    /// Lets in by address.
+    pub let_in: LetInLayer,
     /// The language of refusals.
     pub voice: Voice,
     /// Which tunnels are made; none if `None`, which the edge sees to.
@@ -280,6 +289,9 @@ fn edge(config: &Config, before: Option<&Plan>) -> EdgePlan {
     let kept = before.filter(|before| upgrades::edge(&before.config) == upgrades::edge(config));
     let kept = kept.map(|before| before.edge.hop_by_hop.clone());
     EdgePlan {
+        forwarded: ForwardedLayer::new(config.forwarded.clone(), peer_of),
+        via: config.via.clone().map(ViaLayer::new),
+        let_in: LetInLayer::new(config.addresses.clone()),
         // It knows what is in flight, in stacks of before, too.
         drain: drain.unwrap_or_else(|| DrainLayer::new(config.drain.clone())),
         hop_by_hop: kept.unwrap_or_else(|| HopByHopLayer::new(upgrades::edge(config))),

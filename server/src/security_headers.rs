@@ -14,7 +14,7 @@ use pin_project_lite::pin_project;
 use tower::{Layer, Service};
 
 use crate::config::{Said, SecurityHeaders, StrictTransportSecurity};
-use crate::facts::OverTls;
+use crate::facts::is_over_tls;
 
 /// Says these headers with each response that does not say them itself.
 #[derive(Clone, Debug)]
@@ -98,7 +98,7 @@ where
     }
 
     fn call(&mut self, request: Request<ReqBody>) -> Self::Future {
-        let over_tls = request.extensions().get::<OverTls>().is_some();
+        let over_tls = is_over_tls(&request);
         ResponseFuture { inner: self.inner.call(request), words: self.words.clone(), over_tls }
     }
 }

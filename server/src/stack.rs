@@ -29,12 +29,17 @@ pub fn edge(plan: &EdgePlan, meters: Arc<Meters>, routes: Routes) -> Edge {
             .layer(MapResponseLayer::new(|response: Response<_>| response.map(Body::new)))
             // First: what a layer below finds out is told by the one above it.
             .layer(FactsLayer::default())
+            // Who the client is: everybody below asks that, and what it says of itself is gone. It refuses nobody.
+            .layer(plan.forwarded.clone())
             // Sees everything, refused, failed and cancelled requests, too.
             .layer(TelemetryLayer::new(meters))
             // Below it nothing has words for clients; above it nothing fails.
             .layer(RespondLayer::new(routes.clone()))
             // Outside of all that takes time; below `respond`, since it may refuse, too.
             .layer(plan.drain.clone())
+            // Before anything is done for a request that goes round in circles, or comes from where it may not.
+            .option_layer(plan.via.clone())
+            .layer(plan.let_in.clone())
             // What is below knows one way to ask for a tunnel, whatever the client speaks.
             .layer(ExtendedConnectLayer::default())
             // What `Connection` names is gone before anything is injected.
@@ -59,6 +64,8 @@ pub fn backend(plan: &RoutePlan, replicas: ReplicaFailover<Replica, ByFault>) ->
             .layer(TellLayer::default())
             // Around all that can take time.
             .layer(plan.deadline)
+            // Costs least of all that refuses.
+            .layer(plan.let_in.clone())
             // Of the tunnels that some route makes, those that this one does.
             .option_layer(plan.upgrade.clone())
             // Before anyone asks who it is: what is unfit is unfit from anybody.
@@ -89,9 +96,9 @@ pub fn answer(plan: &RoutePlan, answer: Answer) -> Backend {
             .option_layer(plan.security_headers.clone())
             // Before authentication: a preflight carries no credential.
             .option_layer(plan.cors.clone())
-            // What is unfit is unfit from anybody.
-            .layer(over_plain(plan.request_guard.clone()))
             // Who may not pass is not told where to go, either.
+            .layer(plan.let_in.clone())
+            .layer(over_plain(plan.request_guard.clone()))
             .option_layer(plan.auth.as_ref().map(|auth| auth.layer()))
             .option_layer(plan.verifier.as_ref().map(|verifier| over_plain(verifier.layer())))
             .option_layer(plan.compression.clone())

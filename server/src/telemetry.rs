@@ -1,6 +1,7 @@
 //! Every request is counted once and logged once: refused, failed and cancelled ones, too.
 
 mod layer;
+mod lines;
 mod meters;
 mod record;
 mod request_id;
@@ -10,4 +11,4 @@ pub use layer::{Telemetry, TelemetryLayer};
 pub use meters::{Meters, ReloadMeters, ReplicaMeters, RouteMeters, recorder};
 pub use record::RecordedBody;
 pub use request_id::RequestId;
-pub use subscriber::{subscribe, writes_json};
+pub use subscriber::{dropped, flush, subscribe, writes_json};

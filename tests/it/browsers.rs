@@ -265,6 +265,24 @@ async fn that_tls_alone_is_to_be_used_is_said_over_tls_alone() {
 }
 
 #[tokio::test]
+async fn who_came_over_tls_to_a_proxy_that_is_trusted_came_over_tls() {
+    let route = "route = [{ path = '/', respond = { status = 200 }, security_headers = {} }]";
+    let trusting = gateway(&format!("forwarded.trusted = ['127.0.0.1']\n{route}"));
+    let other = gateway(route);
+    let by = ["x-forwarded-for: 192.0.2.1", "x-forwarded-proto: https"];
+
+    let said = ask(trusting.address(), "GET /", &by).await;
+    let plain = ask(trusting.address(), "GET /", &[]).await;
+    let forged = ask(other.address(), "GET /", &by).await;
+
+    let said = said.header("strict-transport-security");
+    assert_eq!(said, ["max-age=31536000"]);
+    for response in [plain, forged] {
+        assert_eq!(response.header("strict-transport-security"), [""; 0]);
+    }
+}
+
+#[tokio::test]
 async fn what_no_browser_understands_is_a_problem_with_its_place() {
     for (section, expected) in [
         (

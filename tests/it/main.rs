@@ -18,6 +18,7 @@ mod connections;
 mod demo;
 mod drain;
 mod failover;
+mod forwarded;
 mod grpc;
 mod guards;
 mod house;

@@ -58,13 +58,13 @@ async fn the_client_is_who_the_proxy_says() {
     v6.extend(b"name");
 
     for (header, expected) in [
-        (v1("192.0.2.7"), "192.0.2.7:4711"),
-        (v2(0x21, 0x21, &v6), "[2001:db8::]:4711"),
-        (v2(0x20, 0x00, &[]), "127.0.0.1:"), // the proxy for itself
-        (b"PROXY UNKNOWN\r\n".to_vec(), "127.0.0.1:"),
+        (v1("192.0.2.7"), "\"192.0.2.7\",\"client_port\":4711"),
+        (v2(0x21, 0x21, &v6), "\"2001:db8::\",\"client_port\":4711"),
+        (v2(0x20, 0x00, &[]), "\"127.0.0.1\""), // the proxy for itself
+        (b"PROXY UNKNOWN\r\n".to_vec(), "\"127.0.0.1\""),
     ] {
         assert_eq!(status(address, &header).await, 200, "{expected}");
-        let client = format!("\"client\":\"{expected}");
+        let client = format!("\"client\":{expected}");
         process.line(|line| line.contains("\"access\"") && line.contains(&client)).await;
     }
 }

@@ -4,12 +4,13 @@ use http::uri::{Authority, Scheme};
 
 /// Who the client is: found in the extensions of the request.
 ///
-/// It is made from what the connection says, and, as far as those are trusted, from what proxies say.
+/// It is made from what the connection says, and, as far as those are trusted, from what proxies say. There is none where
+/// nobody who is trusted says an address, as over a Unix socket.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Client {
     pub(crate) address: IpAddr,
     pub(crate) port: Option<u16>,
-    pub(crate) peer: IpAddr,
+    pub(crate) peer: Option<IpAddr>,
     pub(crate) scheme: Scheme,
     pub(crate) host: Option<Authority>,
     pub(crate) is_known: bool,
@@ -30,9 +31,9 @@ impl Client {
         self.port
     }
 
-    /// Whom the connection is from: the client, or a proxy.
+    /// Whom the connection is from: the client, or a proxy. A proxy at the other end of a Unix socket has no address.
     #[must_use]
-    pub const fn peer(&self) -> IpAddr {
+    pub const fn peer(&self) -> Option<IpAddr> {
         self.peer
     }
 

@@ -9,7 +9,7 @@ use portcullis_refusal::{DefaultBody, Dialect, EmptyBody};
 use crate::NotLetIn;
 
 pin_project! {
-    /// The response future of [`Forwarded`](crate::Forwarded).
+    /// The response future of [`LetIn`](crate::LetIn) and [`Via`](crate::Via).
     #[derive(Debug)]
     pub struct ResponseFuture<F, R = DefaultBody> {
         #[pin]

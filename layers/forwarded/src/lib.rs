@@ -11,7 +11,7 @@
 //! use tower::{Layer, ServiceExt, service_fn};
 //!
 //! # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
-//! let policy = ForwardedPolicy::new().trusted("10.0.0.0/8".parse().unwrap());
+//! let policy = ForwardedPolicy::new().trusted(["10.0.0.0/8".parse().unwrap()]);
 //! let layer = ForwardedLayer::new(policy, |parts: &http::request::Parts| {
 //!     parts.extensions.get::<IpAddr>().copied().map(Peer::new) // as whoever accepts puts it there
 //! });
@@ -37,10 +37,10 @@
 //! last, and [`Client::is_known`] says so. A line of `Forwarded` (RFC 7239) that breaks the grammar makes no sense as a whole.
 //!
 //! All that is about the client is removed, and written anew ([`NextHop`]) from what is believed: `X-Forwarded-For`, `-Proto`,
-//! `-Host` and `-Port`, or `Forwarded`. With a [name](ForwardedPolicy::via) it adds itself to `Via`, and refuses what has been
-//! here before with `508`. Clients may be [allowed](ForwardedPolicy::allow) and [denied](ForwardedPolicy::deny) by address:
-//! `403`, or the gRPC form; [`NotLetIn`] is in the extensions.
-//! Its public API has types of `http`, `refusal`, `tower-layer` and `tower-service`.
+//! `-Host` and `-Port`, or `Forwarded`. This layer refuses nothing, so that it may stand above all that logs and answers. Two
+//! others do, and may stand below that: [`LetInLayer`] allows and denies clients by address (`403`), and [`ViaLayer`] adds a
+//! name to `Via` and refuses what has been here before (`508`); [`NotLetIn`] is in the extensions.
+//! Its public API has types of `http`, `ipnet`, `refusal`, `tower-layer` and `tower-service`.
 //!
 //! # What it leaves to others
 //!
@@ -51,15 +51,16 @@
 
 mod layer;
 mod service;
-mod future;
 mod client;
 mod peer;
-mod rejection;
 mod policy;
-mod invalid;
+mod proxy;
 #[cfg(feature = "serde")]
 mod section;
-mod networks;
+mod let_in;
+mod via;
+mod future;
+mod rejection;
 mod resolve;
 mod next_hop;
 mod element;
@@ -68,14 +69,15 @@ mod node;
 pub use client::Client;
 pub use element::{Element, InvalidForwarded};
 pub use future::ResponseFuture;
-pub use invalid::InvalidPolicy;
 pub use layer::ForwardedLayer;
-pub use networks::{InvalidNetwork, Networks};
+pub use let_in::{Addresses, LetIn, LetInLayer};
 pub use node::Node;
 pub use peer::{Peer, PeerOf};
 pub use policy::{ForwardedPolicy, NextHop, Source};
+pub use proxy::{InvalidNetwork, Proxy};
 pub use rejection::NotLetIn;
 pub use service::Forwarded;
+pub use via::{InvalidPseudonym, Pseudonym, Via, ViaLayer};
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]

@@ -1,109 +1,105 @@
 //! What the next hop is told, in the place of whatever was sent.
 
-use std::fmt::{Display, Write};
+use std::fmt::Write;
 
-use http::Version;
-use http::header::{FORWARDED, HeaderMap, HeaderName, HeaderValue, VIA};
+use http::header::{FORWARDED, HeaderMap, HeaderName, HeaderValue};
 use http::uri::Scheme;
 
 use crate::element::Value;
-use crate::policy::Pseudonym;
-use crate::resolve::{Resolved, X_FORWARDED_FOR, X_FORWARDED_HOST, X_FORWARDED_PROTO};
-use crate::{Client, ForwardedPolicy, NextHop, Node};
+use crate::resolve::{
+    Resolved, X_FORWARDED_FOR, X_FORWARDED_HOST, X_FORWARDED_PORT, X_FORWARDED_PROTO,
+};
+use crate::{ForwardedPolicy, NextHop, Node};
 
 /// Removes what says who the client is, whoever said so.
 pub(crate) fn strip(policy: &ForwardedPolicy, headers: &mut HeaderMap) {
-    let named: Vec<_> = headers.keys().filter(|name| is_about_the_client(name)).cloned().collect();
-    for name in named.iter().chain(&policy.remove) {
+    let is_removed = |name: &&HeaderName| {
+        is_about_the_client(name) || policy.remove.iter().any(|it| is_like(it.as_str(), name))
+    };
+    let named: Vec<_> = headers.keys().filter(is_removed).cloned().collect();
+    for name in named {
         headers.remove(name);
     }
-    headers.remove(FORWARDED);
 }
 
 /// Says who the client is.
 pub(crate) fn write(policy: &ForwardedPolicy, resolved: &Resolved, headers: &mut HeaderMap) {
-    let Resolved { client, hops } = resolved;
     if policy.x_forwarded == NextHop::Write {
-        insert(headers, X_FORWARDED_FOR, &joined(hops.iter().filter_map(address)));
-        insert(headers, X_FORWARDED_PROTO, client.scheme.as_str());
-        if let Some(host) = &client.host {
-            insert(headers, X_FORWARDED_HOST, host.as_str());
-        }
-        insert(headers, X_FORWARDED_PORT, &port(client).to_string());
+        write_x_forwarded(resolved, headers);
     }
     if policy.forwarded == NextHop::Write {
-        let elements = hops.iter().enumerate().map(|(index, node)| {
-            let mut element = format!("for={}", Value(&node.to_string()));
-            if index == 0 {
-                // What the client asked for is said by the first, who had the request from it.
-                if let Some(host) = &client.host {
-                    let _ = write!(element, ";host={}", Value(host.as_str()));
-                }
-                let _ = write!(element, ";proto={}", client.scheme);
-            }
-            element
-        });
-        insert(headers, FORWARDED, &joined(elements));
+        insert(headers, FORWARDED, HeaderValue::try_from(elements(resolved)).ok());
     }
 }
 
-/// Whether the request has been here before.
-pub(crate) fn is_loop(pseudonym: &Pseudonym, headers: &HeaderMap) -> bool {
-    let lines = headers.get_all(VIA).iter().filter_map(|line| line.to_str().ok());
-    let mut hops = lines.flat_map(|line| line.split(','));
-    // RFC 9110 §7.6.3: the protocol, by whom it was received, and a comment, perhaps.
-    hops.any(|hop| {
-        let by = hop.split_ascii_whitespace().nth(1);
-        by.is_some_and(|by| by.eq_ignore_ascii_case(&pseudonym.0))
-    })
-}
-
-/// Adds this hop to those before it.
-pub(crate) fn add_via(pseudonym: &Pseudonym, version: Version, headers: &mut HeaderMap) {
-    let protocol = match version {
-        Version::HTTP_09 => "0.9",
-        Version::HTTP_10 => "1.0",
-        Version::HTTP_2 => "2",
-        Version::HTTP_3 => "3",
-        _ => "1.1",
-    };
-    if let Ok(hop) = HeaderValue::try_from(format!("{protocol} {}", pseudonym.0)) {
-        // The limit of a header map is not worth a panic.
-        let _ = headers.try_append(VIA, hop);
+fn write_x_forwarded(resolved: &Resolved, headers: &mut HeaderMap) {
+    let addresses = addresses(&resolved.hops);
+    if !addresses.is_empty() {
+        insert(headers, X_FORWARDED_FOR, HeaderValue::try_from(addresses).ok());
     }
+    let is_https = resolved.scheme == Scheme::HTTPS;
+    let proto = HeaderValue::from_static(if is_https { "https" } else { "http" });
+    insert(headers, X_FORWARDED_PROTO, Some(proto));
+    let host = resolved.host.as_ref();
+    insert(
+        headers,
+        X_FORWARDED_HOST,
+        host.and_then(|host| HeaderValue::from_str(host.as_str()).ok()),
+    );
+    insert(headers, X_FORWARDED_PORT, Some(resolved.port.into()));
 }
 
-fn is_about_the_client(name: &HeaderName) -> bool {
-    name.as_str().starts_with("x-forwarded-") || *name == X_REAL_IP
-}
-
-fn address(node: &Node) -> Option<String> {
-    match node {
-        Node::Address(address, _) => Some(address.to_string()),
-        Node::Unknown => None,
-    }
-}
-
-/// The port that the client asked for: what it said, or what its scheme has.
-fn port(client: &Client) -> u16 {
-    let asked = client.host.as_ref().and_then(http::uri::Authority::port_u16);
-    asked.unwrap_or(if client.scheme == Scheme::HTTPS { 443 } else { 80 })
-}
-
-fn joined(items: impl Iterator<Item = impl Display>) -> String {
-    let mut text = String::new();
-    for item in items {
-        let separator = if text.is_empty() { "" } else { ", " };
-        let _ = write!(text, "{separator}{item}");
+fn addresses(hops: &[Node]) -> String {
+    let mut text = String::with_capacity(hops.len() * 16);
+    for hop in hops {
+        if let Node::Address(address, _) = hop {
+            let separator = if text.is_empty() { "" } else { ", " };
+            // A string takes whatever is written.
+            let _ = write!(text, "{separator}{address}");
+        }
     }
     text
 }
 
-fn insert(headers: &mut HeaderMap, name: HeaderName, value: &str) {
-    if let Ok(value) = HeaderValue::try_from(value) {
+fn elements(resolved: &Resolved) -> String {
+    let Resolved { client: _, hops, scheme, host, port: _ } = resolved;
+    let mut text = String::with_capacity(hops.len() * 64);
+    for (index, hop) in hops.iter().enumerate() {
+        let separator = if index == 0 { "" } else { ", " };
+        let _ = write!(text, "{separator}for={}", Value(&hop.to_string()));
+        if index == 0 {
+            // What the client asked for is said by the first, who had the request from it.
+            if let Some(host) = host {
+                let _ = write!(text, ";host={}", Value(host.as_str()));
+            }
+            let _ = write!(text, ";proto={scheme}");
+        }
+    }
+    text
+}
+
+fn is_about_the_client(name: &HeaderName) -> bool {
+    let start = name.as_str().get(..X_FORWARDED.len());
+    start.is_some_and(|start| is_same(X_FORWARDED, start))
+        || is_like("x-real-ip", name)
+        || *name == FORWARDED
+}
+
+/// Whether servers that pass headers on as variables take one for the other: `_` and `-` are the same to them.
+fn is_like(name: &str, other: &HeaderName) -> bool {
+    is_same(name, other.as_str())
+}
+
+fn is_same(name: &str, other: &str) -> bool {
+    let dashed = |byte| if byte == b'_' { b'-' } else { byte };
+    name.bytes().map(dashed).eq(other.bytes().map(dashed))
+}
+
+fn insert(headers: &mut HeaderMap, name: HeaderName, value: Option<HeaderValue>) {
+    if let Some(value) = value {
+        // The limit of a header map is not worth a panic.
         let _ = headers.try_insert(name, value);
     }
 }
 
-const X_FORWARDED_PORT: HeaderName = HeaderName::from_static("x-forwarded-port");
-const X_REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
+const X_FORWARDED: &str = "x-forwarded-";

@@ -49,7 +49,7 @@ impl Node {
     }
 }
 
-fn port(digits: &str) -> Option<u16> {
+pub(crate) fn port(digits: &str) -> Option<u16> {
     let digits = digits.bytes().all(|byte| byte.is_ascii_digit()).then_some(digits)?;
     digits.parse().ok()
 }

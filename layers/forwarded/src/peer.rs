@@ -7,7 +7,7 @@ use http::uri::Scheme;
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[must_use = "a peer does nothing until a layer is told of it"]
 pub struct Peer {
-    pub(crate) address: IpAddr,
+    pub(crate) address: Option<IpAddr>,
     pub(crate) port: Option<u16>,
     pub(crate) scheme: Option<Scheme>,
 }
@@ -15,7 +15,12 @@ pub struct Peer {
 impl Peer {
     /// A peer at an address.
     pub const fn new(address: IpAddr) -> Self {
-        Self { address: address.to_canonical(), port: None, scheme: None }
+        Self { address: Some(address.to_canonical()), port: None, scheme: None }
+    }
+
+    /// A peer at the other end of a Unix socket, which has no address.
+    pub const fn unix() -> Self {
+        Self { address: None, port: None, scheme: None }
     }
 
     /// Whether it came by TLS. If nobody says so, the scheme of the request's URI counts, or else it is `http`.
@@ -41,7 +46,7 @@ impl From<SocketAddr> for Peer {
 ///
 /// Closures over the parts of a request do: `|parts: &Parts| parts.extensions.get::<SocketAddr>().copied().map(Peer::from)`.
 pub trait PeerOf {
-    /// The peer; none if it has no address, as over a Unix socket: then nobody knows who the client is.
+    /// The peer; none if nobody knows: then there is no client, and the next hop is told nothing.
     fn peer(&self, parts: &Parts) -> Option<Peer>;
 }
 

@@ -1,9 +1,10 @@
+use std::net::IpAddr;
+
 use http::header::HeaderName;
 
-use crate::element::is_token;
-use crate::{InvalidPolicy, Networks};
+use crate::Proxy;
 
-/// Whom to believe, whom to let in, and what to tell the next hop.
+/// Whom to believe, and what to tell the next hop.
 ///
 /// # Configuration
 ///
@@ -11,34 +12,36 @@ use crate::{InvalidPolicy, Networks};
 ///
 /// ```toml
 /// [forwarded]
-/// trusted = ["10.0.0.0/8", "fd00::/8"] # by default, no proxy is
-/// source = "x_forwarded_for"           # default; or "forwarded"
-/// x_forwarded = "write"                # default; or "strip"
-/// forwarded = "strip"                  # default; or "write"
-/// via = "gateway-1"                    # by default, there is none
-/// remove = ["true-client-ip"]          # by default, none but those that are always removed
-/// allow = ["192.0.2.0/24"]             # by default, all
-/// deny = ["192.0.2.66"]                # by default, none
+/// trusted = ["10.0.0.0/8", "unix"] # by default, no proxy is
+/// source = "x_forwarded_for"       # default; or "forwarded"
+/// x_forwarded = "write"            # default; or "strip"
+/// forwarded = "strip"              # default; or "write"
+/// remove = ["true-client-ip"]      # by default, none but those that are always removed
 /// ```
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Deserialize))]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[cfg_attr(feature = "serde", serde(default, deny_unknown_fields))]
 #[must_use = "a policy does nothing until a layer applies it"]
 pub struct ForwardedPolicy {
-    pub(crate) trusted: Networks,
+    /// Networks, addresses and `"unix"`: proxies at these are believed. None when left out.
+    pub(crate) trusted: Vec<Proxy>,
+    /// Which header they write.
     pub(crate) source: Source,
+    /// What the next hop is told in `X-Forwarded-For`, `-Proto`, `-Host` and `-Port`.
     pub(crate) x_forwarded: NextHop,
+    /// What it is told in `Forwarded`.
     pub(crate) forwarded: NextHop,
-    pub(crate) via: Option<Pseudonym>,
+    /// Headers that somebody may take for the client's address: removed, beside `X-Real-IP` and all `X-Forwarded-…`.
     #[cfg_attr(feature = "serde", serde(deserialize_with = "crate::section::names"))]
+    #[cfg_attr(feature = "schema", schemars(with = "Vec<String>"))]
     pub(crate) remove: Vec<HeaderName>,
-    pub(crate) allow: Option<Networks>,
-    pub(crate) deny: Networks,
 }
 
 /// Which header the trusted proxies write, each adding to what it was sent. The other one is not believed.
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Deserialize))]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
 #[non_exhaustive]
 pub enum Source {
@@ -52,6 +55,7 @@ pub enum Source {
 /// What the next hop is told.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Deserialize))]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
 #[non_exhaustive]
 pub enum NextHop {
@@ -61,30 +65,21 @@ pub enum NextHop {
     Strip,
 }
 
-/// By what name this proxy is known in `Via`.
-#[derive(Clone, Debug, Eq, PartialEq)]
-#[cfg_attr(feature = "serde", derive(serde::Deserialize))]
-#[cfg_attr(feature = "serde", serde(try_from = "String"))]
-pub(crate) struct Pseudonym(pub(crate) String);
-
 impl ForwardedPolicy {
-    /// Trusts no proxy, lets all in, tells the next hop in `X-Forwarded-For` and its like, and no other way.
+    /// Trusts no proxy, tells the next hop in `X-Forwarded-For` and its like, and no other way.
     pub const fn new() -> Self {
         Self {
-            trusted: Networks::none(),
+            trusted: Vec::new(),
             source: Source::XForwardedFor,
             x_forwarded: NextHop::Write,
             forwarded: NextHop::Strip,
-            via: None,
             remove: Vec::new(),
-            allow: None,
-            deny: Networks::none(),
         }
     }
 
-    /// Believes what proxies with these addresses say.
-    pub fn trusted(mut self, proxies: Networks) -> Self {
-        self.trusted = proxies;
+    /// Believes what proxies at these places say.
+    pub fn trusted(mut self, proxies: impl IntoIterator<Item = Proxy>) -> Self {
+        self.trusted = proxies.into_iter().collect();
         self
     }
 
@@ -107,50 +102,23 @@ impl ForwardedPolicy {
         self
     }
 
-    /// Adds to `Via` by this name, and refuses a request with `508` that has been here before.
-    ///
-    /// Two proxies in a row must not have the same one.
-    ///
-    /// # Errors
-    ///
-    /// When it is no token (RFC 9110 §7.6.3).
-    pub fn via(mut self, pseudonym: &str) -> Result<Self, InvalidPolicy> {
-        self.via = Some(pseudonym.to_owned().try_into()?);
-        Ok(self)
-    }
-
     /// Removes another header that somebody may take for the client's address.
     ///
-    /// `X-Real-IP` and all whose name begins with `X-Forwarded-` are always removed.
+    /// `X-Real-IP` and all whose name begins with `X-Forwarded-` are always removed. A name with `_` is the one with `-`, as
+    /// servers have it that pass headers on as variables.
     pub fn remove(mut self, name: HeaderName) -> Self {
         self.remove.push(name);
         self
     }
 
-    /// Lets in only clients with these addresses; others are refused with `403`, and so is who has none.
-    pub fn allow(mut self, clients: Networks) -> Self {
-        self.allow = Some(clients);
-        self
-    }
-
-    /// Refuses clients with these addresses with `403`, whether they are allowed or not.
-    pub fn deny(mut self, clients: Networks) -> Self {
-        self.deny = clients;
-        self
+    /// Whether a peer is a trusted proxy; it has no address at the other end of a Unix socket.
+    pub(crate) fn trusts(&self, peer: Option<IpAddr>) -> bool {
+        self.trusted.iter().any(|proxy| proxy.is_at(peer))
     }
 }
 
 impl Default for ForwardedPolicy {
     fn default() -> Self {
         Self::new()
-    }
-}
-
-impl TryFrom<String> for Pseudonym {
-    type Error = InvalidPolicy;
-
-    fn try_from(name: String) -> Result<Self, InvalidPolicy> {
-        let token = !name.is_empty() && name.bytes().all(is_token);
-        if token { Ok(Self(name)) } else { Err(InvalidPolicy::Pseudonym) }
     }
 }

@@ -5,13 +5,17 @@ use http::header::{FORWARDED, HeaderName, HeaderValue};
 use http::request::Parts;
 use http::uri::{Authority, Scheme};
 
-use crate::{Client, Element, ForwardedPolicy, Networks, Node, Peer, Source};
+use crate::node::port;
+use crate::{Client, Element, ForwardedPolicy, Node, Peer, Source};
 
-/// The client, and the hops that are believed, from it to the peer.
+/// The client, as far as it is known, and the hops that are believed, from it to the peer.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) struct Resolved {
-    pub(crate) client: Client,
+    pub(crate) client: Option<Client>,
     pub(crate) hops: Vec<Node>,
+    pub(crate) scheme: Scheme,
+    pub(crate) host: Option<Authority>,
+    pub(crate) port: u16,
 }
 
 /// What a trusted chain says.
@@ -22,34 +26,43 @@ struct Chain {
     is_known: bool,
     scheme: Option<Scheme>,
     host: Option<Authority>,
+    port: Option<u16>,
 }
 
 pub(crate) fn resolve(policy: &ForwardedPolicy, peer: &Peer, parts: &Parts) -> Resolved {
-    let own = Node::Address(peer.address, peer.port);
-    let chain = if !policy.trusted.contains(peer.address) {
+    let own = peer.address.map_or(Node::Unknown, |address| Node::Address(address, peer.port));
+    let chain = if !policy.trusts(peer.address) {
         Chain { is_known: true, ..Chain::default() }
     } else if policy.source == Source::Forwarded {
-        forwarded(&policy.trusted, &parts.headers)
+        forwarded(policy, &parts.headers)
     } else {
-        x_forwarded(&policy.trusted, &parts.headers)
+        x_forwarded(policy, &parts.headers)
     };
 
     let scheme = chain.scheme.or_else(|| peer.scheme.clone());
-    let scheme = scheme.or_else(|| parts.uri.scheme().cloned()).unwrap_or(Scheme::HTTP);
+    let scheme = scheme.or_else(|| parts.uri.scheme_str().and_then(self::scheme));
+    let scheme = scheme.unwrap_or(Scheme::HTTP);
     let host = chain.host.or_else(|| asked_for(parts));
+    let port = chain.port.or_else(|| host.as_ref().and_then(Authority::port_u16));
+    let port = port.unwrap_or(if scheme == Scheme::HTTPS { 443 } else { 80 });
     let mut hops = chain.hops;
     hops.reverse();
     hops.push(own);
-    let (address, port) = match hops.first() {
-        Some(Node::Address(address, port)) => (*address, *port),
-        Some(Node::Unknown) | None => (peer.address, peer.port),
+    let client = match hops.first() {
+        Some(&Node::Address(address, port)) => Some(Client {
+            address,
+            port,
+            peer: peer.address,
+            scheme: scheme.clone(),
+            host: host.clone(),
+            is_known: chain.is_known,
+        }),
+        Some(Node::Unknown) | None => None,
     };
-    let client =
-        Client { address, port, peer: peer.address, scheme, host, is_known: chain.is_known };
-    Resolved { client, hops }
+    Resolved { client, hops, scheme, host, port }
 }
 
-fn x_forwarded(trusted: &Networks, headers: &HeaderMap) -> Chain {
+fn x_forwarded(policy: &ForwardedPolicy, headers: &HeaderMap) -> Chain {
     let lines: Vec<_> = headers.get_all(X_FORWARDED_FOR).iter().collect();
     // A line that is no text says nothing of whom it names, nor what is left of it.
     let nodes = lines.iter().rev().flat_map(|line| {
@@ -58,13 +71,14 @@ fn x_forwarded(trusted: &Networks, headers: &HeaderMap) -> Chain {
         names.filter(|name| !name.is_empty()).map(Node::parse_lenient)
     });
     let mut chain = Chain::default();
-    walk(&mut chain, trusted, nodes.map(|node| (node, None, None)));
+    walk(&mut chain, policy, nodes.map(|node| (node, None, None)));
     chain.scheme = last(headers, &X_FORWARDED_PROTO).and_then(scheme);
     chain.host = last(headers, &X_FORWARDED_HOST).and_then(authority);
+    chain.port = last(headers, &X_FORWARDED_PORT).and_then(port);
     chain
 }
 
-fn forwarded(trusted: &Networks, headers: &HeaderMap) -> Chain {
+fn forwarded(policy: &ForwardedPolicy, headers: &HeaderMap) -> Chain {
     let lines: Vec<_> = headers.get_all(FORWARDED).iter().collect();
     let elements = lines.iter().rev().flat_map(|line| {
         let line = line.to_str().map_or(Err(crate::InvalidForwarded), Element::parse_line);
@@ -76,7 +90,7 @@ fn forwarded(trusted: &Networks, headers: &HeaderMap) -> Chain {
         let node = element.node().unwrap_or(Node::Unknown);
         (node, element.proto().and_then(scheme), element.host().and_then(authority))
     });
-    walk(&mut chain, trusted, parts);
+    walk(&mut chain, policy, parts);
     chain
 }
 
@@ -84,7 +98,7 @@ fn forwarded(trusted: &Networks, headers: &HeaderMap) -> Chain {
 /// by the proxy that had the request from the client.
 fn walk(
     chain: &mut Chain,
-    trusted: &Networks,
+    policy: &ForwardedPolicy,
     nodes: impl Iterator<Item = (Node, Option<Scheme>, Option<Authority>)>,
 ) {
     for (node, scheme, host) in nodes {
@@ -96,7 +110,7 @@ fn walk(
         (chain.scheme, chain.host) = (scheme, host);
         // Whoever is at the left end is the client, trusted or not.
         chain.is_known = true;
-        if !trusted.contains(address) {
+        if !policy.trusts(Some(address)) {
             return;
         }
     }
@@ -133,3 +147,4 @@ fn authority(text: &str) -> Option<Authority> {
 pub(crate) const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 pub(crate) const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 pub(crate) const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+pub(crate) const X_FORWARDED_PORT: HeaderName = HeaderName::from_static("x-forwarded-port");

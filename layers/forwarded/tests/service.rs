@@ -7,9 +7,11 @@ use http::header::{CONTENT_TYPE, FORWARDED, HOST, HeaderMap, HeaderName, VIA};
 use http::request::Parts;
 use http::uri::Scheme;
 use http::{Request, Response, StatusCode, Version};
+use ipnet::IpNet;
 use portcullis_forwarded::{
-    Client, Forwarded, ForwardedLayer, ForwardedPolicy, InvalidPolicy, Networks, NextHop, NotLetIn,
-    Peer, PeerOf, ResponseFuture, Source,
+    Addresses, Client, Forwarded, ForwardedLayer, ForwardedPolicy, InvalidPseudonym, LetIn,
+    LetInLayer, NextHop, NotLetIn, Peer, PeerOf, Proxy, Pseudonym, ResponseFuture, Source, Via,
+    ViaLayer,
 };
 use portcullis_refusal::Refused;
 use proptest::prelude::*;
@@ -20,10 +22,10 @@ use tower::{Layer, Service, ServiceExt, service_fn};
 use tower_test::mock::{self, Mock};
 
 fn trusting() -> ForwardedPolicy {
-    ForwardedPolicy::new().trusted(networks("10.0.0.0/8, fd00::/8"))
+    ForwardedPolicy::new().trusted(["10.0.0.0/8", "fd00::/8"].map(|it| it.parse().unwrap()))
 }
 
-fn networks(text: &str) -> Networks {
+fn network(text: &str) -> IpNet {
     text.parse().unwrap()
 }
 
@@ -73,9 +75,13 @@ fn what_an_untrusted_peer_says_of_itself_is_neither_believed_nor_passed_on() {
         ("x-forwarded-host", "evil.example"),
         ("x-forwarded-port", "1"),
         ("x-forwarded-user", "root"),
+        ("x_forwarded_for", "203.0.113.1"),
+        ("x-forwarded_host", "evil.example"),
         ("x-real-ip", "203.0.113.3"),
+        ("x_real_ip", "203.0.113.3"),
         ("forwarded", "for=203.0.113.4"),
         ("true-client-ip", "203.0.113.5"),
+        ("true_client_ip", "203.0.113.5"),
         ("host", "app.example:8080"),
     ];
     let policy = trusting().remove(HeaderName::from_static("true-client-ip"));
@@ -90,9 +96,11 @@ fn what_an_untrusted_peer_says_of_itself_is_neither_believed_nor_passed_on() {
     assert_eq!(lines(headers, "x-forwarded-proto"), ["http"]);
     assert_eq!(lines(headers, "x-forwarded-host"), ["app.example:8080"]);
     assert_eq!(lines(headers, "x-forwarded-port"), ["8080"]);
-    for gone in ["x-forwarded-user", "x-real-ip", "forwarded", "true-client-ip"] {
-        assert!(!headers.contains_key(gone), "{gone}");
-    }
+    let mut names: Vec<_> = headers.keys().map(HeaderName::as_str).collect();
+    names.sort_unstable();
+    let written =
+        ["host", "x-forwarded-for", "x-forwarded-host", "x-forwarded-port", "x-forwarded-proto"];
+    assert_eq!(names, written);
 }
 
 #[test]
@@ -151,7 +159,7 @@ fn what_a_trusted_proxy_says_is_passed_on_without_what_was_made_up() {
     let client = seen.extensions().get::<Client>().unwrap();
     assert_eq!(client.scheme(), &Scheme::HTTPS);
     assert_eq!(client.host().unwrap(), "shop.example");
-    assert_eq!(client.peer().to_string(), "10.0.0.1");
+    assert_eq!(client.peer().unwrap().to_string(), "10.0.0.1");
     assert_eq!(lines(seen.headers(), "x-forwarded-for"), ["192.0.2.7, 10.0.0.2, 10.0.0.1"]);
     assert_eq!(lines(seen.headers(), "x-forwarded-proto"), ["https"]);
     assert_eq!(lines(seen.headers(), "x-forwarded-host"), ["shop.example"]);
@@ -236,21 +244,81 @@ fn the_scheme_is_the_connections_or_the_uris() {
 }
 
 #[test]
-fn a_peer_without_an_address_makes_no_client_and_what_it_sends_is_removed() {
-    let mut request = from("192.0.2.7", [("x-forwarded-for", "203.0.113.1")]);
+fn a_port_that_a_trusted_proxy_names_is_passed_on_and_what_is_none_is_not() {
+    for (port, host, expected) in [
+        ("8443", "shop.example", "8443"),
+        ("8443", "shop.example:9443", "8443"),
+        ("none", "shop.example:9443", "9443"),
+        ("65536", "shop.example", "443"),
+        ("443, 8443", "shop.example", "8443"),
+    ] {
+        let headers = [
+            ("x-forwarded-proto", "https"),
+            ("x-forwarded-host", host),
+            ("x-forwarded-port", port),
+        ];
+        let seen = seen(trusting(), from("10.0.0.1", headers));
+        assert_eq!(lines(seen.headers(), "x-forwarded-port"), [expected], "{port} {host}");
+    }
+}
+
+/// From who has no address.
+fn unix<const N: usize>(headers: [(&'static str, &str); N]) -> Request<()> {
+    let mut request = from("192.0.2.7", headers);
     request.extensions_mut().remove::<SocketAddr>();
+    // What nobody but the layer says.
     let forged = client(ForwardedPolicy::new(), from("203.0.113.1", []));
     request.extensions_mut().insert(forged);
+    request
+}
 
-    let seen = seen(trusting(), request);
+/// What the next hop sees of who comes by a Unix socket.
+fn seen_by_unix(policy: ForwardedPolicy, request: Request<()>) -> Request<()> {
+    let inner = service_fn(|request: Request<()>| {
+        std::future::ready(Ok::<_, ()>(Response::new(Some(request))))
+    });
+    let peer = |_: &Parts| Some(Peer::unix());
+    let service = ForwardedLayer::new(policy, peer).layer(inner);
+    assert_ready_ok!(spawn(service.oneshot(request)).poll()).into_body().unwrap()
+}
+
+#[test]
+fn a_peer_that_nobody_knows_makes_no_client_and_what_it_sends_is_removed() {
+    let seen = seen(trusting(), unix([("x-forwarded-for", "203.0.113.1")]));
 
     assert!(seen.extensions().get::<Client>().is_none());
-    assert!(!seen.headers().contains_key("x-forwarded-for"));
+    assert!(seen.headers().is_empty(), "{seen:?}");
+}
+
+#[test]
+fn who_comes_by_a_unix_socket_is_believed_where_that_is_trusted_and_has_no_address_of_its_own() {
+    let headers = || [("x-forwarded-for", "203.0.113.1, 192.0.2.7"), ("host", "a.example")];
+    let policy = || trusting().forwarded(NextHop::Write);
+
+    let untrusted = seen_by_unix(policy(), unix(headers()));
+    assert!(untrusted.extensions().get::<Client>().is_none());
+    assert!(!untrusted.headers().contains_key("x-forwarded-for"));
+    assert_eq!(lines(untrusted.headers(), "x-forwarded-host"), ["a.example"]);
+    let told = "for=unknown;host=a.example;proto=http";
+    assert_eq!(lines(untrusted.headers(), "forwarded"), [told]);
+
+    let trusted = seen_by_unix(policy().trusted([Proxy::Unix]), unix(headers()));
+    let client = trusted.extensions().get::<Client>().unwrap();
+    assert_eq!((client.address().to_string().as_str(), client.peer()), ("192.0.2.7", None));
+    assert_eq!(lines(trusted.headers(), "x-forwarded-for"), ["192.0.2.7"]);
+    let told = "for=192.0.2.7;host=a.example;proto=http, for=unknown";
+    assert_eq!(lines(trusted.headers(), "forwarded"), [told]);
+
+    let silent = seen_by_unix(policy().trusted([Proxy::Unix]), unix([]));
+    assert!(silent.extensions().get::<Client>().is_none());
+}
+
+fn via() -> ViaLayer {
+    ViaLayer::new("gateway-1".parse().unwrap())
 }
 
 #[test]
 fn it_adds_itself_to_via_with_the_version_it_was_asked_in() {
-    let policy = || ForwardedPolicy::new().via("gateway-1").unwrap();
     for (version, expected) in [
         (Version::HTTP_10, "1.0 gateway-1"),
         (Version::HTTP_11, "1.1 gateway-1"),
@@ -260,105 +328,160 @@ fn it_adds_itself_to_via_with_the_version_it_was_asked_in() {
         let mut request = from("192.0.2.7", [("via", "1.1 other")]);
         *request.version_mut() = version;
 
-        assert_eq!(lines(seen(policy(), request).headers(), VIA.as_str()), ["1.1 other", expected]);
+        let seen = answered(&via(), request).into_body().unwrap();
+
+        assert_eq!(lines(seen.headers(), VIA.as_str()), ["1.1 other", expected]);
     }
-    assert_eq!(ForwardedPolicy::new().via("no token").unwrap_err(), InvalidPolicy::Pseudonym);
-    assert!(!seen(ForwardedPolicy::new(), from("192.0.2.7", [])).headers().contains_key(VIA));
+    for name in ["", "no token", "a,b"] {
+        let wrong: InvalidPseudonym = name.parse::<Pseudonym>().unwrap_err();
+        assert!(wrong.to_string().contains("no space"), "{name}");
+    }
 }
 
-/// The answer of a layer whose inner service is never called.
-fn refused(policy: ForwardedPolicy, request: Request<()>) -> Response<()> {
-    let inner =
-        service_fn(|_: Request<()>| std::future::ready(Err::<Response<()>, _>("it was called")));
-    let service = ForwardedLayer::new(policy, peer).layer(inner);
+type Echo = tower::util::BoxCloneService<Request<()>, Response<Option<Request<()>>>, ()>;
+
+/// The answer of a layer whose inner service answers with what it was asked.
+fn answered<L>(layer: &L, request: Request<()>) -> Response<Option<Request<()>>>
+where
+    L: Layer<Echo>,
+    L::Service: Service<Request<()>, Response = Response<Option<Request<()>>>, Error = ()>,
+{
+    let echo = service_fn(|request| std::future::ready(Ok(Response::new(Some(request)))));
+    let service = layer.layer(Echo::new(echo));
     assert_ready_ok!(spawn(service.oneshot(request)).poll())
 }
 
 #[test]
 fn what_has_been_here_before_is_refused() {
-    let policy = || ForwardedPolicy::new().via("gateway-1").unwrap();
     for line in ["1.1 gateway-1", "1.1 a, 2 Gateway-1 (comment) , 1.1 b", "HTTP/1.1  gateway-1"] {
-        let response = refused(policy(), from("192.0.2.7", [("via", "1.0 x"), ("via", line)]));
+        let request = from("192.0.2.7", [("via", "1.0 x"), ("via", line)]);
+        let response = answered(&via(), request);
 
         assert_eq!(response.status(), StatusCode::LOOP_DETECTED, "{line}");
         assert_eq!(response.extensions().get(), Some(&NotLetIn::Loop));
         assert_eq!(response.extensions().get::<Refused>().unwrap().reason(), "loop_detected");
+        assert!(response.body().is_none());
     }
     for line in ["1.1 gateway-10", "gateway-1", "1.1 other (gateway-1)"] {
-        seen(policy(), from("192.0.2.7", [("via", line)]));
+        assert!(answered(&via(), from("192.0.2.7", [("via", line)])).body().is_some(), "{line}");
     }
+}
+
+/// The answer to a request of a client that has been found by the way.
+fn let_in(addresses: Addresses, request: Request<()>) -> Response<Option<Request<()>>> {
+    let layers = tower::ServiceBuilder::new()
+        .layer(ForwardedLayer::new(trusting(), peer))
+        .layer(LetInLayer::new(addresses));
+    answered(&layers.into_inner(), request)
 }
 
 #[test]
 fn clients_are_let_in_by_address_and_denied_before_they_are_allowed() {
-    let policy = || trusting().allow(networks("192.0.2.0/24")).deny(networks("192.0.2.66"));
-    seen(policy(), from("192.0.2.7", []));
-    seen(policy(), from("10.0.0.1", [("x-forwarded-for", "192.0.2.7")]));
-
+    let some =
+        || Addresses::all().allow([network("192.0.2.0/24")]).deny([network("192.0.2.66/32")]);
+    for request in
+        [from("192.0.2.7", []), from("10.0.0.1", [("x-forwarded-for", "::ffff:192.0.2.7")])]
+    {
+        assert!(let_in(some(), request).body().is_some());
+    }
     for request in [
         from("192.0.2.66", []),
+        from("::ffff:192.0.2.66", []),
         from("203.0.113.1", []),
         from("203.0.113.1", [("x-forwarded-for", "192.0.2.7")]),
         from("10.0.0.1", [("x-forwarded-for", "192.0.2.66")]),
         from("10.0.0.1", [("x-forwarded-for", "192.0.2.7, unknown")]),
+        unix([]),
     ] {
-        let response = refused(policy(), request);
+        let response = let_in(some(), request);
         assert_eq!(response.status(), StatusCode::FORBIDDEN);
         assert_eq!(response.extensions().get(), Some(&NotLetIn::Address));
+        assert_eq!(response.extensions().get::<Refused>().unwrap().reason(), "address_denied");
     }
-    let mut nobody = from("192.0.2.7", []);
-    nobody.extensions_mut().remove::<SocketAddr>();
-    assert_eq!(refused(policy(), nobody).status(), StatusCode::FORBIDDEN);
-    let empty = ForwardedPolicy::new().allow(Networks::none());
-    assert_eq!(refused(empty, from("192.0.2.7", [])).status(), StatusCode::FORBIDDEN);
     let grpc = from("192.0.2.66", [(CONTENT_TYPE.as_str(), "application/grpc")]);
-    assert_eq!(refused(policy(), grpc).headers()["grpc-status"], "7");
+    assert_eq!(let_in(some(), grpc).headers()["grpc-status"], "7");
+}
+
+#[test]
+fn without_a_list_all_are_let_in_and_an_empty_list_lets_in_nobody() {
+    for request in [from("192.0.2.7", []), unix([])] {
+        assert!(let_in(Addresses::all(), request).body().is_some());
+    }
+    let denied = Addresses::all().deny([network("0.0.0.0/0"), network("::/0")]);
+    assert!(let_in(denied, unix([])).body().is_some(), "who has no address is not denied by one");
+    for request in [from("192.0.2.7", []), unix([])] {
+        let response = let_in(Addresses::all().allow([]), request);
+        assert_eq!(response.status(), StatusCode::FORBIDDEN);
+    }
 }
 
 #[test]
 fn a_refusal_lets_go_of_what_the_inner_service_had_reserved() {
-    let inner = service_fn(|_: Request<()>| std::future::ready(Ok::<_, ()>(Response::new(()))));
-    let policy = ForwardedPolicy::new().deny(networks("192.0.2.66"));
-    let mut service = ForwardedLayer::new(policy, peer).layer(ConcurrencyLimit::new(inner, 1));
-    let mut other = service.clone();
-    assert_ready_ok!(spawn(service.ready()).poll());
+    fn check<L>(layer: &L, refused: Request<()>)
+    where
+        L: Layer<ConcurrencyLimit<Echo>>,
+        L::Service:
+            Service<Request<()>, Response = Response<Option<Request<()>>>, Error = ()> + Clone,
+    {
+        let echo = service_fn(|request| std::future::ready(Ok(Response::new(Some(request)))));
+        let mut service = layer.layer(ConcurrencyLimit::new(Echo::new(echo), 1));
+        let mut other = service.clone();
+        assert_ready_ok!(spawn(service.ready()).poll());
 
-    let response = assert_ready_ok!(spawn(service.call(from("192.0.2.66", []))).poll());
+        let response = assert_ready_ok!(spawn(service.call(refused)).poll());
 
-    assert_eq!(response.status(), StatusCode::FORBIDDEN);
-    assert_ready_ok!(spawn(other.ready()).poll());
+        assert!(response.body().is_none());
+        assert_ready_ok!(spawn(other.ready()).poll());
+    }
+    check(&LetInLayer::new(Addresses::all().allow([])), from("192.0.2.66", []));
+    check(&via(), from("192.0.2.66", [("via", "1.1 gateway-1")]));
 }
 
 #[test]
-fn it_is_ready_when_the_inner_service_is() {
-    let layer = ForwardedLayer::new(ForwardedPolicy::new(), peer);
-    let (mut service, mut upstream) = mock::spawn_layer::<Request<()>, Response<()>, _>(layer);
-    upstream.allow(0);
-    assert_pending!(service.poll_ready());
-    upstream.allow(1);
-    assert_ready_ok!(service.poll_ready());
+fn each_is_ready_when_the_inner_service_is() {
+    fn check<L>(layer: L)
+    where
+        L: Layer<Mock<Request<()>, Response<()>>>,
+        L::Service: Service<Request<()>, Response = Response<()>, Error = tower::BoxError>,
+    {
+        let (mut service, mut upstream) = mock::spawn_layer::<Request<()>, Response<()>, _>(layer);
+        upstream.allow(0);
+        assert_pending!(service.poll_ready());
+        upstream.allow(1);
+        assert_ready_ok!(service.poll_ready());
 
-    let mut response = spawn(service.call(from("192.0.2.7", [])));
-    assert_pending!(response.poll());
+        let mut response = spawn(service.call(from("192.0.2.7", [])));
+        assert_pending!(response.poll());
+    }
+    check(ForwardedLayer::new(ForwardedPolicy::new(), peer));
+    check(LetInLayer::new(Addresses::all()));
+    check(via());
 }
 
 #[test]
 fn its_parts_can_be_sent_and_bodies_without_a_default_are_made_by_a_closure() {
     struct NoDefault;
     let inner =
-        service_fn(|_: Request<()>| std::future::ready(Ok::<_, ()>(Response::new(NoDefault))));
-    let policy = ForwardedPolicy::new().deny(networks("::/0, 0.0.0.0/0"));
-    let service = ForwardedLayer::new(policy, peer).refuse_with(|| NoDefault).layer(inner);
+        || service_fn(|_: Request<()>| std::future::ready(Ok::<_, ()>(Response::new(NoDefault))));
+    let let_in = LetInLayer::new(Addresses::all().allow([])).refuse_with(|| NoDefault);
+    let service = let_in.layer(inner());
     let response = assert_ready_ok!(spawn(service.oneshot(from("192.0.2.7", []))).poll());
     assert_eq!(response.status(), StatusCode::FORBIDDEN);
+    let service = via().refuse_with(|| NoDefault).layer(inner());
+    let request = from("192.0.2.7", [("via", "1.1 gateway-1")]);
+    assert_eq!(assert_ready_ok!(spawn(service.oneshot(request)).poll()).status(), 508);
 
     fn sent<T: Send + Sync + 'static>() {}
     fn asked(_: impl PeerOf + Send + Sync + 'static) {}
     sent::<ForwardedLayer<fn(&Parts) -> Option<Peer>>>();
+    sent::<LetInLayer>();
+    sent::<ViaLayer>();
     sent::<Client>();
     sent::<ResponseFuture<()>>();
     fn only_sent<S: Send>() {}
     only_sent::<Forwarded<Mock<Request<()>, Response<()>>, ()>>();
+    only_sent::<LetIn<Mock<Request<()>, Response<()>>>>();
+    only_sent::<Via<Mock<Request<()>, Response<()>>>>();
     asked(peer);
 }
 
@@ -399,11 +522,12 @@ proptest! {
             }
         }
         let source = if source { Source::Forwarded } else { Source::XForwardedFor };
-        let policy = trusting().source(source).forwarded(NextHop::Write).via("me").unwrap();
+        let policy = trusting().source(source).forwarded(NextHop::Write);
 
         let seen = seen(policy, request);
 
         prop_assert_eq!(lines(seen.headers(), "x-forwarded-for").len(), 1);
+        answered(&via(), seen);
     }
 }
 

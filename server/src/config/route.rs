@@ -1,5 +1,6 @@
 use std::time::Duration;
 
+use portcullis_forwarded::Addresses;
 use portcullis_header_inject::HeaderInject;
 use portcullis_host_strip::Upgrade;
 use portcullis_jwt_auth::{
@@ -35,6 +36,9 @@ pub struct Route {
     #[serde(default, deserialize_with = "text::methods")]
     #[schemars(with = "Vec<String>")]
     pub methods: Vec<http::Method>,
+    /// Who is let in, by address, of those that the whole gateway lets in.
+    #[serde(default)]
+    pub addresses: Addresses,
     /// Takes `path` off before the request goes on.
     #[serde(default)]
     pub strip_prefix: bool,

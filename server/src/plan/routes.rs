@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use metrics_exporter_prometheus::PrometheusRecorder;
+use portcullis_forwarded::LetInLayer;
 use portcullis_sigv4_sign::AwsChunkedLayer;
 
 use crate::config::{Config, Problem, Route, Spanned};
@@ -133,6 +134,7 @@ fn route(
             recorder,
         )),
         end,
+        let_in: LetInLayer::new(route.addresses.clone()),
         voice,
         upgrade: upgrades::route(config, route),
         security_headers,

@@ -60,6 +60,7 @@ where
         let id = RequestId::of(request.headers());
         id.put(request.headers_mut());
         let facts = Facts::of(&mut request);
+        facts.known().client = request.extensions().get().cloned();
         let record = Record::new(self.meters.clone(), facts, id, &request);
         if !request.body().is_end_stream() {
             let bytes = record.received();

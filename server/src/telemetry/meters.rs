@@ -225,6 +225,10 @@ fn describe() {
         "portcullis_reloads_total",
         "How often the configuration was read again, by what came of it."
     );
+    describe_counter!(
+        "portcullis_log_lines_dropped_total",
+        "Lines of the log of this process that standard output did not take, or not in time."
+    );
     describe_gauge!(
         "portcullis_drain_phase",
         "0 ready, 1 lingering, 2 draining, 3 forced, 4 done."

@@ -7,6 +7,7 @@ use bytes::{Buf, Bytes};
 use http::{Method, Request, Response, StatusCode, Uri, Version};
 use hyper::body::{Body as HttpBody, Frame, SizeHint};
 use pin_project_lite::pin_project;
+use portcullis_forwarded::Client;
 use portcullis_replica_failover::{Attempt, Attempts};
 use tokio::time::Instant;
 
@@ -15,6 +16,7 @@ use crate::facts::Facts;
 use crate::respond::client_closed_request;
 use crate::tunnel::Tunnel;
 
+use super::lines::ACCESS;
 use super::{Meters, RequestId, RouteMeters};
 
 /// What is going to be said of a request: it is written when this is dropped, so nothing that can
@@ -124,11 +126,18 @@ impl Drop for Record {
             route.refused(reason);
         }
 
+        let client = known.client.as_ref();
+        let peer = client.and_then(Client::peer).filter(|peer| {
+            // Who comes without a proxy is said once.
+            client.map(Client::address) != Some(*peer)
+        });
         let milliseconds = |to: Instant| to.duration_since(known.start).as_secs_f64() * 1e3;
         tracing::info!(
-            target: "access",
+            target: ACCESS,
             request_id = self.id.as_str(),
-            client = known.client.map(tracing::field::display),
+            client = client.map(|client| display(client.address())),
+            client_port = client.and_then(Client::port),
+            peer = peer.map(display),
             client_certificate = known.certificate.as_ref().map(|shown| shown.subject.as_str()),
             method = self.method.as_str(),
             path = self.uri.path(),

@@ -1,4 +1,8 @@
+use std::fs::File;
 use std::io::{IsTerminal, stdout};
+use std::os::fd::AsFd;
+use std::sync::OnceLock;
+use std::time::Duration;
 
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::ParseError;
@@ -6,9 +10,12 @@ use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::config::{Log, LogFormat};
 
+use super::lines::Lines;
+
 /// Writes what is logged to standard output: for people on a terminal, a JSON object a line elsewhere.
 ///
-/// The process has one subscriber; if it has one already, that one stays.
+/// A thread of its own writes: see [`flush`] for the end of the process, and [`dropped`] for what was not written. The
+/// process has one subscriber; if it has one already, that one stays.
 ///
 /// # Errors
 ///
@@ -16,7 +23,7 @@ use crate::config::{Log, LogFormat};
 pub fn subscribe(log: &Log) -> Result<(), ParseError> {
     let level = log.level.as_ref().map_or("info", |level| level.get_ref());
     let builder = tracing_subscriber::fmt()
-        .with_writer(stdout)
+        .with_writer(LINES.get_or_init(to_stdout).clone())
         .with_env_filter(EnvFilter::builder().parse(level)?);
     // The error that is passed over: somebody else subscribed before.
     let _ = if writes_json(log) {
@@ -33,6 +40,24 @@ pub fn subscribe(log: &Log) -> Result<(), ParseError> {
     Ok(())
 }
 
+/// Waits until what was logged is written, for as long as standard output takes something: at most a second without.
+pub fn flush() {
+    if let Some(lines) = LINES.get() {
+        lines.flush(PATIENCE);
+    }
+}
+
+/// How many lines could not be written, or not in time, since the process began.
+#[must_use]
+pub fn dropped() -> u64 {
+    LINES.get().map_or(0, Lines::dropped)
+}
+
+fn to_stdout() -> Lines {
+    // A descriptor of its own, since the one of the library ends each line with a call.
+    Lines::to(|| Ok(Box::new(File::from(stdout().as_fd().try_clone_to_owned()?))))
+}
+
 /// Whether lines are JSON.
 #[must_use]
 pub fn writes_json(log: &Log) -> bool {
@@ -42,3 +67,9 @@ pub fn writes_json(log: &Log) -> bool {
         None => !stdout().is_terminal(),
     }
 }
+
+/// Standard output is one for the whole process.
+static LINES: OnceLock<Lines> = OnceLock::new();
+
+/// How long an output that takes nothing holds up the end of the process.
+const PATIENCE: Duration = Duration::from_secs(1);

@@ -61,7 +61,7 @@ impl Guest {
         // The first is the client's own.
         let shown = stream.get_ref().1.peer_certificates().and_then(<[_]>::first);
         let certificate = shown.and_then(|own| Certificate::read(own)).map(Arc::new);
-        connections.serve(stream, Client { peer, certificate, over_tls: true }).await
+        connections.serve(stream, Client { peer, is_tls: true, certificate }).await
     }
 }
 

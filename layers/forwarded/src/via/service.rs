@@ -1,0 +1,49 @@
+use std::task::{Context, Poll};
+
+use http::{Request, Response};
+use portcullis_refusal::{DefaultBody, Dialect, EmptyBody};
+use tower_service::Service;
+
+use crate::{NotLetIn, Pseudonym, ResponseFuture};
+
+/// Adds this hop to `Via`, and refuses what has been here before; see [`ViaLayer`](crate::ViaLayer).
+///
+/// The inner service is cloned when a request is refused before it: what it had reserved by being ready (a permit, a place in a
+/// buffer) is let go at once instead of being kept for the next request.
+#[derive(Clone, Debug)]
+pub struct Via<S, R = DefaultBody> {
+    inner: S,
+    name: Pseudonym,
+    empty: R,
+}
+
+impl<S, R> Via<S, R> {
+    pub(crate) const fn new(inner: S, name: Pseudonym, empty: R) -> Self {
+        Self { inner, name, empty }
+    }
+}
+
+impl<S, R, ReqBody, ResBody> Service<Request<ReqBody>> for Via<S, R>
+where
+    S: Service<Request<ReqBody>, Response = Response<ResBody>> + Clone,
+    R: EmptyBody<ResBody> + Clone,
+{
+    type Response = Response<ResBody>;
+    type Error = S::Error;
+    type Future = ResponseFuture<S::Future, R>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, mut request: Request<ReqBody>) -> Self::Future {
+        if self.name.is_in(request.headers()) {
+            // The readied service is dropped with its reservation; the clone has none.
+            self.inner = self.inner.clone();
+            let dialect = Dialect::of(request.headers());
+            return ResponseFuture::refused(NotLetIn::Loop, dialect, self.empty.clone());
+        }
+        self.name.add_to(request.version(), request.headers_mut());
+        ResponseFuture::called(self.inner.call(request))
+    }
+}
