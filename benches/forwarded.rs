@@ -39,7 +39,8 @@ fn forwarded(criterion: &mut Criterion) {
     ];
     for (name, policy, peer, allocations) in cases {
         let name = format!("forwarded: {name}");
-        let mut service = ForwardedLayer::new(policy, from(peer)).layer(NoOp::<()>::new());
+        let layer = ForwardedLayer::new(policy, from(peer));
+        let mut service = layer.layer(layer.tell().layer(NoOp::<()>::new()));
         measure(criterion, &name, allocations, request, |it| call(&mut service, it));
     }
     let line = "for=192.0.2.43, for=\"[2001:db8:cafe::17]:4711\";proto=https;host=example.com";

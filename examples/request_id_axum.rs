@@ -7,7 +7,7 @@ use portcullis_request_id::{RequestId, RequestIdLayer, RequestIdPolicy, Trust};
 use tokio::net::TcpListener;
 
 fn app() -> Result<Router, Box<dyn Error>> {
-    let local = Trust::Networks("127.0.0.0/8, ::1".parse()?);
+    let local = Trust::Networks(vec!["127.0.0.0/8".parse()?, "::1/128".parse()?]);
     let layer = RequestIdLayer::new(RequestIdPolicy::new().trusted(local))
         .peer(|parts| {
             let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>()?;

@@ -27,7 +27,7 @@ use std::sync::Arc;
 
 use metrics_exporter_prometheus::PrometheusRecorder;
 use portcullis_drain::DrainLayer;
-use portcullis_forwarded::{ForwardedLayer, LetInLayer, ViaLayer};
+use portcullis_forwarded::{ForwardedLayer, LetInLayer, TellLayer, ViaLayer};
 use portcullis_header_inject::HeaderInjectLayer;
 use portcullis_host_strip::{HopByHopLayer, Upgrade};
 use portcullis_jwt_auth::MetadataLayer;
@@ -170,6 +170,8 @@ pub struct RoutePlan {
     pub aws_chunked: Option<AwsChunkedLayer>,
     /// Compresses responses, if any are.
     pub compression: Option<CompressionLayer>,
+    /// Tells the upstream who the client is.
+    pub tell: TellLayer,
     /// What is set and removed.
     pub header_inject: HeaderInjectLayer,
 }
@@ -289,7 +291,7 @@ fn edge(config: &Config, before: Option<&Plan>) -> EdgePlan {
     let kept = before.filter(|before| upgrades::edge(&before.config) == upgrades::edge(config));
     let kept = kept.map(|before| before.edge.hop_by_hop.clone());
     EdgePlan {
-        forwarded: ForwardedLayer::new(config.forwarded.clone(), peer_of),
+        forwarded: forwarded(config),
         via: config.via.clone().map(ViaLayer::new),
         let_in: LetInLayer::new(config.addresses.clone()),
         // It knows what is in flight, in stacks of before, too.
@@ -297,6 +299,10 @@ fn edge(config: &Config, before: Option<&Plan>) -> EdgePlan {
         hop_by_hop: kept.unwrap_or_else(|| HopByHopLayer::new(upgrades::edge(config))),
         request_guard: guards::edge(config),
     }
+}
+
+fn forwarded(config: &Config) -> ForwardedLayer<PeerOf> {
+    ForwardedLayer::new(config.forwarded.clone(), peer_of)
 }
 
 fn check_rest(config: &Config, problems: &mut Vec<Problem>) {

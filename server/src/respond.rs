@@ -1,7 +1,7 @@
 //! Refusals and failures in words.
 
 mod failure;
-mod tell;
+mod refuse;
 mod words;
 
 use std::convert::Infallible;
@@ -27,7 +27,7 @@ use crate::upstream;
 
 use self::failure::Failure;
 
-pub use self::tell::{Tell, TellLayer, Telling};
+pub use self::refuse::{Refuse, RefuseLayer, Refusing};
 
 /// Below it nothing has words for clients; above it nothing fails.
 #[derive(Clone, Debug)]

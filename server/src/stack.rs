@@ -13,7 +13,7 @@ use crate::body::{Body, over_plain, plain};
 use crate::facts::FactsLayer;
 use crate::plan::{DocumentPlan, EdgePlan, RoutePlan};
 use crate::replicas::ReplicaPlan;
-use crate::respond::{RespondLayer, TellLayer};
+use crate::respond::{RefuseLayer, RespondLayer};
 use crate::route::{Answer, Nothing, Routes};
 use crate::seam::{Backend, Edge, Replica};
 use crate::telemetry::{Meters, TelemetryLayer};
@@ -29,7 +29,7 @@ pub fn edge(plan: &EdgePlan, meters: Arc<Meters>, routes: Routes) -> Edge {
             .layer(MapResponseLayer::new(|response: Response<_>| response.map(Body::new)))
             // First: what a layer below finds out is told by the one above it.
             .layer(FactsLayer::default())
-            // Who the client is: everybody below asks that, and what it says of itself is gone. It refuses nobody.
+            // Who the client is: everybody below asks that, and what it says of itself is gone.
             .layer(plan.forwarded.clone())
             // Sees everything, refused, failed and cancelled requests, too.
             .layer(TelemetryLayer::new(meters))
@@ -37,8 +37,7 @@ pub fn edge(plan: &EdgePlan, meters: Arc<Meters>, routes: Routes) -> Edge {
             .layer(RespondLayer::new(routes.clone()))
             // Outside of all that takes time; below `respond`, since it may refuse, too.
             .layer(plan.drain.clone())
-            // Before anything is done for a request that goes round in circles, or comes from where it may not.
-            .option_layer(plan.via.clone())
+            // Before anything is done for a request that comes from where it may not.
             .layer(plan.let_in.clone())
             // What is below knows one way to ask for a tunnel, whatever the client speaks.
             .layer(ExtendedConnectLayer::default())
@@ -46,6 +45,8 @@ pub fn edge(plan: &EdgePlan, meters: Arc<Meters>, routes: Routes) -> Edge {
             .layer(plan.hop_by_hop.clone())
             // Before routing: what is too large is too large for any route, and a path is judged by what it has become.
             .layer(plan.request_guard.clone())
+            // Adds a line to what a client may send, and ends what goes round in circles.
+            .option_layer(plan.via.clone())
             .layer(MapRequestLayer::new(plain))
             .service(routes),
     )
@@ -61,7 +62,7 @@ pub fn backend(plan: &RoutePlan, replicas: ReplicaFailover<Replica, ByFault>) ->
             // Before authentication: a preflight carries no credential, and a page may read why it was refused.
             .option_layer(plan.cors.clone())
             // Above it, what is said of responses is said of failures, too.
-            .layer(TellLayer::default())
+            .layer(RefuseLayer::default())
             // Around all that can take time.
             .layer(plan.deadline)
             // Costs least of all that refuses.
@@ -79,6 +80,8 @@ pub fn backend(plan: &RoutePlan, replicas: ReplicaFailover<Replica, ByFault>) ->
             .option_layer(plan.compression.clone())
             // After authentication: a client signs the path that it sends.
             .layer(plan.rewrite.clone())
+            // Who the client is: for upstreams alone, and not counted among what it may send.
+            .layer(plan.tell.clone())
             // What the upstream may trust: set or removed by the last who knows the client.
             .layer(plan.header_inject.clone())
             .layer(MapResponseLayer::new(|response: Response<_>| response.map(Body::new)))

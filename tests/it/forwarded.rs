@@ -57,6 +57,13 @@ fn told(seen: &Recorded) -> Vec<(&str, &str)> {
     lines.filter(|(name, _)| about(name)).collect()
 }
 
+/// What is written of the request that was answered so.
+async fn logged(process: &mut Process, response: &Response) -> Value {
+    let id = response.header("x-request-id")[0];
+    let line = process.line(|line| line.contains("\"access\"") && line.contains(id)).await;
+    serde_json::from_str(&line).unwrap()
+}
+
 #[tokio::test]
 async fn what_an_untrusted_client_makes_up_of_itself_does_not_get_through() {
     let mut upstream = Upstream::answering(OK).await;
@@ -140,10 +147,9 @@ async fn a_trusted_chain_is_read_from_the_right_over_all_its_lines() {
         (["", " ,, 10.0.0.3"], "10.0.0.3", "10.0.0.3, 127.0.0.1"),
     ] {
         let lines = lines.map(|line| format!("x-forwarded-for: {line}"));
-        ask(address, "GET /", &[&lines[0], &lines[1]]).await;
+        let response = ask(address, "GET /", &[&lines[0], &lines[1]]).await;
+        let logged = logged(&mut process, &response).await;
 
-        let logged: Value =
-            serde_json::from_str(&process.line(|line| line.contains("\"access\"")).await).unwrap();
         assert_eq!(logged["client"], client, "{lines:?}");
         let peer = if client == "127.0.0.1" { Value::Null } else { json!("127.0.0.1") };
         assert_eq!(logged["peer"], peer, "{lines:?}");
@@ -315,8 +321,7 @@ async fn who_is_denied_is_told_so_logged_and_counted_and_reaches_no_upstream() {
     ] {
         let header = format!("x-forwarded-for: {client}");
         let response = ask(address, &format!("GET {path}"), &[&header]).await;
-        let line = process.line(|line| line.contains("\"access\"")).await;
-        let logged: Value = serde_json::from_str(&line).unwrap();
+        let logged = logged(&mut process, &response).await;
 
         assert_eq!(response.status, status, "{client} {path}");
         assert_eq!((&logged["client"], &logged["route"]), (&json!(client), &json!(route)));

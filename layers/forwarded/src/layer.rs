@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use tower_layer::Layer;
 
-use crate::{Forwarded, ForwardedPolicy};
+use crate::{Forwarded, ForwardedPolicy, TellLayer};
 
 /// Wraps a service in [`Forwarded`].
 #[derive(Clone, Debug)]
@@ -16,6 +16,12 @@ impl<P> ForwardedLayer<P> {
     /// A layer that keeps to `policy`, and learns from `peer` whom a connection is from.
     pub fn new(policy: ForwardedPolicy, peer: P) -> Self {
         Self { policy: Arc::new(policy), peer }
+    }
+
+    /// The layer that tells the next hop what this one has found out. It stands further down: below what counts headers,
+    /// and below what takes off those that a client names in `Connection`.
+    pub fn tell(&self) -> TellLayer {
+        TellLayer::new(self.policy.clone())
     }
 }
 

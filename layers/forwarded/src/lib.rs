@@ -17,7 +17,6 @@
 //! });
 //! let app = layer.layer(service_fn(async |request: Request<()>| {
 //!     let client = request.extensions().get::<Client>().unwrap().address();
-//!     assert_eq!(request.headers()["x-forwarded-for"], "192.0.2.7, 10.0.0.1");
 //!     Ok::<_, ()>(Response::new(client.to_string()))
 //! }));
 //!
@@ -36,10 +35,12 @@
 //! something obfuscated, or what makes no sense, nothing further to the left is believed: the client is whoever is known
 //! last, and [`Client::is_known`] says so. A line of `Forwarded` (RFC 7239) that breaks the grammar makes no sense as a whole.
 //!
-//! All that is about the client is removed, and written anew ([`NextHop`]) from what is believed: `X-Forwarded-For`, `-Proto`,
-//! `-Host` and `-Port`, or `Forwarded`. This layer refuses nothing, so that it may stand above all that logs and answers. Two
-//! others do, and may stand below that: [`LetInLayer`] allows and denies clients by address (`403`), and [`ViaLayer`] adds a
-//! name to `Via` and refuses what has been here before (`508`); [`NotLetIn`] is in the extensions.
+//! All that is about the client is removed: nobody behind it reads what was made up. A proxy tells its own next hop what is
+//! believed, by a [`TellLayer`]: in `X-Forwarded-For`, `-Proto`, `-Host` and `-Port`, or in `Forwarded` ([`NextHop`]).
+//!
+//! Neither refuses anything, so that they may stand above what logs and answers. Two others do, and may stand below that:
+//! [`LetInLayer`] allows and denies clients by address (`403`), and [`ViaLayer`] adds a name to `Via` and refuses what has been
+//! here before (`508`); [`NotLetIn`] is in the extensions.
 //! Its public API has types of `http`, `ipnet`, `refusal`, `tower-layer` and `tower-service`.
 //!
 //! # What it leaves to others
@@ -57,12 +58,13 @@ mod policy;
 mod proxy;
 #[cfg(feature = "serde")]
 mod section;
+mod tell;
 mod let_in;
 mod via;
 mod future;
 mod rejection;
 mod resolve;
-mod next_hop;
+mod strip;
 mod element;
 mod node;
 
@@ -77,6 +79,7 @@ pub use policy::{ForwardedPolicy, NextHop, Source};
 pub use proxy::{InvalidNetwork, Proxy};
 pub use rejection::NotLetIn;
 pub use service::Forwarded;
+pub use tell::{Tell, TellLayer};
 pub use via::{InvalidPseudonym, Pseudonym, Via, ViaLayer};
 
 #[cfg(doctest)]

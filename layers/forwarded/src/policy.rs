@@ -90,13 +90,14 @@ impl ForwardedPolicy {
         self
     }
 
-    /// Writes or strips `X-Forwarded-For`, `X-Forwarded-Proto`, `X-Forwarded-Host` and `X-Forwarded-Port`.
+    /// Has [`TellLayer`](crate::TellLayer) write `X-Forwarded-For`, `X-Forwarded-Proto`, `X-Forwarded-Host` and
+    /// `X-Forwarded-Port`, or not.
     pub const fn x_forwarded(mut self, next_hop: NextHop) -> Self {
         self.x_forwarded = next_hop;
         self
     }
 
-    /// Writes or strips `Forwarded`.
+    /// Has [`TellLayer`](crate::TellLayer) write `Forwarded`, or not.
     pub const fn forwarded(mut self, next_hop: NextHop) -> Self {
         self.forwarded = next_hop;
         self
@@ -109,6 +110,11 @@ impl ForwardedPolicy {
     pub fn remove(mut self, name: HeaderName) -> Self {
         self.remove.push(name);
         self
+    }
+
+    /// Whether the next hop is told anything.
+    pub(crate) fn tells(&self) -> bool {
+        self.x_forwarded == NextHop::Write || self.forwarded == NextHop::Write
     }
 
     /// Whether a peer is a trusted proxy; it has no address at the other end of a Unix socket.

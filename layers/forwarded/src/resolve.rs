@@ -8,10 +8,17 @@ use http::uri::{Authority, Scheme};
 use crate::node::port;
 use crate::{Client, Element, ForwardedPolicy, Node, Peer, Source};
 
-/// The client, as far as it is known, and the hops that are believed, from it to the peer.
-#[derive(Clone, Debug, Eq, PartialEq)]
+/// The client, as far as it is known, and how it came.
+#[derive(Debug)]
 pub(crate) struct Resolved {
     pub(crate) client: Option<Client>,
+    pub(crate) way: Way,
+}
+
+/// The hops that are believed, from the client to the peer, and what the client asked the first of them for. In the extensions
+/// it is for [`Tell`](crate::Tell).
+#[derive(Clone, Debug)]
+pub(crate) struct Way {
     pub(crate) hops: Vec<Node>,
     pub(crate) scheme: Scheme,
     pub(crate) host: Option<Authority>,
@@ -59,7 +66,7 @@ pub(crate) fn resolve(policy: &ForwardedPolicy, peer: &Peer, parts: &Parts) -> R
         }),
         Some(Node::Unknown) | None => None,
     };
-    Resolved { client, hops, scheme, host, port }
+    Resolved { client, way: Way { hops, scheme, host, port } }
 }
 
 fn x_forwarded(policy: &ForwardedPolicy, headers: &HeaderMap) -> Chain {

@@ -5,11 +5,11 @@ use http::Request;
 use http::request::Parts;
 use tower_service::Service;
 
-use crate::next_hop::{strip, write};
-use crate::resolve::resolve;
+use crate::resolve::{Resolved, Way, resolve};
+use crate::strip::strip;
 use crate::{Client, ForwardedPolicy, PeerOf};
 
-/// Finds out who the client is, and says so in the extensions and to the next hop; see
+/// Finds out who the client is, and says so in the extensions; see
 /// [`ForwardedLayer`](crate::ForwardedLayer).
 #[derive(Clone, Debug)]
 pub struct Forwarded<S, P> {
@@ -50,10 +50,12 @@ fn introduce(policy: &ForwardedPolicy, peer: &impl PeerOf, parts: &mut Parts) {
     strip(policy, &mut parts.headers);
     // Nobody but this layer says who the client is.
     parts.extensions.remove::<Client>();
-    if let Some(resolved) = resolved {
-        write(policy, &resolved, &mut parts.headers);
-        if let Some(client) = resolved.client {
-            parts.extensions.insert(client);
-        }
+    parts.extensions.remove::<Way>();
+    let Some(Resolved { client, way }) = resolved else { return };
+    if let Some(client) = client {
+        parts.extensions.insert(client);
+    }
+    if policy.tells() {
+        parts.extensions.insert(way);
     }
 }

@@ -10,8 +10,8 @@ use http::{Request, Response, StatusCode, Version};
 use ipnet::IpNet;
 use portcullis_forwarded::{
     Addresses, Client, Forwarded, ForwardedLayer, ForwardedPolicy, InvalidPseudonym, LetIn,
-    LetInLayer, NextHop, NotLetIn, Peer, PeerOf, Proxy, Pseudonym, ResponseFuture, Source, Via,
-    ViaLayer,
+    LetInLayer, NextHop, NotLetIn, Peer, PeerOf, Proxy, Pseudonym, ResponseFuture, Source, Tell,
+    TellLayer, Via, ViaLayer,
 };
 use portcullis_refusal::Refused;
 use proptest::prelude::*;
@@ -49,7 +49,8 @@ fn seen(policy: ForwardedPolicy, request: Request<()>) -> Request<()> {
     let inner = service_fn(|request: Request<()>| {
         std::future::ready(Ok::<_, ()>(Response::new(Some(request))))
     });
-    let service = ForwardedLayer::new(policy, peer).layer(inner);
+    let layer = ForwardedLayer::new(policy, peer);
+    let service = layer.layer(layer.tell().layer(inner));
     let response = assert_ready_ok!(spawn(service.oneshot(request)).poll());
     response.into_body().unwrap()
 }
@@ -244,6 +245,28 @@ fn the_scheme_is_the_connections_or_the_uris() {
 }
 
 #[test]
+fn without_the_layer_that_tells_it_the_next_hop_is_told_nothing() {
+    let request = from("10.0.0.1", [("x-forwarded-for", "192.0.2.7"), ("forwarded", "for=a")]);
+
+    let seen = answered(&ForwardedLayer::new(trusting(), peer), request).into_body().unwrap();
+
+    assert!(seen.headers().is_empty(), "{seen:?}");
+    assert_eq!(seen.extensions().get::<Client>().unwrap().address().to_string(), "192.0.2.7");
+}
+
+#[test]
+fn the_next_hop_is_told_once_however_often_that_layer_is_there() {
+    let layer = ForwardedLayer::new(trusting(), peer);
+    let layers =
+        tower::ServiceBuilder::new().layer(layer.clone()).layer(layer.tell()).layer(layer.tell());
+
+    let request = from("10.0.0.1", [("x-forwarded-for", "192.0.2.7")]);
+    let seen = answered(&layers.into_inner(), request).into_body().unwrap();
+
+    assert_eq!(lines(seen.headers(), "x-forwarded-for"), ["192.0.2.7, 10.0.0.1"]);
+}
+
+#[test]
 fn a_port_that_a_trusted_proxy_names_is_passed_on_and_what_is_none_is_not() {
     for (port, host, expected) in [
         ("8443", "shop.example", "8443"),
@@ -277,8 +300,8 @@ fn seen_by_unix(policy: ForwardedPolicy, request: Request<()>) -> Request<()> {
     let inner = service_fn(|request: Request<()>| {
         std::future::ready(Ok::<_, ()>(Response::new(Some(request))))
     });
-    let peer = |_: &Parts| Some(Peer::unix());
-    let service = ForwardedLayer::new(policy, peer).layer(inner);
+    let layer = ForwardedLayer::new(policy, |_: &Parts| Some(Peer::unix()));
+    let service = layer.layer(layer.tell().layer(inner));
     assert_ready_ok!(spawn(service.oneshot(request)).poll()).into_body().unwrap()
 }
 
@@ -454,6 +477,7 @@ fn each_is_ready_when_the_inner_service_is() {
         assert_pending!(response.poll());
     }
     check(ForwardedLayer::new(ForwardedPolicy::new(), peer));
+    check(ForwardedLayer::new(ForwardedPolicy::new(), peer).tell());
     check(LetInLayer::new(Addresses::all()));
     check(via());
 }
@@ -474,12 +498,14 @@ fn its_parts_can_be_sent_and_bodies_without_a_default_are_made_by_a_closure() {
     fn sent<T: Send + Sync + 'static>() {}
     fn asked(_: impl PeerOf + Send + Sync + 'static) {}
     sent::<ForwardedLayer<fn(&Parts) -> Option<Peer>>>();
+    sent::<TellLayer>();
     sent::<LetInLayer>();
     sent::<ViaLayer>();
     sent::<Client>();
     sent::<ResponseFuture<()>>();
     fn only_sent<S: Send>() {}
     only_sent::<Forwarded<Mock<Request<()>, Response<()>>, ()>>();
+    only_sent::<Tell<Mock<Request<()>, Response<()>>>>();
     only_sent::<LetIn<Mock<Request<()>, Response<()>>>>();
     only_sent::<Via<Mock<Request<()>, Response<()>>>>();
     asked(peer);

@@ -104,7 +104,8 @@ impl<G: MakeRequestId> Gate<G> {
             Trust::All => true,
             Trust::Networks(networks) => {
                 let peer = self.peer.as_ref().and_then(|peer| peer.peer(parts));
-                peer.is_some_and(|peer| networks.contains(peer))
+                let peer = peer.map(|peer| peer.to_canonical());
+                peer.is_some_and(|peer| networks.iter().any(|it| it.contains(&peer)))
             }
         };
         by_policy || self.trusted_if.as_ref().is_some_and(|it| it.is_trusted(parts))

@@ -34,7 +34,7 @@
 //! inside; [another](RequestIdLayer::in_span) option has the inner service work in a span.
 //!
 //! The feature `metrics` counts `request_id_total` by `source`: `generated`, `accepted`, `invalid`, `untrusted`.
-//! Its public API has types of `http`, `tower-layer` and `tower-service`.
+//! Its public API has types of `http`, `ipnet`, `tower-layer` and `tower-service`.
 //!
 //! # What it leaves to others
 //!
@@ -50,7 +50,6 @@ mod request_id;
 mod policy;
 #[cfg(feature = "serde")]
 mod section;
-mod networks;
 mod generator;
 mod format;
 mod trace_parent;
@@ -62,7 +61,6 @@ pub use format::Format;
 pub use future::ResponseFuture;
 pub use generator::{Generator, MakeRequestId};
 pub use layer::RequestIdLayer;
-pub use networks::{InvalidNetwork, Networks};
 pub use policy::{RequestIdPolicy, Trust};
 pub use request_id::{InvalidRequestId, RequestId};
 pub use service::RequestIdService;

@@ -1,6 +1,7 @@
 use http::header::HeaderName;
+use ipnet::IpNet;
 
-use crate::{Format, Networks};
+use crate::Format;
 
 /// Which ids are believed, and where they are written.
 ///
@@ -19,24 +20,36 @@ use crate::{Format, Networks};
 /// ```
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Deserialize))]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[cfg_attr(feature = "serde", serde(default, deny_unknown_fields))]
 #[must_use = "a policy does nothing until a layer applies it"]
 pub struct RequestIdPolicy {
+    /// The header in which upstreams are told the id.
     #[cfg_attr(feature = "serde", serde(deserialize_with = "crate::section::name"))]
+    #[cfg_attr(feature = "schema", schemars(with = "String"))]
     pub(crate) header: HeaderName,
+    /// Headers in which clients may send theirs, by priority; the `header` alone when left out.
     #[cfg_attr(feature = "serde", serde(deserialize_with = "crate::section::names"))]
+    #[cfg_attr(feature = "schema", schemars(with = "Option<Vec<String>>"))]
     accept: Option<Vec<HeaderName>>,
+    /// The header in which clients are told the id; the `header` when left out.
     #[cfg_attr(feature = "serde", serde(deserialize_with = "crate::section::some_name"))]
+    #[cfg_attr(feature = "schema", schemars(with = "Option<String>"))]
     response_header: Option<HeaderName>,
+    /// Whose ids are believed: `"none"`, `"all"`, or those of peers in a list of networks.
     pub(crate) trusted: Trust,
+    /// The form of new ids.
     pub(crate) format: Format,
+    /// Whether the trace id of trusted clients will do, where they send no other.
     pub(crate) trace_parent: bool,
 }
 
 /// Whose ids are believed.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Deserialize))]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[cfg_attr(feature = "serde", serde(try_from = "crate::section::TrustSection"))]
+#[cfg_attr(feature = "schema", schemars(with = "crate::section::TrustSection"))]
 #[non_exhaustive]
 pub enum Trust {
     /// Nobody's.
@@ -45,7 +58,7 @@ pub enum Trust {
     /// Everybody's: where nobody comes but those who are known.
     All,
     /// Those of peers in these networks, as [`RequestIdLayer::peer`](crate::RequestIdLayer::peer) finds them.
-    Networks(Networks),
+    Networks(Vec<IpNet>),
 }
 
 impl RequestIdPolicy {
@@ -95,6 +108,12 @@ impl RequestIdPolicy {
     pub const fn trace_parent(mut self) -> Self {
         self.trace_parent = true;
         self
+    }
+
+    /// Which header the inner service is told the id in. Whoever takes off what a client nominates has to leave it.
+    #[must_use]
+    pub const fn told_in(&self) -> &HeaderName {
+        &self.header
     }
 
     pub(crate) fn accepted(&self) -> &[HeaderName] {

@@ -33,7 +33,7 @@ fn all_of_it_is_read() {
         header = "X-Id"
         accept = ["X-Id", "X-Correlation-Id"]
         response_header = "X-Answer-Id"
-        trusted = ["10.0.0.0/8", "fd00::/8"]
+        trusted = ["10.0.0.0/8", "192.0.2.1"]
         format = "ulid"
         trace_parent = true
     "#;
@@ -42,7 +42,10 @@ fn all_of_it_is_read() {
         .header(name("x-id"))
         .accept([name("x-id"), name("x-correlation-id")])
         .response_header(name("x-answer-id"))
-        .trusted(Trust::Networks("10.0.0.0/8, fd00::/8".parse().unwrap()))
+        .trusted(Trust::Networks(vec![
+            "10.0.0.0/8".parse().unwrap(),
+            "192.0.2.1/32".parse().unwrap(),
+        ]))
         .format(Format::Ulid)
         .trace_parent();
     assert_eq!(read(file), Ok(expected));
@@ -55,5 +58,6 @@ fn mistakes_are_explained() {
     assert!(message("header = 'a b'").contains("\"a b\" is no header name"));
     assert!(message("trusted = 'some'").contains("\"none\", \"all\" or a list"));
     assert!(message("trusted = ['10.0.0.1/8']").contains("\"10.0.0.1/8\" is no network"));
+    assert!(message("trusted = ['10']").contains("\"10\" is no network"));
     assert!(message("format = 'uuid'").contains("unknown variant `uuid`"));
 }

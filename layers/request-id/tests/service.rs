@@ -90,9 +90,10 @@ fn what_could_forge_a_line_of_a_log_or_fill_it_is_replaced_whoever_sends_it() {
 
 #[test]
 fn peers_are_trusted_by_their_network() {
-    let layer = RequestIdLayer::new(
-        policy().trusted(Trust::Networks("10.0.0.0/8, fd00::/8".parse().unwrap())),
-    );
+    let layer =
+        RequestIdLayer::new(policy().trusted(Trust::Networks(
+            ["10.0.0.0/8", "fd00::/8"].map(|it| it.parse().unwrap()).into(),
+        )));
     let with_peer = layer.clone().peer(|parts| parts.extensions.get::<IpAddr>().copied());
     let from = |address: &str| {
         let mut request = sending([("x-request-id", b"theirs")]);

@@ -17,8 +17,8 @@ use super::auth::{self, IssuerPlan, Issuers};
 use super::documents::{Documents, Row};
 use super::signing::{self, ClientPlan, Clients};
 use super::{
-    DocumentPlan, Plan, RouteEnd, RoutePlan, UpstreamPlan, answers, browsers, guards, headers,
-    named, problem, upgrades,
+    DocumentPlan, Plan, RouteEnd, RoutePlan, UpstreamPlan, answers, browsers, forwarded, guards,
+    headers, named, problem, upgrades,
 };
 
 /// The table of routes, and what its rows lead to, as far as nothing is wrong.
@@ -146,6 +146,7 @@ fn route(
         verifier,
         aws_chunked: aws_chunked.then(AwsChunkedLayer::new),
         compression,
+        tell: forwarded(config).tell(),
         header_inject: header_inject?,
     })
 }

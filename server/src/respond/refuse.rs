@@ -16,29 +16,29 @@ use super::failure::Failure;
 /// refusals do.
 #[derive(Clone, Copy, Debug, Default)]
 #[non_exhaustive]
-pub struct TellLayer;
+pub struct RefuseLayer;
 
-impl<S> Layer<S> for TellLayer {
-    type Service = Tell<S>;
+impl<S> Layer<S> for RefuseLayer {
+    type Service = Refuse<S>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        Tell { inner }
+        Refuse { inner }
     }
 }
 
-/// See [`TellLayer`].
+/// See [`RefuseLayer`].
 #[derive(Clone, Debug)]
-pub struct Tell<S> {
+pub struct Refuse<S> {
     inner: S,
 }
 
-impl<S> Service<Request<Body>> for Tell<S>
+impl<S> Service<Request<Body>> for Refuse<S>
 where
     S: Service<Request<Body>, Response = Response<Body>, Error = upstream::Error>,
 {
     type Response = Response<Body>;
     type Error = upstream::Error;
-    type Future = Telling<S::Future>;
+    type Future = Refusing<S::Future>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), upstream::Error>> {
         self.inner.poll_ready(cx)
@@ -46,21 +46,21 @@ where
 
     fn call(&mut self, mut request: Request<Body>) -> Self::Future {
         let facts = Facts::of(&mut request);
-        Telling { inner: self.inner.call(request), facts }
+        Refusing { inner: self.inner.call(request), facts }
     }
 }
 
 pin_project! {
-    /// The response future of [`Tell`].
+    /// The response future of [`Refuse`].
     #[derive(Debug)]
-    pub struct Telling<F> {
+    pub struct Refusing<F> {
         #[pin]
         inner: F,
         facts: Facts,
     }
 }
 
-impl<F> Future for Telling<F>
+impl<F> Future for Refusing<F>
 where
     F: Future<Output = Result<Response<Body>, upstream::Error>>,
 {

@@ -1,0 +1,35 @@
+//! What nobody says but this crate.
+
+use http::header::{FORWARDED, HeaderMap, HeaderName};
+
+use crate::ForwardedPolicy;
+
+/// Removes what says who the client is, whoever said so.
+pub(crate) fn strip(policy: &ForwardedPolicy, headers: &mut HeaderMap) {
+    let is_removed = |name: &&HeaderName| {
+        is_about_the_client(name) || policy.remove.iter().any(|it| is_like(it.as_str(), name))
+    };
+    let named: Vec<_> = headers.keys().filter(is_removed).cloned().collect();
+    for name in named {
+        headers.remove(name);
+    }
+}
+
+fn is_about_the_client(name: &HeaderName) -> bool {
+    let start = name.as_str().get(..X_FORWARDED.len());
+    start.is_some_and(|start| is_same(X_FORWARDED, start))
+        || is_like("x-real-ip", name)
+        || *name == FORWARDED
+}
+
+/// Whether servers that pass headers on as variables take one for the other: `_` and `-` are the same to them.
+fn is_like(name: &str, other: &HeaderName) -> bool {
+    is_same(name, other.as_str())
+}
+
+fn is_same(name: &str, other: &str) -> bool {
+    let dashed = |byte| if byte == b'_' { b'-' } else { byte };
+    name.bytes().map(dashed).eq(other.bytes().map(dashed))
+}
+
+const X_FORWARDED: &str = "x-forwarded-";
