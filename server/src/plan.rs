@@ -4,10 +4,12 @@
 
 mod answers;
 mod auth;
+mod browsers;
 #[cfg(feature = "aws-config")]
 mod default_chain;
 mod documents;
 mod fixed;
+mod guards;
 mod headers;
 mod known;
 mod limit_key;
@@ -38,12 +40,15 @@ use portcullis_request_id::RequestIdLayer;
 use portcullis_sigv4_sign::AwsChunkedLayer;
 use tracing_subscriber::EnvFilter;
 
+use crate::compression::CompressionLayer;
 use crate::config::{self, Config, Files, Problem, Reading, Spanned};
+use crate::cors::CrossOriginLayer;
 use crate::facts::{PeerOf, Voice, peer_of};
 use crate::limit::{DeadlineLayer, RateLimits};
 use crate::listener::Terms;
 use crate::replicas::{Discovery, Replicas};
 use crate::route::{Answer, RewriteLayer, Table};
+use crate::security_headers::SecurityHeadersLayer;
 use crate::telemetry::{Meters, RouteMeters, recorder};
 use crate::upstream::ByFault;
 
@@ -123,7 +128,7 @@ pub struct EdgePlan {
     pub let_in: LetInLayer,
     /// Takes off what is for one hop only.
     pub hop_by_hop: HopByHopLayer,
-    /// Bounds what anyone may send.
+    /// Refuses what nobody may send.
     pub request_guard: RequestGuardLayer,
     /// How much of whom, whatever is asked for; no limit if `None`.
     pub rate_limit: Option<RateLimits>,
@@ -162,6 +167,12 @@ pub struct RoutePlan {
     pub voice: Voice,
     /// Which tunnels are made; none if `None`, which the edge sees to.
     pub upgrade: Option<HopByHopLayer>,
+    /// What browsers are told to be careful about; nothing if `None`.
+    pub security_headers: Option<SecurityHeadersLayer>,
+    /// What pages of other origins may do; nothing if `None`.
+    pub cors: Option<CrossOriginLayer>,
+    /// Refuses what nobody may send to this route.
+    pub request_guard: RequestGuardLayer,
     /// What becomes of the path.
     pub rewrite: RewriteLayer,
     /// The most that a request may take.
@@ -176,10 +187,19 @@ pub struct RoutePlan {
     pub concurrency_limit: Option<ConcurrencyLimitLayer>,
     /// Decodes what clients of S3 send, where nothing verifies it.
     pub aws_chunked: Option<AwsChunkedLayer>,
+    /// Compresses responses, if any are.
+    pub compression: Option<CompressionLayer>,
     /// Tells the upstream who the client is.
     pub tell: TellLayer,
     /// What is set and removed.
     pub header_inject: HeaderInjectLayer,
+}
+
+impl RoutePlan {
+    /// Whether a path with a `..` may be for this route, whose guard judges it.
+    pub(crate) fn takes_parents(&self) -> bool {
+        self.request_guard.policy().judged_paths().is_some_and(|paths| paths.takes_parents())
+    }
 }
 
 /// Where a route leads to.
@@ -308,7 +328,7 @@ fn edge(
         // It knows what is in flight, in stacks of before, too.
         drain: drain.unwrap_or_else(|| DrainLayer::new(config.drain.clone())),
         hop_by_hop: kept.unwrap_or_else(|| HopByHopLayer::new(upgrades::edge(config))),
-        request_guard: RequestGuardLayer::new(config.request_guard.clone()),
+        request_guard: guards::edge(config),
     }
 }
 
@@ -328,6 +348,7 @@ fn check_rest(config: &Config, problems: &mut Vec<Problem>) {
         let message = "which tunnels are made is for each route to say, by its `upgrade`";
         problems.push(Problem::new("hop_by_hop.upgrade", None, message));
     }
+    guards::check(config, problems);
     if let Some(level) = &config.log.level
         && let Err(error) = EnvFilter::builder().parse(level.get_ref())
     {

@@ -1,6 +1,7 @@
 //! Refusals and failures in words.
 
 mod failure;
+mod refuse;
 mod words;
 
 use std::convert::Infallible;
@@ -16,7 +17,7 @@ use http_body_util::Full;
 use hyper::body::{Body as HttpBody, Frame, SizeHint};
 use pin_project_lite::pin_project;
 use portcullis_rate_limit::Throttled;
-use portcullis_refusal::{Dialect, Refused};
+use portcullis_refusal::Refused;
 use portcullis_request_id::RequestId;
 use portcullis_sigv4_sign::Unverified;
 use tower::{Layer, Service};
@@ -27,6 +28,8 @@ use crate::route::Routes;
 use crate::upstream;
 
 use self::failure::Failure;
+
+pub use self::refuse::{Refuse, RefuseLayer, Refusing};
 
 /// Below it nothing has words for clients; above it nothing fails.
 #[derive(Clone, Debug)]
@@ -121,13 +124,7 @@ struct Asked {
 
 impl Asked {
     fn fail<B>(&self, failure: &Failure) -> Response<Answer<B>> {
-        let dialect = {
-            let mut known = self.facts.known();
-            known.error = Some(failure.told());
-            if known.voice == Voice::Grpc { Dialect::Grpc } else { Dialect::Http }
-        };
-        let response = failure.refusal().into_response(dialect, ());
-        self.word(response.map(|()| Answer::empty()))
+        self.word(failure.response(&self.facts, Answer::empty()))
     }
 
     /// Gives a refusal its body, and leaves everything else as it is.

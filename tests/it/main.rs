@@ -10,8 +10,10 @@
 mod admin;
 mod attacks;
 mod auth;
+mod browsers;
 mod claims;
 mod certificates;
+mod compression;
 mod config;
 mod connections;
 mod demo;
@@ -20,6 +22,7 @@ mod examples;
 mod failover;
 mod forwarded;
 mod grpc;
+mod guards;
 mod house;
 mod http2;
 mod issuer;

@@ -121,6 +121,35 @@ async fn what_is_too_large_is_refused_before_it_is_routed() {
 }
 
 #[tokio::test]
+async fn what_is_unfit_is_refused_before_anyone_asks_for_a_token() {
+    let mut upstream = Upstream::answering(OK).await;
+    let guard = "request_guard = { methods = ['GET'] }";
+    let gateway = gateway(&to(upstream.address(), &format!("{GUARDED}, {guard}")));
+
+    assert_eq!(ask(gateway.address(), "DELETE /a", &[]).await.status, 405);
+    assert_eq!(ask(gateway.address(), "GET /a/%252e%252e/b", &[]).await.status, 400);
+    assert_eq!(ask(gateway.address(), "GET /a", &[]).await.status, 401);
+    assert!(upstream.saw_nothing());
+}
+
+#[tokio::test]
+async fn a_preflight_is_answered_before_the_guard_and_before_anyone_asks_for_a_token() {
+    let mut upstream = Upstream::answering(OK).await;
+    let guard = "request_guard = { methods = ['GET'], headers = ['x-version'] }";
+    let cors = "cors = { origins = ['https://app.test'] }";
+    let gateway = gateway(&to(upstream.address(), &format!("{GUARDED}, {guard}, {cors}")));
+
+    let headers = ["origin: https://app.test", "access-control-request-method: GET"];
+    let preflight = ask(gateway.address(), "OPTIONS /a", &headers).await;
+    let request = ask(gateway.address(), "DELETE /a", &headers[..1]).await;
+
+    let allowed = |response: &Response| response.header("access-control-allow-origin").concat();
+    assert_eq!((preflight.status, allowed(&preflight)), (200, "https://app.test".to_owned()));
+    assert_eq!((request.status, allowed(&request)), (405, "https://app.test".to_owned()));
+    assert!(upstream.saw_nothing());
+}
+
+#[tokio::test]
 async fn the_host_is_the_replicas_whatever_the_client_says() {
     let mut upstream = Upstream::answering(OK).await;
     let gateway = gateway(&to(upstream.address(), ""));

@@ -1,7 +1,5 @@
 //! Whose limit a request counts towards, and which requests count towards none.
 
-use std::net::IpAddr;
-
 use http::Method;
 use http::header::{ACCESS_CONTROL_REQUEST_METHOD, HeaderName, ORIGIN};
 use http::request::Parts;

@@ -339,6 +339,8 @@ fn describe_limits() {
     );
     describe_gauge!("concurrency_limit_waiting", "Requests that wait for a place.");
     describe_gauge!("concurrency_limit_limit", "How many may be under way, as it is now.");
+}
+
 fn describe_ids() {
     describe_counter!(
         "request_id_total",
