@@ -9,6 +9,7 @@ mod spanned;
 mod listener;
 mod tls;
 mod issuer;
+mod limit;
 mod sigv4;
 mod reload;
 mod folder;
@@ -16,17 +17,24 @@ mod upstream;
 mod discover;
 mod route;
 mod answer;
+mod cors;
+mod security_headers;
+mod compression;
 mod secret;
 mod text;
 mod schema;
+mod written;
 mod missing;
 mod problem;
 
 pub use answer::{PathRewrite, Redirect, Respond, Scheme};
+pub use compression::{Compression, Encoding, Level};
+pub use cors::Cors;
 pub use discover::Discover;
 pub(crate) use flaws::Flaws;
 pub use folder::{Files, Folder};
 pub use issuer::{Issuer, Key};
+pub use limit::{Cost, Edge, Exempt, KeySources, Limit, Store};
 pub use listener::{Address, ClientLimits, ClientTimeouts, Listener, ProxyProtocol, SocketMode};
 pub use load::{Reading, load, read};
 pub(crate) use problem::nearest;
@@ -35,6 +43,7 @@ pub use reload::Reload;
 pub use route::{JwtAuth, Route};
 pub use schema::schema;
 pub use secret::Secret;
+pub use security_headers::{Hsts, Said, SecurityHeaders, StrictTransportSecurity};
 pub use sigv4::{SigV4Sign, SigV4Verify};
 pub use spanned::Spanned;
 pub use tls::{ClientCertificates, KeyPair, Tls, TlsVersion};
@@ -49,7 +58,7 @@ use std::time::Duration;
 use portcullis_drain::Deadlines;
 use portcullis_forwarded::{Addresses, ForwardedPolicy, Pseudonym};
 use portcullis_host_strip::HopByHop;
-use portcullis_request_guard::Ceilings;
+use portcullis_request_guard::Policy;
 use portcullis_request_id::RequestIdPolicy;
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -86,12 +95,22 @@ pub struct Config {
     /// Whose ids of requests are believed, and what new ones look like.
     #[serde(default)]
     pub request_id: RequestIdPolicy,
-    /// What no request may exceed.
+    /// What every request must be, before it has a route. Without a ceiling here a URI may have 8 KiB, and the headers 64 KiB in
+    /// 100 lines.
     #[serde(default)]
-    pub request_guard: Ceilings,
+    pub request_guard: Policy,
     /// What is taken off between two hops.
     #[serde(default)]
     pub hop_by_hop: HopByHop,
+    /// What every request is under, whichever route it is for.
+    #[serde(default)]
+    pub edge: Edge,
+    /// How much of whom, and how many at once, by name.
+    #[serde(default)]
+    pub limit: BTreeMap<String, Spanned<Limit>>,
+    /// Where machines keep limits together, by name.
+    #[serde(default)]
+    pub store: BTreeMap<String, Spanned<Store>>,
     /// Keys for signing, the gateway's own and those that it gives to clients, by name.
     #[serde(default)]
     pub credentials: BTreeMap<String, Spanned<Credentials>>,
@@ -126,7 +145,8 @@ pub struct Admin {
     )]
     #[schemars(schema_with = "schema::duration")]
     pub probe_interval: Duration,
-    /// What operators show, as a bearer token, to have the file read again. Needed where others than this machine can connect.
+    /// What operators show, as a bearer token, to change something: to have the file read again, to take a replica out. Needed
+    /// where others than this machine, or the status page, are to do that.
     pub token: Option<Spanned<Secret>>,
 }
 

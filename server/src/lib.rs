@@ -23,6 +23,9 @@ pub mod connection;
 /// The order of the layers, and nothing else.
 pub mod stack;
 pub mod route;
+pub mod cors;
+pub mod security_headers;
+pub mod compression;
 pub mod limit;
 pub mod upstream;
 pub mod respond;
@@ -39,6 +42,7 @@ pub mod facts;
 pub mod seam;
 /// What crosses the seams.
 pub mod body;
+mod trailers;
 pub mod config;
 #[cfg(feature = "demo")]
 pub mod demo;

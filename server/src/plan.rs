@@ -4,12 +4,16 @@
 
 mod answers;
 mod auth;
+mod browsers;
 #[cfg(feature = "aws-config")]
 mod default_chain;
 mod documents;
 mod fixed;
+mod guards;
 mod headers;
 mod known;
+mod limit_key;
+mod limits;
 mod listeners;
 mod origin;
 mod retired;
@@ -24,6 +28,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use metrics_exporter_prometheus::PrometheusRecorder;
+use portcullis_concurrency_limit::ConcurrencyLimitLayer;
 use portcullis_drain::DrainLayer;
 use portcullis_forwarded::{ForwardedLayer, LetInLayer, TellLayer, ViaLayer};
 use portcullis_header_inject::HeaderInjectLayer;
@@ -35,19 +40,25 @@ use portcullis_request_id::RequestIdLayer;
 use portcullis_sigv4_sign::AwsChunkedLayer;
 use tracing_subscriber::EnvFilter;
 
+use crate::compression::CompressionLayer;
 use crate::config::{self, Config, Files, Problem, Reading, Spanned};
+use crate::cors::CrossOriginLayer;
 use crate::facts::{PeerOf, Voice, peer_of};
-use crate::limit::DeadlineLayer;
+use crate::limit::{DeadlineLayer, RateLimits};
 use crate::listener::Terms;
 use crate::replicas::{Discovery, Replicas};
 use crate::route::{Answer, RewriteLayer, Table};
+use crate::security_headers::SecurityHeadersLayer;
 use crate::telemetry::{Meters, RouteMeters, recorder};
 use crate::upstream::ByFault;
 
+use self::limit_key::Place;
 use self::origin::Origin;
 use self::routes::Routed;
 
 pub use self::auth::{AuthPlan, IssuerPlan};
+pub use self::fixed::NEEDS_RESTART;
+pub use self::limits::LimitPlans;
 pub use self::signing::{ClientPlan, VerifierPlan};
 
 /// All that a configuration asks for, built once and shared by the workers.
@@ -56,12 +67,16 @@ pub use self::signing::{ClientPlan, VerifierPlan};
 pub struct Plan {
     /// The configuration itself.
     pub config: Config,
+    /// What its file says, but for secrets.
+    pub(crate) written: serde_json::Value,
     /// What operators show to have it read again, if they have to show anything.
     pub(crate) admin_token: Option<Token>,
     /// The terms of each listener, in their order.
     pub terms: Vec<Arc<Terms>>,
     /// In front of all routes.
     pub edge: EdgePlan,
+    /// The limits, and where they are kept.
+    pub limits: LimitPlans,
     /// Each upstream by its name.
     pub upstreams: BTreeMap<String, Arc<UpstreamPlan>>,
     /// Which request is for which route.
@@ -113,8 +128,10 @@ pub struct EdgePlan {
     pub let_in: LetInLayer,
     /// Takes off what is for one hop only.
     pub hop_by_hop: HopByHopLayer,
-    /// Bounds what anyone may send.
+    /// Refuses what nobody may send.
     pub request_guard: RequestGuardLayer,
+    /// How much of whom, whatever is asked for; no limit if `None`.
+    pub rate_limit: Option<RateLimits>,
 }
 
 /// One upstream.
@@ -150,6 +167,12 @@ pub struct RoutePlan {
     pub voice: Voice,
     /// Which tunnels are made; none if `None`, which the edge sees to.
     pub upgrade: Option<HopByHopLayer>,
+    /// What browsers are told to be careful about; nothing if `None`.
+    pub security_headers: Option<SecurityHeadersLayer>,
+    /// What pages of other origins may do; nothing if `None`.
+    pub cors: Option<CrossOriginLayer>,
+    /// Refuses what nobody may send to this route.
+    pub request_guard: RequestGuardLayer,
     /// What becomes of the path.
     pub rewrite: RewriteLayer,
     /// The most that a request may take.
@@ -158,12 +181,25 @@ pub struct RoutePlan {
     pub auth: Option<Arc<AuthPlan>>,
     /// Who is let through by a signature; everybody if `None`.
     pub verifier: Option<Arc<VerifierPlan>>,
+    /// How much of whom; no limit if `None`.
+    pub rate_limit: Option<RateLimits>,
+    /// How many requests at once; no limit if `None`.
+    pub concurrency_limit: Option<ConcurrencyLimitLayer>,
     /// Decodes what clients of S3 send, where nothing verifies it.
     pub aws_chunked: Option<AwsChunkedLayer>,
+    /// Compresses responses, if any are.
+    pub compression: Option<CompressionLayer>,
     /// Tells the upstream who the client is.
     pub tell: TellLayer,
     /// What is set and removed.
     pub header_inject: HeaderInjectLayer,
+}
+
+impl RoutePlan {
+    /// Whether a path with a `..` may be for this route, whose guard judges it.
+    pub(crate) fn takes_parents(&self) -> bool {
+        self.request_guard.policy().judged_paths().is_some_and(|paths| paths.takes_parents())
+    }
 }
 
 /// Where a route leads to.
@@ -209,8 +245,8 @@ impl Plan {
     }
 
     fn made_of(reading: Reading, before: Option<&Self>) -> Result<Self, Vec<Problem>> {
-        let Reading { config, flaws } = reading;
-        match Self::made(config, before) {
+        let Reading { config, flaws, written } = reading;
+        match Self::made(config, before).map(|plan| Self { written, ..plan }) {
             Ok(plan) if flaws.are_none() => Ok(plan),
             Ok(_) => Err(flaws.and(Vec::new())),
             Err(found) => Err(flaws.and(found)),
@@ -232,9 +268,10 @@ impl Plan {
             admin.and_then(|token| read_secret(&config, token, "admin.token", &mut problems));
         let terms = listeners::plan(&config, before, &recorder, &mut problems);
         let upstreams = upstreams::plan(&config, before, &recorder, &mut problems);
+        let limits = LimitPlans::of(&config, before, &recorder, &mut problems);
         let Routed { table, routes, documents, issuers, clients } =
-            routes::plan(&config, before, &upstreams, &recorder, &mut problems);
-        let edge = edge(&config, before);
+            routes::plan(&config, before, &upstreams, &limits, &recorder, &mut problems);
+        let edge = edge(&config, before, &limits, &mut problems);
         let (Some(table), true) = (table, problems.is_empty()) else {
             return Err(problems);
         };
@@ -242,6 +279,7 @@ impl Plan {
             admin_token: admin_token.map(Token),
             terms,
             edge,
+            limits,
             upstreams,
             table,
             routes,
@@ -251,6 +289,7 @@ impl Plan {
             recorder,
             meters,
             config,
+            written: serde_json::Value::Null,
         })
     }
 
@@ -264,24 +303,32 @@ impl Plan {
         let upstreams = self.upstreams.values().map(|upstream| upstream.origin.files());
         let issuers = self.issuers.values().map(|issuer| issuer.files());
         let clients = self.clients.values().map(|client| client.files());
-        upstreams.chain(issuers).chain(clients).flat_map(Files::paths)
+        let limits = self.limits.files();
+        upstreams.chain(issuers).chain(clients).chain(limits).flat_map(Files::paths)
     }
 }
 
-fn edge(config: &Config, before: Option<&Plan>) -> EdgePlan {
+fn edge(
+    config: &Config,
+    before: Option<&Plan>,
+    limits: &LimitPlans,
+    problems: &mut Vec<Problem>,
+) -> EdgePlan {
     let drain = before.map(|before| before.edge.drain.clone());
     // Its counts go on.
     let kept = before.filter(|before| upgrades::edge(&before.config) == upgrades::edge(config));
     let kept = kept.map(|before| before.edge.hop_by_hop.clone());
+    let (names, key) = (&config.edge.rate_limit, "edge.rate_limit");
     EdgePlan {
         forwarded: forwarded(config),
         request_id: request_id(config),
         via: config.via.clone().map(ViaLayer::new),
         let_in: LetInLayer::new(config.addresses.clone()),
+        rate_limit: limits.rate_limits(config, names, key, Place::Edge, problems),
         // It knows what is in flight, in stacks of before, too.
         drain: drain.unwrap_or_else(|| DrainLayer::new(config.drain.clone())),
         hop_by_hop: kept.unwrap_or_else(|| HopByHopLayer::new(upgrades::edge(config))),
-        request_guard: RequestGuardLayer::new(config.request_guard.clone()),
+        request_guard: guards::edge(config),
     }
 }
 
@@ -301,6 +348,7 @@ fn check_rest(config: &Config, problems: &mut Vec<Problem>) {
         let message = "which tunnels are made is for each route to say, by its `upgrade`";
         problems.push(Problem::new("hop_by_hop.upgrade", None, message));
     }
+    guards::check(config, problems);
     if let Some(level) = &config.log.level
         && let Err(error) = EnvFilter::builder().parse(level.get_ref())
     {

@@ -1,6 +1,7 @@
 //! Refusals and failures in words.
 
 mod failure;
+mod refuse;
 mod words;
 
 use std::convert::Infallible;
@@ -15,7 +16,8 @@ use http::{Method, Request, Response, StatusCode, Uri};
 use http_body_util::Full;
 use hyper::body::{Body as HttpBody, Frame, SizeHint};
 use pin_project_lite::pin_project;
-use portcullis_refusal::{Dialect, Refused};
+use portcullis_rate_limit::Throttled;
+use portcullis_refusal::Refused;
 use portcullis_request_id::RequestId;
 use portcullis_sigv4_sign::Unverified;
 use tower::{Layer, Service};
@@ -26,6 +28,8 @@ use crate::route::Routes;
 use crate::upstream;
 
 use self::failure::Failure;
+
+pub use self::refuse::{Refuse, RefuseLayer, Refusing};
 
 /// Below it nothing has words for clients; above it nothing fails.
 #[derive(Clone, Debug)]
@@ -120,13 +124,7 @@ struct Asked {
 
 impl Asked {
     fn fail<B>(&self, failure: &Failure) -> Response<Answer<B>> {
-        let dialect = {
-            let mut known = self.facts.known();
-            known.error = Some(failure.told());
-            if known.voice == Voice::Grpc { Dialect::Grpc } else { Dialect::Http }
-        };
-        let response = failure.refusal().into_response(dialect, ());
-        self.word(response.map(|()| Answer::empty()))
+        self.word(failure.response(&self.facts, Answer::empty()))
     }
 
     /// Gives a refusal its body, and leaves everything else as it is.
@@ -134,9 +132,13 @@ impl Asked {
         let Some(refused) = response.extensions().get::<Refused>().cloned() else {
             return response;
         };
+        let exceeded = response.extensions().get().map(Throttled::limit);
         let voice = {
             let mut known = self.facts.known();
             known.reason = Some(refused.reason());
+            if let Some(limit) = exceeded {
+                known.error.get_or_insert_with(|| format!("by the limit `{limit}`"));
+            }
             if known.route.is_none() && known.voice == Voice::Plain {
                 known.voice = self.routes.voice(&self.method, &self.uri, self.host.as_ref());
             }
@@ -147,6 +149,10 @@ impl Asked {
             Voice::Grpc => return response,
             Voice::Plain => words::problem(&refused, id),
             Voice::S3 => {
+                if response.status() == StatusCode::TOO_MANY_REQUESTS {
+                    // S3 knows no other status for it, and its clients slow down by this one.
+                    *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
+                }
                 let code = response.extensions().get().copied().map(Unverified::code);
                 words::s3_error(&refused, code, self.uri.path(), id)
             }

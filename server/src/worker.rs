@@ -3,6 +3,7 @@ mod shortage;
 mod list;
 
 use std::collections::BTreeMap;
+use std::convert::Infallible;
 use std::future::pending;
 use std::io;
 use std::net::SocketAddr;
@@ -10,15 +11,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use metrics::{counter, set_default_local_recorder, with_local_recorder};
+use metrics::{Histogram, counter, set_default_local_recorder, with_local_recorder};
 use metrics_exporter_prometheus::PrometheusRecorder;
 use portcullis_drain::Phase;
+use tokio::runtime::{Handle, RuntimeMetrics};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
-use tokio::time::timeout;
+use tokio::time::{MissedTickBehavior, interval, timeout};
 
 use crate::connection::{Connections, Ending};
 use crate::facts::Voice;
+use crate::limit::Stores;
 use crate::listener::{OpenSocket, Socket, Stream, Terms};
 use crate::plan::{Plan, RouteEnd};
 use crate::route::{RouteTarget, Routes};
@@ -57,6 +60,8 @@ pub enum Order {
 struct Services {
     /// By upstream. One that the next plan has, too, stays as it is.
     upstreams: BTreeMap<String, List>,
+    /// The same of stores of limits.
+    stores: Stores,
 }
 
 impl Services {
@@ -71,23 +76,33 @@ impl Services {
             };
             self.upstreams.insert(name.clone(), list);
         }
+        self.stores.follow(plan.limits.stores());
+        let stores = &self.stores;
         let targets = plan.routes.iter().filter_map(|route| {
             let backend = match &route.end {
-                RouteEnd::Answer(answer) => stack::answer(route, answer.clone()),
+                RouteEnd::Answer(answer) => stack::answer(route, answer.clone(), stores),
                 // Routes that lead to one upstream share its pools.
                 RouteEnd::Upstream(name) => {
-                    stack::backend(route, self.upstreams.get(name)?.service())
+                    stack::backend(route, self.upstreams.get(name)?.service(), stores)
                 }
             };
-            Some(RouteTarget { backend, meters: route.meters.clone(), voice: route.voice })
+            Some(RouteTarget {
+                backend,
+                meters: route.meters.clone(),
+                voice: route.voice,
+                takes_parents: route.takes_parents(),
+                answers_preflights: route.cors.is_some(),
+            })
         });
         let documents = plan.documents.iter().map(|document| RouteTarget {
             backend: stack::document(document),
             meters: document.meters.clone(),
             voice: Voice::Plain,
+            takes_parents: false,
+            answers_preflights: false,
         });
         let routes = Routes::new(plan.table.clone(), targets.chain(documents));
-        stack::edge(&plan.edge, plan.meters.clone(), routes)
+        stack::edge(&plan.edge, plan.meters.clone(), routes, stores)
     }
 }
 
@@ -100,7 +115,7 @@ impl Front {
         let config = &plan.config;
         let connections = Connections::new(
             stack.clone(),
-            &config.request_guard,
+            plan.edge.request_guard.policy(),
             phase.clone(),
             config.drain.clone(),
         );
@@ -112,7 +127,8 @@ impl Front {
     }
 }
 
-/// Accepts and serves on this thread until the gateway has drained, or is `cut`. Says when it is `open`.
+/// Accepts and serves on this thread until the gateway has drained, or is `cut`. Says when it is `open`, and how to look at its
+/// runtime; how late it is for what is due is told to `lag`.
 ///
 /// # Errors
 ///
@@ -121,21 +137,39 @@ pub fn run(
     plan: Arc<Plan>,
     doors: Vec<Door>,
     orders: mpsc::UnboundedReceiver<Order>,
-    open: oneshot::Sender<()>,
+    open: oneshot::Sender<RuntimeMetrics>,
     cut: watch::Receiver<bool>,
+    lag: Histogram,
 ) -> io::Result<()> {
     // What layers count on the way, instead of beforehand, is counted by whoever runs them.
     let recorder = plan.recorder.clone();
     let _recorder = set_default_local_recorder(&*recorder);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(serve(plan, doors, orders, open, cut))
+    runtime.block_on(async {
+        tokio::select! {
+            ended = serve(plan, doors, orders, open, cut) => ended,
+            never = pulse(lag) => match never {},
+        }
+    })
 }
+
+/// Measures how late this thread is for what is due: something else held it up for so long.
+async fn pulse(lag: Histogram) -> Infallible {
+    let mut every = interval(PULSE);
+    every.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        lag.record(every.tick().await.elapsed());
+    }
+}
+
+/// Often enough for a delay to be seen, and too seldom to cost anything.
+const PULSE: Duration = Duration::from_millis(500);
 
 async fn serve(
     plan: Arc<Plan>,
     doors: Vec<Door>,
     mut orders: mpsc::UnboundedReceiver<Order>,
-    open: oneshot::Sender<()>,
+    open: oneshot::Sender<RuntimeMetrics>,
     mut cut: watch::Receiver<bool>,
 ) -> io::Result<()> {
     let mut services = Services::default();
@@ -155,7 +189,7 @@ async fn serve(
     }
     drop(door_open);
     // Whoever started this may have lost interest.
-    let _ = open.send(());
+    let _ = open.send(Handle::current().metrics());
 
     let mut ending = phase.clone();
     let all = async {
