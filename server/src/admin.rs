@@ -1,9 +1,16 @@
+mod admit;
 mod probe;
 mod standing;
 mod readiness;
 mod key_sets;
 mod reload;
+mod change;
+mod overview;
+mod page;
 mod present;
+mod family;
+mod process;
+mod runtimes;
 
 pub use key_sets::{KeySet, KeySetState};
 pub use readiness::{Configured, Readiness, Status};
@@ -11,17 +18,19 @@ pub use standing::Standing;
 
 use std::net::{SocketAddr, TcpListener as StdListener};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use axum::Json;
 use axum::Router;
-use axum::extract::State;
+use axum::extract::{DefaultBodyLimit, State};
 use axum::http::StatusCode;
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use axum::middleware::{from_fn, from_fn_with_state};
 use axum::response::IntoResponse;
 use axum::routing::{get, post};
 use metrics::{counter, gauge, with_local_recorder};
 use tokio::net::TcpListener;
+use tokio::runtime::RuntimeMetrics;
 use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval};
 
@@ -30,6 +39,7 @@ use crate::plan::{Plan, UpstreamPlan};
 use crate::reload::{Current, Reloads};
 use crate::telemetry::dropped;
 
+use self::overview::Overview;
 use self::standing::{active, see};
 
 /// What the handlers know.
@@ -37,6 +47,8 @@ use self::standing::{active, see};
 pub(crate) struct Known {
     pub(crate) current: watch::Receiver<Arc<Current>>,
     pub(crate) state: watch::Receiver<lifecycle::State>,
+    pub(crate) runtimes: watch::Receiver<Arc<[RuntimeMetrics]>>,
+    pub(crate) started: SystemTime,
     pub(crate) reloads: Reloads,
 }
 
@@ -55,14 +67,15 @@ pub(crate) async fn serve(known: Known, sockets: Vec<StdListener>, left: watch::
     if current.plan.config.admin.is_none() {
         return upkeep.await;
     }
-    let changes = known.current.clone();
+    let replaced = known.current.clone();
     let router = Router::new()
         .route("/livez", get(livez))
         .route("/health", get(livez))
         .route("/readyz", get(readyz))
         .route("/ready", get(readyz))
         .route("/metrics", get(metrics))
-        .route("/reload", post(reload::reload))
+        .merge(looks())
+        .merge(changes(&known))
         .with_state(known)
         .into_make_service_with_connect_info::<SocketAddr>();
     let answer = async {
@@ -80,8 +93,32 @@ pub(crate) async fn serve(known: Known, sockets: Vec<StdListener>, left: watch::
             }
         }
     };
-    tokio::join!(answer, probe::watch(changes), upkeep);
+    tokio::join!(answer, probe::watch(replaced), upkeep);
 }
+
+/// What there is to see, besides what scrapers and probes ask for.
+fn looks() -> Router<Known> {
+    Router::new()
+        .route("/", get(page::page))
+        .route("/status", get(status))
+        .route("/config", get(config))
+        .layer(from_fn(admit::looks))
+}
+
+/// What there is to change. It is asked for by `POST` alone, which no link and no image of a page can.
+fn changes(known: &Known) -> Router<Known> {
+    Router::new()
+        .route("/reload", post(reload::reload))
+        .route("/log", post(change::log))
+        .route("/upstreams/{upstream}/replicas/{replica}/drain", post(change::drain))
+        .route("/upstreams/{upstream}/replicas/{replica}/undrain", post(change::undrain))
+        .route("/upstreams/{upstream}/replicas/{replica}/circuit/{state}", post(change::circuit))
+        .layer(DefaultBodyLimit::max(LARGEST_CHANGE))
+        .route_layer(from_fn_with_state(known.clone(), admit::changes))
+}
+
+/// Bytes: a filter of the log is no book.
+const LARGEST_CHANGE: usize = 4096;
 
 /// Histograms hold what was measured since the last scrape; without scrapes this empties them.
 async fn upkeep(plan: &Plan) {
@@ -120,6 +157,23 @@ async fn readyz(State(known): State<Known>) -> impl IntoResponse {
     (status, [(CACHE_CONTROL, "no-store")], Json(readiness))
 }
 
+/// All that can be seen of the gateway.
+async fn status(State(known): State<Known>) -> impl IntoResponse {
+    let state = *known.state.borrow();
+    let overview = Overview::new(&known.current(), state, known.started);
+    ([(CACHE_CONTROL, "no-store")], Json(overview))
+}
+
+/// The file in use, as it is written, but for its secrets.
+async fn config(State(known): State<Known>) -> impl IntoResponse {
+    let current = known.current();
+    let answer = serde_json::json!({
+        "generation": current.generation,
+        "config": current.plan.written,
+    });
+    ([(CACHE_CONTROL, "no-store")], Json(answer))
+}
+
 async fn metrics(State(known): State<Known>) -> impl IntoResponse {
     let plan = known.current().plan.clone();
     with_local_recorder(&*plan.recorder, || {
@@ -129,7 +183,9 @@ async fn metrics(State(known): State<Known>) -> impl IntoResponse {
     });
     count_ignored(&plan);
     plan.upstreams.values().for_each(|upstream| show_replicas(upstream));
-    let text = present::only(&plan, &plan.recorder.handle().render());
+    let mut text = present::only(&plan, &plan.recorder.handle().render());
+    runtimes::show(&mut text, &known.runtimes.borrow());
+    process::show(&mut text, known.started);
     ([(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text)
 }
 

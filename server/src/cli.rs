@@ -1,4 +1,7 @@
+mod health;
+
 use std::io;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -37,14 +40,20 @@ enum Command {
     },
     /// Prints the JSON schema of the configuration file, for editors
     Schema,
+    /// Asks a gateway's admin listener whether its process is alive, as a container's health check does
+    Health {
+        /// Where the admin listener is
+        #[arg(value_name = "ADDRESS", env = "PORTCULLIS_ADMIN", default_value = "127.0.0.1:9090")]
+        admin: SocketAddr,
+    },
     /// Starts a gateway with an S3 server, an event stream and a token issuer behind it, to try
     #[cfg(feature = "demo")]
     Demo(crate::demo::Options),
 }
 
 const EXIT_CODES: &str = "Exit codes:
-  0    stopped, and every request was answered to its last byte; or the file is right
-  1    could not start, or a thread died
+  0    stopped, and every request was answered to its last byte; or the file is right; or the gateway is alive
+  1    could not start, or a thread died; or the gateway is not alive
   2    the command line or the configuration file is wrong
   3    stopped at the drain deadline, and requests were cut off
   4    ended at once by a second signal";
@@ -56,6 +65,9 @@ pub fn main() -> ExitCode {
         Command::Run { config } => run(&config),
         Command::Check { config } => check(&config),
         Command::Schema => Ok(schema()),
+        Command::Health { admin } => {
+            health::ask(admin).map(|()| ExitCode::SUCCESS).map_err(Failure::Start)
+        }
         #[cfg(feature = "demo")]
         Command::Demo(options) => demo(&options),
     };

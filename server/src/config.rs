@@ -20,6 +20,7 @@ mod answer;
 mod secret;
 mod text;
 mod schema;
+mod written;
 mod missing;
 mod problem;
 
@@ -135,7 +136,8 @@ pub struct Admin {
     )]
     #[schemars(schema_with = "schema::duration")]
     pub probe_interval: Duration,
-    /// What operators show, as a bearer token, to have the file read again. Needed where others than this machine can connect.
+    /// What operators show, as a bearer token, to change something: to have the file read again, to take a replica out. Needed
+    /// where others than this machine, or the status page, are to do that.
     pub token: Option<Spanned<Secret>>,
 }
 

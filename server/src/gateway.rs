@@ -5,7 +5,7 @@ use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::sync::{Arc, mpsc as std_mpsc};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use metrics::set_default_local_recorder;
 use portcullis_drain::{DrainHandle, Phase, Report};
@@ -234,8 +234,13 @@ impl Life {
         file: Option<PathBuf>,
         asked: mpsc::Receiver<Asked>,
     ) -> JoinSet<()> {
-        let known =
-            Known { current: self.current.subscribe(), state: self.state.subscribe(), reloads };
+        let known = Known {
+            current: self.current.subscribe(),
+            state: self.state.subscribe(),
+            runtimes: self.workers.runtimes(),
+            started: SystemTime::now(),
+            reloads,
+        };
         let orders = self.workers.orders();
         let (state, current) = (self.state.subscribe(), self.current.clone());
         let reloader = Reloader::new(file, current, state.clone(), orders.clone());

@@ -51,6 +51,7 @@ use self::origin::Origin;
 use self::routes::Routed;
 
 pub use self::auth::{AuthPlan, IssuerPlan};
+pub use self::fixed::NEEDS_RESTART;
 pub use self::limits::LimitPlans;
 pub use self::signing::{ClientPlan, VerifierPlan};
 
@@ -60,6 +61,8 @@ pub use self::signing::{ClientPlan, VerifierPlan};
 pub struct Plan {
     /// The configuration itself.
     pub config: Config,
+    /// What its file says, but for secrets.
+    pub(crate) written: serde_json::Value,
     /// What operators show to have it read again, if they have to show anything.
     pub(crate) admin_token: Option<Token>,
     /// The terms of each listener, in their order.
@@ -219,8 +222,8 @@ impl Plan {
     }
 
     fn made_of(reading: Reading, before: Option<&Self>) -> Result<Self, Vec<Problem>> {
-        let Reading { config, flaws } = reading;
-        match Self::made(config, before) {
+        let Reading { config, flaws, written } = reading;
+        match Self::made(config, before).map(|plan| Self { written, ..plan }) {
             Ok(plan) if flaws.are_none() => Ok(plan),
             Ok(_) => Err(flaws.and(Vec::new())),
             Err(found) => Err(flaws.and(found)),
@@ -263,6 +266,7 @@ impl Plan {
             recorder,
             meters,
             config,
+            written: serde_json::Value::Null,
         })
     }
 

@@ -11,4 +11,4 @@ pub use layer::{Telemetry, TelemetryLayer};
 pub use meters::{Meters, ReloadMeters, ReplicaMeters, RouteMeters, recorder};
 pub use record::RecordedBody;
 pub use request_id::RequestId;
-pub use subscriber::{dropped, flush, subscribe, writes_json};
+pub use subscriber::{NotSet, dropped, flush, set_level, subscribe, writes_json};

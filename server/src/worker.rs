@@ -3,6 +3,7 @@ mod shortage;
 mod list;
 
 use std::collections::BTreeMap;
+use std::convert::Infallible;
 use std::future::pending;
 use std::io;
 use std::net::SocketAddr;
@@ -10,12 +11,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use metrics::{counter, set_default_local_recorder, with_local_recorder};
+use metrics::{Histogram, counter, set_default_local_recorder, with_local_recorder};
 use metrics_exporter_prometheus::PrometheusRecorder;
 use portcullis_drain::Phase;
+use tokio::runtime::{Handle, RuntimeMetrics};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
-use tokio::time::timeout;
+use tokio::time::{MissedTickBehavior, interval, timeout};
 
 use crate::connection::{Connections, Ending};
 use crate::facts::Voice;
@@ -117,7 +119,8 @@ impl Front {
     }
 }
 
-/// Accepts and serves on this thread until the gateway has drained, or is `cut`. Says when it is `open`.
+/// Accepts and serves on this thread until the gateway has drained, or is `cut`. Says when it is `open`, and how to look at its
+/// runtime; how late it is for what is due is told to `lag`.
 ///
 /// # Errors
 ///
@@ -126,21 +129,39 @@ pub fn run(
     plan: Arc<Plan>,
     doors: Vec<Door>,
     orders: mpsc::UnboundedReceiver<Order>,
-    open: oneshot::Sender<()>,
+    open: oneshot::Sender<RuntimeMetrics>,
     cut: watch::Receiver<bool>,
+    lag: Histogram,
 ) -> io::Result<()> {
     // What layers count on the way, instead of beforehand, is counted by whoever runs them.
     let recorder = plan.recorder.clone();
     let _recorder = set_default_local_recorder(&*recorder);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(serve(plan, doors, orders, open, cut))
+    runtime.block_on(async {
+        tokio::select! {
+            ended = serve(plan, doors, orders, open, cut) => ended,
+            never = pulse(lag) => match never {},
+        }
+    })
 }
+
+/// Measures how late this thread is for what is due: something else held it up for so long.
+async fn pulse(lag: Histogram) -> Infallible {
+    let mut every = interval(PULSE);
+    every.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        lag.record(every.tick().await.elapsed());
+    }
+}
+
+/// Often enough for a delay to be seen, and too seldom to cost anything.
+const PULSE: Duration = Duration::from_millis(500);
 
 async fn serve(
     plan: Arc<Plan>,
     doors: Vec<Door>,
     mut orders: mpsc::UnboundedReceiver<Order>,
-    open: oneshot::Sender<()>,
+    open: oneshot::Sender<RuntimeMetrics>,
     mut cut: watch::Receiver<bool>,
 ) -> io::Result<()> {
     let mut services = Services::default();
@@ -160,7 +181,7 @@ async fn serve(
     }
     drop(door_open);
     // Whoever started this may have lost interest.
-    let _ = open.send(());
+    let _ = open.send(Handle::current().metrics());
 
     let mut ending = phase.clone();
     let all = async {

@@ -4,7 +4,9 @@ use std::io;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 
+use metrics::{histogram, with_local_recorder};
 use portcullis_drain::{DrainHandle, Phase};
+use tokio::runtime::RuntimeMetrics;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, timeout_at};
 
@@ -19,6 +21,8 @@ pub(crate) struct Workers {
     received: Vec<mpsc::UnboundedReceiver<Order>>,
     threads: Vec<JoinHandle<()>>,
     cut: watch::Sender<bool>,
+    /// What each tells of its runtime, once all have started.
+    runtimes: watch::Sender<Arc<[RuntimeMetrics]>>,
     drain: DrainHandle,
     events: mpsc::UnboundedSender<Event>,
 }
@@ -35,7 +39,12 @@ impl Workers {
     ) -> Self {
         let (orders, received): (Vec<_>, _) = (0..count).map(|_| mpsc::unbounded_channel()).unzip();
         let (orders, cut) = (Orders(orders.into()), watch::Sender::new(false));
-        Self { orders, received, threads: Vec::new(), cut, drain, events }
+        let runtimes = watch::Sender::new(Arc::default());
+        Self { orders, received, threads: Vec::new(), cut, runtimes, drain, events }
+    }
+
+    pub(crate) fn runtimes(&self) -> watch::Receiver<Arc<[RuntimeMetrics]>> {
+        self.runtimes.subscribe()
     }
 
     pub(crate) fn orders(&self) -> Orders {
@@ -61,16 +70,23 @@ impl Workers {
         {
             let (plan, cut) = (plan.clone(), self.cut.subscribe());
             let (open, opened) = oneshot::channel();
+            let lag = with_local_recorder(
+                &*plan.recorder,
+                || histogram!("portcullis_worker_lag_seconds", "worker" => index.to_string()),
+            );
             let end = End { drain: self.drain.clone(), events: self.events.clone() };
             self.threads.push(spawn(&format!("worker-{index}"), move || {
                 let _end = end; // dropped last, by a panic if need be
-                worker::run(plan, doors, orders, open, cut)
+                worker::run(plan, doors, orders, open, cut, lag)
             })?);
             all_open.push(opened);
         }
+        let mut runtimes = Vec::new();
         for opened in all_open {
-            opened.await.map_err(|_| io::Error::other("a worker ended before it served"))?;
+            let opened = opened.await;
+            runtimes.push(opened.map_err(|_| io::Error::other("a worker ended before it served"))?);
         }
+        self.runtimes.send_replace(runtimes.into());
         Ok(count)
     }
 

@@ -1,10 +1,17 @@
 //! Health, readiness and metrics.
 
 use std::net::SocketAddr;
+#[cfg(feature = "peers")]
+use std::process::Stdio;
 use std::time::Duration;
 
 use portcullis::gateway::Gateway;
-use portcullis_tests::{InProcess, Nowhere, Process, Response, Upstream, ask, gateway, get, plan};
+#[cfg(feature = "peers")]
+use portcullis_tests::Process;
+use portcullis_tests::{InProcess, Nowhere, Response, Upstream, ask, gateway, get, plan};
+#[cfg(feature = "peers")]
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::process::Command;
 use tokio::time::timeout;
 
 const OK: &str = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
@@ -238,6 +245,19 @@ async fn two_gateways_in_one_process_count_apart() {
     assert_eq!(other.metric(series).await.to_bits(), 0.0_f64.to_bits());
 }
 
+/// Stops one thread of a process for as long as standard input is open, and says when it has.
+#[cfg(feature = "peers")]
+const STOP: &str = "
+import ctypes, os, sys
+libc = ctypes.CDLL(None, use_errno=True)
+thread = int(sys.argv[1])
+if libc.ptrace(16, thread, 0, 0): # PTRACE_ATTACH
+    sys.exit(os.strerror(ctypes.get_errno()))
+os.waitpid(thread, 0x40000000) # __WALL
+print('stopped', flush=True)
+sys.stdin.read()";
+
+#[cfg(feature = "peers")]
 #[tokio::test]
 async fn probes_are_answered_while_no_worker_can_do_anything() {
     let upstream = Upstream::answering(OK).await;
@@ -246,14 +266,51 @@ async fn probes_are_answered_while_no_worker_can_do_anything() {
         admin = { address = '127.0.0.1:0', probe_interval = '50ms' }\n";
     let config = format!("{config}{}", to(&[upstream.address()]));
     let program = env!("CARGO_BIN_EXE_gateway");
-    let (_process, gateway, admin) = Process::serve(program, &config).await;
+    let (process, gateway, admin) = Process::serve(program, &config).await;
     let admin = admin.unwrap();
 
-    // Nobody reads its log from here on: when the pipe is full, the worker waits in a write.
-    while timeout(Duration::from_secs(3), get(gateway, "/0")).await.is_ok() {}
+    let worker = process.thread("worker-0").to_string();
+    let mut tracer = Command::new(crate::peers::installed("python/bin/python"))
+        .args(["-c", STOP, &worker])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap();
+    let mut said = BufReader::new(tracer.stdout.take().unwrap()).lines();
+    assert_eq!(said.next_line().await.unwrap().as_deref(), Some("stopped"));
+    let unanswered = timeout(Duration::from_millis(200), get(gateway, "/0")).await;
+    assert!(unanswered.is_err(), "somebody works");
 
     for path in ["/livez", "/readyz", "/metrics"] {
         let response = timeout(Duration::from_secs(30), get(admin, path)).await;
         assert_eq!(response.unwrap().status, 200, "{path}");
     }
+}
+
+/// What `portcullis health` answers, and what it complains of.
+async fn health(admin: SocketAddr) -> (Option<i32>, String) {
+    let program = env!("CARGO_BIN_EXE_gateway");
+    let asked = Command::new(program).arg("health").arg(admin.to_string()).output().await.unwrap();
+    (asked.status.code(), String::from_utf8(asked.stderr).unwrap())
+}
+
+#[tokio::test]
+async fn its_health_is_an_exit_code() {
+    let nowhere = Nowhere::take();
+    let gateway = gateway(&to(&[nowhere.address()]));
+    until_ready(gateway.admin(), "unready").await;
+
+    // Whoever restarts what is not healthy is to look at the process alone.
+    assert_eq!(health(gateway.admin()).await, (Some(0), String::new()));
+
+    let (code, complaint) = health(nowhere.address()).await;
+    let expected = format!("portcullis: {} does not answer: ", nowhere.address());
+    assert!(code == Some(1) && complaint.starts_with(&expected), "{complaint}");
+
+    let other = Upstream::answering("HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n").await;
+    let (code, complaint) = health(other.address()).await;
+    let expected =
+        format!("portcullis: {} is not alive: it says \"HTTP/1.1 404\"\n", other.address());
+    assert_eq!((code, complaint), (Some(1), expected));
 }

@@ -62,6 +62,11 @@ fn files(folder: &Path, extension: &str) -> Vec<PathBuf> {
     found
 }
 
+/// The Rust files of the gateway and of the layers.
+pub(crate) fn sources(root: &Path) -> Vec<PathBuf> {
+    ["layers", "server"].iter().flat_map(|folder| files(&root.join(folder), "rs")).collect()
+}
+
 /// What stands at the top of the crates that are published.
 fn published() -> Vec<PathBuf> {
     layers().into_iter().chain([root().join("server")]).collect()
@@ -265,5 +270,42 @@ fn nothing_stands_at_the_top_but_what_belongs_there() {
         let name = name(&path);
 
         assert!(name.starts_with('.') || belongs.contains(&name), "{name}");
+    }
+}
+
+/// How many crates stand below this one, with its default features.
+fn crates_below(package: &str) -> usize {
+    let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
+    let arguments = "tree --offline --locked --edges normal --prefix none --no-dedupe --package";
+    let mut tree = std::process::Command::new(cargo);
+    let tree = tree.args(arguments.split(' ')).arg(package).current_dir(root()).output().unwrap();
+    assert!(tree.status.success(), "{}", String::from_utf8_lossy(&tree.stderr));
+    let tree = String::from_utf8(tree.stdout).unwrap();
+    let names =
+        tree.lines().filter_map(|line| line.split(" v").next()).filter(|name| !name.is_empty());
+    names.collect::<BTreeSet<_>>().len() - 1
+}
+
+#[test]
+fn the_readme_says_how_many_crates_each_layer_brings() {
+    let readme = fs::read_to_string(root().join("README.md")).unwrap();
+    for layer in layers() {
+        let package = format!("portcullis-{}", name(&layer));
+        let row = readme.lines().find(|line| line.starts_with(&format!("| [`{package}`]")));
+        let said = row
+            .and_then(|row| row.split(" | ").nth(2))
+            .unwrap_or_else(|| panic!("no row of {package}"));
+
+        assert_eq!(said, crates_below(&package).to_string(), "{package}");
+    }
+}
+
+#[test]
+fn every_published_crate_tells_docs_rs_to_show_all_of_it() {
+    for crate_ in published() {
+        let manifest = manifest(&crate_);
+
+        let all = at(&manifest, &["package", "metadata", "docs", "rs", "all-features"]);
+        assert_eq!(all, Some(&Value::Boolean(true)), "{}", crate_.display());
     }
 }

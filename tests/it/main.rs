@@ -8,6 +8,7 @@
 #![expect(clippy::float_cmp, reason = "metrics are floats, and what is compared was counted")]
 
 mod admin;
+mod attacks;
 mod auth;
 mod claims;
 mod certificates;
@@ -15,6 +16,7 @@ mod config;
 mod connections;
 mod demo;
 mod drain;
+mod examples;
 mod failover;
 mod forwarded;
 mod grpc;
@@ -28,15 +30,19 @@ mod listeners;
 mod logs;
 mod memory;
 mod metadata;
+mod metrics;
 mod notify;
 mod order;
 mod proxy_protocol;
+mod reference;
 mod refusals;
 mod reload;
 mod restart;
 mod routing;
+mod runbook;
 mod signing;
 mod sse;
+mod steering;
 mod tls;
 mod tunnels;
 mod unbroken;
@@ -46,7 +52,13 @@ mod wire;
 #[cfg(feature = "peers")]
 mod default_chain;
 #[cfg(feature = "peers")]
+mod deploy;
+#[cfg(feature = "peers")]
 mod echoes;
+#[cfg(feature = "peers")]
+mod monitoring;
+#[cfg(feature = "peers")]
+mod page;
 #[cfg(feature = "peers")]
 mod peers;
 #[cfg(feature = "peers")]

@@ -146,6 +146,18 @@ impl Process {
         self.child.id().expect("a process that runs")
     }
 
+    /// The id of its thread of this name.
+    #[must_use]
+    pub fn thread(&self, name: &str) -> u32 {
+        let threads = std::fs::read_dir(format!("/proc/{}/task", self.id())).expect("its threads");
+        let mut threads = threads.map(|thread| thread.expect("a thread").path());
+        let is_named = |thread: &std::path::PathBuf| {
+            std::fs::read_to_string(thread.join("comm")).is_ok_and(|comm| comm.trim_end() == name)
+        };
+        let thread = threads.find(is_named).expect("a thread of this name");
+        thread.file_name().and_then(|id| id.to_str()?.parse().ok()).expect("its id")
+    }
+
     /// Sends it a signal by name, such as `TERM`.
     pub async fn signal(&self, name: &str) {
         signal(self.id(), name).await;

@@ -202,7 +202,12 @@ mod schema {
                         "set_if_absent": name("The header that gets a value if it has none."),
                         "remove": name("The header that is taken off."),
                         "rename": name("The header that goes on under another name."),
-                        "value": name("The value: visible ASCII, spaces and tabs."),
+                        // It may be a key for the service behind, so that who shows a configuration leaves it out.
+                        "value": {
+                            "type": "string",
+                            "description": "The value: visible ASCII, spaces and tabs.",
+                            "writeOnly": true,
+                        },
                         "from": name("What the value comes from."),
                         "to": name("The new name."),
                         "secret": { "type": "boolean", "default": false, "description": "Never prints the value." },

@@ -224,20 +224,21 @@ mod schema {
         }
 
         fn json_schema(generator: &mut SchemaGenerator) -> Schema {
-            let scalar = || json_schema!({ "type": ["string", "number", "boolean"] });
-            let number = || json_schema!({ "type": "number" });
+            let scalar = |says: &str| json_schema!({ "type": ["string", "number", "boolean"], "description": says });
+            let number = |says: &str| json_schema!({ "type": "number", "description": says });
+            let items = json_schema!({ "type": ["string", "number", "boolean"] });
             json_schema!({
                 "description": "What a claim of a token must be: one of the conditions.",
                 "type": "object",
                 "properties": {
                     "claim": generator.subschema_for::<ClaimPath>(),
-                    "equals": scalar(),
-                    "in": { "type": "array", "items": scalar(), "minItems": 1 },
-                    "contains": scalar(),
-                    "gt": number(),
-                    "gte": number(),
-                    "lt": number(),
-                    "lte": number(),
+                    "equals": scalar("It is this value."),
+                    "in": { "type": "array", "items": items, "minItems": 1, "description": "It is one of these values." },
+                    "contains": scalar("It is a list that has this value."),
+                    "gt": number("It is a number above this."),
+                    "gte": number("It is this number, or one above."),
+                    "lt": number("It is a number below this."),
+                    "lte": number("It is this number, or one below."),
                 },
                 "required": ["claim"],
                 "additionalProperties": false,

@@ -31,7 +31,9 @@ use crate::{Probe, SlowStart};
 #[cfg_attr(feature = "serde", serde(default, deny_unknown_fields, remote = "Self"))]
 #[must_use = "nothing is checked until a layer knows of it"]
 pub struct HealthCheck {
+    /// What is asked.
     pub(crate) probe: Probe,
+    /// From one check to the next. 10 s.
     #[cfg_attr(feature = "serde", serde(deserialize_with = "crate::config::duration"))]
     #[cfg_attr(
         feature = "schema",
@@ -39,6 +41,7 @@ pub struct HealthCheck {
         serde(serialize_with = "crate::schema::write")
     )]
     interval: Duration,
+    /// The same, while a replica's health is in doubt. 1 s.
     #[cfg_attr(feature = "serde", serde(deserialize_with = "crate::config::duration"))]
     #[cfg_attr(
         feature = "schema",
@@ -46,6 +49,7 @@ pub struct HealthCheck {
         serde(serialize_with = "crate::schema::write")
     )]
     fast_interval: Duration,
+    /// For an answer; less than the interval. 2 s.
     #[cfg_attr(feature = "serde", serde(deserialize_with = "crate::config::duration"))]
     #[cfg_attr(
         feature = "schema",
@@ -53,15 +57,21 @@ pub struct HealthCheck {
         serde(serialize_with = "crate::schema::write")
     )]
     pub(crate) time_limit: Duration,
+    /// Percent by which waits grow, at random. 10.
     #[cfg_attr(feature = "serde", serde(deserialize_with = "crate::config::percent"))]
     #[cfg_attr(feature = "schema", schemars(range(max = 100)))]
     jitter: u8,
+    /// How many good answers in a row make a replica healthy. 2.
     pub(crate) rise: NonZeroU32,
+    /// How many bad answers in a row make a replica unhealthy. 3.
     pub(crate) fall: NonZeroU32,
+    /// What a replica is taken for before its first check.
     pub(crate) initial: InitialHealth,
+    /// Percent of healthy replicas below which all are asked, whatever their health; 0 is never.
     #[cfg_attr(feature = "serde", serde(deserialize_with = "crate::config::percent"))]
     #[cfg_attr(feature = "schema", schemars(range(max = 100)))]
     panic_below: u8,
+    /// How one that recovers, or arrives, gets its requests by and by; all at once when left out.
     pub(crate) slow_start: Option<SlowStart>,
 }
 

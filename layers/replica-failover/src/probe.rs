@@ -39,12 +39,15 @@ pub enum Probe {
 #[cfg_attr(feature = "serde", serde(deny_unknown_fields))]
 #[must_use = "a probe does nothing until it is part of a check"]
 pub struct HttpProbe {
+    /// What is asked for: a path of the server's own.
     #[cfg_attr(feature = "serde", serde(deserialize_with = "crate::config::path"))]
     #[cfg_attr(feature = "schema", schemars(with = "String"))]
     path: PathAndQuery,
+    /// The `Host` that is asked for; the one of requests when left out.
     #[cfg_attr(feature = "serde", serde(default, deserialize_with = "crate::config::host"))]
     #[cfg_attr(feature = "schema", schemars(with = "String"))]
     host: Option<HeaderValue>,
+    /// The statuses that are healthy; any 2xx when left out.
     #[cfg_attr(feature = "serde", serde(default, deserialize_with = "crate::config::expected"))]
     #[cfg_attr(feature = "schema", schemars(schema_with = "crate::schema::statuses"))]
     statuses: Vec<StatusCode>,
@@ -89,7 +92,9 @@ impl HttpProbe {
 #[cfg_attr(feature = "serde", serde(default, deny_unknown_fields))]
 #[must_use = "a probe does nothing until it is part of a check"]
 pub struct GrpcProbe {
+    /// Which service of it is asked about; the server as a whole when empty.
     service: String,
+    /// Whether a server that does not know the protocol is healthy.
     unimplemented_is_up: bool,
 }
 

@@ -22,6 +22,8 @@ pub enum Standing {
     Down,
     /// It is not healthy, and has requests nonetheless, since too few are.
     Panicking,
+    /// An operator has taken it out.
+    Drained,
     /// Its circuit is open: nobody is sent there.
     Open,
     /// Its circuit lets a few through, to find out.
@@ -60,7 +62,10 @@ pub(super) fn see(upstream: &UpstreamPlan) -> Vec<Seen> {
             None => by_probes(replica.probed.is_up()),
         };
         let chance = Chance {
-            standing: Standing::new(found, &replica.breaker.handle()),
+            standing: match snapshot {
+                Some(snapshot) if !snapshot.is_enabled() => Standing::Drained,
+                _ => Standing::new(found, &replica.breaker.handle()),
+            },
             priority: snapshot.map_or(1, ReplicaSnapshot::priority),
             stands_back: snapshot.is_some_and(ReplicaSnapshot::stands_back),
         };
@@ -104,7 +109,7 @@ impl Standing {
 
     /// Whether requests may go there. What takes no connections is asked by requests, too, but in vain.
     pub(super) const fn is_usable(self) -> bool {
-        !matches!(self, Self::Waiting | Self::Down | Self::Open)
+        !matches!(self, Self::Waiting | Self::Down | Self::Drained | Self::Open)
     }
 
     pub(super) const fn is_well(self) -> bool {

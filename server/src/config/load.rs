@@ -3,6 +3,7 @@ use std::path::Path as FilePath;
 
 use super::recover::recover;
 use super::tree::{Format, Node};
+use super::written::written;
 use super::{Config, Flaws, Folder, Problem, Problems, environment};
 
 /// A configuration file, as far as it can be read.
@@ -13,6 +14,8 @@ pub struct Reading {
     pub(crate) config: Config,
     /// What is not.
     pub(crate) flaws: Flaws,
+    /// What the file says, but for its secrets.
+    pub(crate) written: serde_json::Value,
 }
 
 /// Reads a configuration file: TOML or YAML, by the end of its name. Its text is told, too.
@@ -44,12 +47,13 @@ pub fn read(
     lookup: &dyn Fn(&str) -> Option<String>,
 ) -> Result<Reading, Vec<Problem>> {
     let mut tree = Node::parse(text, format)?;
+    let written = written(&tree);
     let mut flaws = Flaws::default();
     environment::expand(&mut tree, lookup, &mut flaws);
     match recover(&mut tree, &mut flaws) {
         Some(config) => {
             flaws.number(&tree);
-            Ok(Reading { config, flaws })
+            Ok(Reading { config, flaws, written })
         }
         None => Err(flaws.into_problems()),
     }

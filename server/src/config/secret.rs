@@ -9,7 +9,7 @@ use super::Folder;
 /// A value that is never printed: in the file itself, or in a file of its own by `file:PATH`.
 #[derive(Clone, Deserialize, Eq, JsonSchema, PartialEq)]
 #[serde(from = "String")]
-#[schemars(with = "String")]
+#[schemars(with = "String", extend("writeOnly" = true))]
 pub struct Secret(Source);
 
 #[derive(Clone, Eq, PartialEq)]

@@ -2,6 +2,10 @@
 
 use crate::config::{Config, Problem};
 
+/// The keys, and the sections, that a reload does not change; `[]` stands for any of a list.
+pub const NEEDS_RESTART: [&str; 6] =
+    ["workers", "listener[].address", "listener[].socket_mode", "admin.address", "drain", "log"];
+
 /// Notes what differs and cannot.
 pub(super) fn check(before: &Config, now: &Config, problems: &mut Vec<Problem>) {
     let mut fixed = |key: &str, is_same: bool| {
@@ -53,17 +57,26 @@ mod tests {
 
     #[test]
     fn what_needs_a_restart_is_named() {
+        let mut named = std::collections::BTreeSet::new();
         for (from, to, keys) in [
             ("workers = 2", "workers = 3", vec!["workers"]),
             ("workers = 2", "", vec!["workers"]),
             ("0.1:2'", "0.1:4'", vec!["listener[1].address"]),
+            ("0.1:2'", "0.1:2', socket_mode = '0600'", vec!["listener[1].socket_mode"]),
             (", { address = '127.0.0.1:2' }", "", vec!["listener"]),
             ("0.1:3'", "0.1:5'", vec!["admin.address"]),
             ("admin = { address = '127.0.0.1:3' }", "", vec!["admin"]),
             ("workers = 2", "drain = { deadline = '1s' }", vec!["workers", "drain"]),
             ("workers = 2", "log = { format = 'text' }\nworkers = 2", vec!["log"]),
         ] {
-            assert_eq!(found(&BEFORE.replace(from, to)), keys, "{to}");
+            let found = found(&BEFORE.replace(from, to));
+            assert_eq!(found, keys, "{to}");
+            named.extend(found.into_iter().map(|key| key.replace("[1]", "[]")));
         }
+        // The sections as a whole are named when there is one more, or one less.
+        let parts = ["admin", "listener"].map(str::to_owned);
+        named.retain(|key| !parts.contains(key));
+        let published = NEEDS_RESTART.map(str::to_owned).into();
+        assert_eq!(named, published);
     }
 }

@@ -144,6 +144,11 @@ fn describe() {
         "portcullis_accept_errors_total",
         "How often no connection could be accepted, mostly for want of a descriptor."
     );
+    describe_histogram!(
+        "portcullis_worker_lag_seconds",
+        Unit::Seconds,
+        "How late a worker is for what is due, measured twice in a second."
+    );
     describe_counter!(
         "portcullis_tls_reloads_total",
         "How often files of TLS changed, by whether they could be used."
@@ -225,6 +230,10 @@ fn describe() {
     describe_counter!(
         "portcullis_reloads_total",
         "How often the configuration was read again, by what came of it."
+    );
+    describe_counter!(
+        "portcullis_admin_changes_total",
+        "Changes that were asked for at the admin listener, by what came of it."
     );
     describe_counter!(
         "portcullis_log_lines_dropped_total",

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::ParseError;
+use tracing_subscriber::reload::Error as ReloadError;
 use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::config::{Log, LogFormat};
@@ -26,17 +27,24 @@ pub fn subscribe(log: &Log) -> Result<(), ParseError> {
         .with_writer(LINES.get_or_init(to_stdout).clone())
         .with_env_filter(EnvFilter::builder().parse(level)?);
     // The error that is passed over: somebody else subscribed before.
-    let _ = if writes_json(log) {
-        builder
+    if writes_json(log) {
+        let builder = builder
             .json()
             .flatten_event(true)
             .with_current_span(false)
             .with_span_list(false)
-            .finish()
-            .try_init()
+            .with_filter_reloading();
+        let filter = builder.reload_handle();
+        if builder.finish().try_init().is_ok() {
+            let _ = FILTER.set(Box::new(move |new| filter.reload(new)));
+        }
     } else {
-        builder.with_ansi(stdout().is_terminal()).finish().try_init()
-    };
+        let builder = builder.with_ansi(stdout().is_terminal()).with_filter_reloading();
+        let filter = builder.reload_handle();
+        if builder.finish().try_init().is_ok() {
+            let _ = FILTER.set(Box::new(move |new| filter.reload(new)));
+        }
+    }
     Ok(())
 }
 
@@ -57,6 +65,34 @@ fn to_stdout() -> Lines {
     // A descriptor of its own, since the one of the library ends each line with a call.
     Lines::to(|| Ok(Box::new(File::from(stdout().as_fd().try_clone_to_owned()?))))
 }
+
+/// Puts another filter in place of the one that the process began with, such as `info,portcullis=debug`.
+///
+/// # Errors
+///
+/// When it is no filter, or the process has no subscriber of [`subscribe`].
+pub fn set_level(level: &str) -> Result<(), NotSet> {
+    let filter = EnvFilter::builder().parse(level)?;
+    let set = FILTER.get().ok_or(NotSet::NoLog)?;
+    set(filter).map_err(|_| NotSet::NoLog)
+}
+
+/// Why the level of the log stays as it was.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum NotSet {
+    /// It is no filter.
+    #[error("{0}; a filter like \"info\" or \"info,portcullis=debug\" is needed")]
+    Unreadable(#[from] ParseError),
+    /// The log is not this process' own.
+    #[error("the log of this process is somebody else's")]
+    NoLog,
+}
+
+type SetFilter = Box<dyn Fn(EnvFilter) -> Result<(), ReloadError> + Send + Sync>;
+
+/// That of the one subscriber.
+static FILTER: OnceLock<SetFilter> = OnceLock::new();
 
 /// Whether lines are JSON.
 #[must_use]
