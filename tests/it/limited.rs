@@ -391,7 +391,7 @@ fn what_is_wrong_with_limits_is_said_with_its_place() {
          limit.far = { rate = { quota = '1/s' }, store = 'shared' }
          store.shared = { redis = 'redis://127.0.0.1/' }";
     let told = |limits: &str, route: &str| {
-        plan(&config(address, limits, route)).expect_err("a mistake").to_string()
+        plan(&config(address, limits, route)).expect_err("a mistake")
     };
     for (route, expected) in [
         (
