@@ -59,7 +59,7 @@ fn concurrency_limit(criterion: &mut Criterion) {
         measure(criterion, &name, 0, request, |it| call(&mut service, it));
     }
     let most = const { NonZeroUsize::new(1024).expect("not zero") };
-    let layer = ConcurrencyLimitLayer::per_key("bench", fixed(), most, |parts| {
+    let layer = ConcurrencyLimitLayer::per_key("bench", fixed().keys(most), |parts| {
         Some(parts.uri.path().len())
     });
     let mut service = layer.layer(Inner::new());

@@ -4,7 +4,7 @@ use std::future::Ready;
 use std::hint::black_box;
 use std::net::{IpAddr, Ipv4Addr};
 use std::num::NonZeroUsize;
-use std::sync::{Arc, Barrier};
+use std::sync::Barrier;
 use std::thread;
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use http::request::Parts;
 use http::{Request, Uri};
 use portcullis_benches::{NoOp, call, measure};
 use portcullis_rate_limit::{
-    Answer, Demands, Key, Limit, LimitPolicy, Memory, RateLimit, RateLimitLayer, Store, Verdict,
+    Answer, Demands, Headers, Key, Limit, LimitPolicy, RateLimit, RateLimitLayer, Store, Verdict,
 };
 use tokio::time::Instant;
 use tower_layer::Layer;
@@ -49,16 +49,11 @@ struct Thousand;
 impl Store for Thousand {
     type Future = Ready<Verdict>;
 
-    fn take(
-        &self,
-        demands: Demands<'_>,
-        patience: Duration,
-        memory: &Arc<Memory>,
-    ) -> Answer<Self::Future> {
+    fn take(&self, demands: Demands<'_>) -> Answer<Self::Future> {
         for _ in 1..1000 {
-            let _ = black_box(memory.take(black_box(demands), patience));
+            let _ = black_box(black_box(demands).take_in_memory());
         }
-        Answer::Now(memory.take(demands, patience))
+        Answer::Now(demands.take_in_memory())
     }
 }
 
@@ -113,7 +108,8 @@ fn rate_limit(criterion: &mut Criterion) {
         || request("/a"),
         |it| call(&mut checks, it),
     );
-    let mut announced = layer([by_path("key", plenty())]).announce().layer(NoOp::<()>::new());
+    let always = plenty().headers(Headers::Always);
+    let mut announced = layer([by_path("key", always)]).layer(NoOp::<()>::new());
     measure(
         criterion,
         "rate-limit: by key, announced",

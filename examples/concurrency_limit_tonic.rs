@@ -7,9 +7,9 @@ use tonic::transport::{Error, Server};
 
 async fn serve(incoming: TcpIncoming) -> Result<(), Error> {
     let (_, health) = tonic_health::server::health_reporter();
-    let policy = ConcurrencyPolicy::fixed(NonZeroU32::MIN);
     let most = const { NonZeroUsize::new(10_000).unwrap() };
-    let layer = ConcurrencyLimitLayer::per_key("peers", policy, most, |parts| {
+    let policy = ConcurrencyPolicy::fixed(NonZeroU32::MIN).keys(most);
+    let layer = ConcurrencyLimitLayer::per_key("peers", policy, |parts| {
         let peer = parts.extensions.get::<TcpConnectInfo>()?;
         peer.remote_addr().map(|address| address.ip())
     });

@@ -13,7 +13,8 @@ fn app() -> Result<Router, Box<dyn Error>> {
         Some(peer.ip()) // behind proxies this is theirs: see `forwarded_axum`
     });
     let limits = [Limit::new("all", all), Limit::new("client", each).key(client)];
-    let layer = RateLimitLayer::new(limits)?.exempt(|parts| parts.uri.path() == "/health");
+    let limits = limits.map(|limit| limit.exempt(|parts| parts.uri.path() == "/health"));
+    let layer = RateLimitLayer::new(limits)?;
 
     Ok(Router::new().route("/", get("hello")).route("/health", get("well")).layer(layer))
 }

@@ -5,14 +5,14 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use http::Request;
+use http::{Request, Response};
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Body as HttpBody, Frame, SizeHint};
 use portcullis_replica_failover::ReplayBodyError;
 use portcullis_request_guard::GuardedBodyError;
 use portcullis_sigv4_sign::{PlainBodyError, SignedBodyError};
 use tower::layer::util::Stack;
-use tower::util::MapRequestLayer;
+use tower::util::{MapRequestLayer, MapResponseLayer};
 
 /// A body of any type, as it crosses the seams of the stack.
 ///
@@ -246,6 +246,23 @@ where
 }
 
 pub(crate) type PlainLayer<B> = MapRequestLayer<fn(Request<B>) -> Request<Body>>;
+
+/// `layer`, whose own kind of response body is what the seams know above it.
+pub(crate) fn boxing<L, B>(layer: L) -> Stack<L, BoxingLayer<B>>
+where
+    B: HttpBody<Data = Bytes, Error: Into<Error>> + Send + 'static,
+{
+    Stack::new(layer, MapResponseLayer::new(boxed))
+}
+
+pub(crate) type BoxingLayer<B> = MapResponseLayer<fn(Response<B>) -> Response<Body>>;
+
+fn boxed<B>(response: Response<B>) -> Response<Body>
+where
+    B: HttpBody<Data = Bytes, Error: Into<Error>> + Send + 'static,
+{
+    response.map(Body::new)
+}
 
 /// The seams know one type of body.
 pub(crate) fn plain<B>(request: Request<B>) -> Request<Body>

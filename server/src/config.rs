@@ -9,6 +9,7 @@ mod spanned;
 mod listener;
 mod tls;
 mod issuer;
+mod limit;
 mod sigv4;
 mod reload;
 mod folder;
@@ -28,6 +29,7 @@ pub use discover::Discover;
 pub(crate) use flaws::Flaws;
 pub use folder::{Files, Folder};
 pub use issuer::{Issuer, Key};
+pub use limit::{Cost, Edge, Exempt, KeySources, Limit, Store};
 pub use listener::{
     Address, ClientLimits, ClientTimeouts, Listener, ProxyProtocol, SocketMode, Source,
 };
@@ -91,6 +93,15 @@ pub struct Config {
     /// What is taken off between two hops.
     #[serde(default)]
     pub hop_by_hop: HopByHop,
+    /// What every request is under, whichever route it is for.
+    #[serde(default)]
+    pub edge: Edge,
+    /// How much of whom, and how many at once, by name.
+    #[serde(default)]
+    pub limit: BTreeMap<String, Spanned<Limit>>,
+    /// Where machines keep limits together, by name.
+    #[serde(default)]
+    pub store: BTreeMap<String, Spanned<Store>>,
     /// Keys for signing, the gateway's own and those that it gives to clients, by name.
     #[serde(default)]
     pub credentials: BTreeMap<String, Spanned<Credentials>>,

@@ -1,6 +1,7 @@
 mod client_body;
 mod pace;
 mod resets;
+mod taken;
 mod tunnels;
 
 use std::error::Error as StdError;
@@ -21,6 +22,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use portcullis_drain::{ClosePolicy, Deadlines, Phase};
 use portcullis_held_body::HeldBody;
+use portcullis_host_strip::Violation;
 use portcullis_request_guard::Ceilings;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::watch;
@@ -38,6 +40,7 @@ use crate::worker::draining;
 use self::client_body::ClientBody;
 use self::pace::{Due, Pace, Paced};
 use self::resets::Resets;
+use self::taken::Taken;
 use self::tunnels::Tunnels;
 
 /// What all connections of a worker have in common.
@@ -204,7 +207,7 @@ impl Connections {
                 join_cookies(&mut request);
                 let waits = waits_for_nothing(&request);
                 let closes = request.version() <= Version::HTTP_11;
-                let old = pace.clone();
+                let pace = pace.clone();
                 let request = ClientBody::of(request, timeouts.request_body, pace.busy());
                 // Looked up anew for each request, so that a new stack reaches old connections.
                 let answer = Edge::clone(&stack.load()).call(request);
@@ -215,16 +218,21 @@ impl Connections {
                         Ok(mut response) => {
                             let becomes_tunnel =
                                 response.status() == StatusCode::SWITCHING_PROTOCOLS;
-                            if !becomes_tunnel && (waits || (closes && old.is_old())) {
+                            // What two could read differently may not be all that the client has sent (RFC 9112 §6.3).
+                            let doubtful = response.extensions().get::<Violation>().is_some();
+                            let last = waits || (closes && (doubtful || pace.is_old()));
+                            if !becomes_tunnel && last {
                                 let close = HeaderValue::from_static("close");
                                 response.headers_mut().insert(CONNECTION, close);
                             }
                             match Relay::of(upgrade, &mut response, phase) {
                                 Some(relay) => {
                                     tunnels.open(relay, busy);
-                                    response.map(HeldBody::free)
+                                    response.map(|body| HeldBody::free(Taken::new(body, pace)))
                                 }
-                                None => response.map(|body| HeldBody::new(body, busy)),
+                                None => {
+                                    response.map(|body| HeldBody::new(Taken::new(body, pace), busy))
+                                }
                             }
                         }
                         Err(never) => match never {},

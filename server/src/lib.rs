@@ -39,6 +39,7 @@ pub mod facts;
 pub mod seam;
 /// What crosses the seams.
 pub mod body;
+mod trailers;
 pub mod config;
 #[cfg(feature = "demo")]
 pub mod demo;

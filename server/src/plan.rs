@@ -10,6 +10,8 @@ mod documents;
 mod fixed;
 mod headers;
 mod known;
+mod limit_key;
+mod limits;
 mod listeners;
 mod origin;
 mod retired;
@@ -24,6 +26,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use metrics_exporter_prometheus::PrometheusRecorder;
+use portcullis_concurrency_limit::ConcurrencyLimitLayer;
 use portcullis_drain::DrainLayer;
 use portcullis_forwarded::{ForwardedLayer, LetInLayer, TellLayer, ViaLayer};
 use portcullis_header_inject::HeaderInjectLayer;
@@ -36,18 +39,20 @@ use tracing_subscriber::EnvFilter;
 
 use crate::config::{self, Config, Files, Problem, Reading, Spanned};
 use crate::facts::{PeerOf, Voice, peer_of};
-use crate::limit::DeadlineLayer;
+use crate::limit::{DeadlineLayer, RateLimits};
 use crate::listener::Terms;
 use crate::replicas::{Discovery, Replicas};
 use crate::route::{Answer, RewriteLayer, Table};
 use crate::telemetry::{Meters, RouteMeters, recorder};
 use crate::upstream::ByFault;
 
+use self::limit_key::Place;
 use self::origin::Origin;
 use self::routes::Routed;
 
 pub use self::auth::{AuthPlan, IssuerPlan};
 pub use self::fixed::NEEDS_RESTART;
+pub use self::limits::LimitPlans;
 pub use self::signing::{ClientPlan, VerifierPlan};
 
 /// All that a configuration asks for, built once and shared by the workers.
@@ -64,6 +69,8 @@ pub struct Plan {
     pub terms: Vec<Arc<Terms>>,
     /// In front of all routes.
     pub edge: EdgePlan,
+    /// The limits, and where they are kept.
+    pub limits: LimitPlans,
     /// Each upstream by its name.
     pub upstreams: BTreeMap<String, Arc<UpstreamPlan>>,
     /// Which request is for which route.
@@ -115,6 +122,8 @@ pub struct EdgePlan {
     pub hop_by_hop: HopByHopLayer,
     /// Bounds what anyone may send.
     pub request_guard: RequestGuardLayer,
+    /// How much of whom, whatever is asked for; no limit if `None`.
+    pub rate_limit: Option<RateLimits>,
 }
 
 /// One upstream.
@@ -158,6 +167,10 @@ pub struct RoutePlan {
     pub auth: Option<Arc<AuthPlan>>,
     /// Who is let through by a signature; everybody if `None`.
     pub verifier: Option<Arc<VerifierPlan>>,
+    /// How much of whom; no limit if `None`.
+    pub rate_limit: Option<RateLimits>,
+    /// How many requests at once; no limit if `None`.
+    pub concurrency_limit: Option<ConcurrencyLimitLayer>,
     /// Decodes what clients of S3 send, where nothing verifies it.
     pub aws_chunked: Option<AwsChunkedLayer>,
     /// Tells the upstream who the client is.
@@ -232,9 +245,10 @@ impl Plan {
             admin.and_then(|token| read_secret(&config, token, "admin.token", &mut problems));
         let terms = listeners::plan(&config, before, &recorder, &mut problems);
         let upstreams = upstreams::plan(&config, before, &recorder, &mut problems);
+        let limits = LimitPlans::of(&config, before, &recorder, &mut problems);
         let Routed { table, routes, documents, issuers, clients } =
-            routes::plan(&config, before, &upstreams, &recorder, &mut problems);
-        let edge = edge(&config, before);
+            routes::plan(&config, before, &upstreams, &limits, &recorder, &mut problems);
+        let edge = edge(&config, before, &limits, &mut problems);
         let (Some(table), true) = (table, problems.is_empty()) else {
             return Err(problems);
         };
@@ -242,6 +256,7 @@ impl Plan {
             admin_token: admin_token.map(Token),
             terms,
             edge,
+            limits,
             upstreams,
             table,
             routes,
@@ -265,19 +280,27 @@ impl Plan {
         let upstreams = self.upstreams.values().map(|upstream| upstream.origin.files());
         let issuers = self.issuers.values().map(|issuer| issuer.files());
         let clients = self.clients.values().map(|client| client.files());
-        upstreams.chain(issuers).chain(clients).flat_map(Files::paths)
+        let limits = self.limits.files();
+        upstreams.chain(issuers).chain(clients).chain(limits).flat_map(Files::paths)
     }
 }
 
-fn edge(config: &Config, before: Option<&Plan>) -> EdgePlan {
+fn edge(
+    config: &Config,
+    before: Option<&Plan>,
+    limits: &LimitPlans,
+    problems: &mut Vec<Problem>,
+) -> EdgePlan {
     let drain = before.map(|before| before.edge.drain.clone());
     // Its counts go on.
     let kept = before.filter(|before| upgrades::edge(&before.config) == upgrades::edge(config));
     let kept = kept.map(|before| before.edge.hop_by_hop.clone());
+    let (names, key) = (&config.edge.rate_limit, "edge.rate_limit");
     EdgePlan {
         forwarded: forwarded(config),
         via: config.via.clone().map(ViaLayer::new),
         let_in: LetInLayer::new(config.addresses.clone()),
+        rate_limit: limits.rate_limits(config, names, key, Place::Edge, problems),
         // It knows what is in flight, in stacks of before, too.
         drain: drain.unwrap_or_else(|| DrainLayer::new(config.drain.clone())),
         hop_by_hop: kept.unwrap_or_else(|| HopByHopLayer::new(upgrades::edge(config))),

@@ -162,6 +162,7 @@ impl Reloader {
             Ok(plan) => {
                 let plan = Arc::new(plan);
                 self.orders.take(&plan).await;
+                plan.limits.adopt();
                 self.keepers.follow(&plan);
                 let now = before.renewed(plan);
                 let generation = now.generation;

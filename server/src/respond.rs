@@ -15,6 +15,7 @@ use http::{Method, Request, Response, StatusCode, Uri};
 use http_body_util::Full;
 use hyper::body::{Body as HttpBody, Frame, SizeHint};
 use pin_project_lite::pin_project;
+use portcullis_rate_limit::Throttled;
 use portcullis_refusal::{Dialect, Refused};
 use portcullis_sigv4_sign::Unverified;
 use tower::{Layer, Service};
@@ -133,9 +134,13 @@ impl Asked {
         let Some(refused) = response.extensions().get::<Refused>().cloned() else {
             return response;
         };
+        let exceeded = response.extensions().get().map(Throttled::limit);
         let voice = {
             let mut known = self.facts.known();
             known.reason = Some(refused.reason());
+            if let Some(limit) = exceeded {
+                known.error.get_or_insert_with(|| format!("by the limit `{limit}`"));
+            }
             if known.route.is_none() && known.voice == Voice::Plain {
                 known.voice = self.routes.voice(&self.method, &self.uri, self.host.as_ref());
             }
@@ -146,6 +151,10 @@ impl Asked {
             Voice::Grpc => return response,
             Voice::Plain => words::problem(&refused, id),
             Voice::S3 => {
+                if response.status() == StatusCode::TOO_MANY_REQUESTS {
+                    // S3 knows no other status for it, and its clients slow down by this one.
+                    *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
+                }
                 let code = response.extensions().get().copied().map(Unverified::code);
                 words::s3_error(&refused, code, self.uri.path(), id)
             }

@@ -9,8 +9,9 @@ use tower::ServiceBuilder;
 use tower::util::MapRequestLayer;
 use tower::util::MapResponseLayer;
 
-use crate::body::{Body, over_plain, plain};
+use crate::body::{Body, boxing, over_plain, plain};
 use crate::facts::FactsLayer;
+use crate::limit::Stores;
 use crate::plan::{DocumentPlan, EdgePlan, RoutePlan};
 use crate::replicas::ReplicaPlan;
 use crate::respond::RespondLayer;
@@ -22,7 +23,7 @@ use crate::upstream::{BrokenOffLayer, ByFault, S3ErrorsLayer, TargetLayer, Upstr
 
 /// In front of all routes.
 #[must_use]
-pub fn edge(plan: &EdgePlan, meters: Arc<Meters>, routes: Routes) -> Edge {
+pub fn edge(plan: &EdgePlan, meters: Arc<Meters>, routes: Routes, stores: &Stores) -> Edge {
     Edge::new(
         ServiceBuilder::new()
             // The seam knows one type of body.
@@ -48,13 +49,19 @@ pub fn edge(plan: &EdgePlan, meters: Arc<Meters>, routes: Routes) -> Edge {
             // Adds a line to what a client may send, and ends what goes round in circles.
             .option_layer(plan.via.clone())
             .layer(MapRequestLayer::new(plain))
+            // Before routing, too: who looks for paths that are not there pays for it.
+            .option_layer(plan.rate_limit.as_ref().map(|limits| limits.layer(stores)))
             .service(routes),
     )
 }
 
 /// Behind one route.
 #[must_use]
-pub fn backend(plan: &RoutePlan, replicas: ReplicaFailover<Replica, ByFault>) -> Backend {
+pub fn backend(
+    plan: &RoutePlan,
+    replicas: ReplicaFailover<Replica, ByFault>,
+    stores: &Stores,
+) -> Backend {
     Backend::new(
         ServiceBuilder::new()
             // Around all that can take time.
@@ -66,6 +73,10 @@ pub fn backend(plan: &RoutePlan, replicas: ReplicaFailover<Replica, ByFault>) ->
             // Before anything acts on the request; it takes off the credential that it consumed.
             .option_layer(plan.auth.as_ref().map(|auth| auth.layer()))
             .option_layer(plan.verifier.as_ref().map(|verifier| over_plain(verifier.layer())))
+            // After authentication: nobody takes of an allowance that is not its own.
+            .option_layer(plan.rate_limit.as_ref().map(|limits| limits.layer(stores)))
+            // Who is refused by then has no place: it is for those that the upstream works for.
+            .option_layer(plan.concurrency_limit.clone().map(boxing))
             // What is below sees a body as it is, not in the coding of S3's clients.
             .option_layer(plan.aws_chunked.map(over_plain))
             // After authentication: a client signs the path that it sends.
@@ -82,13 +93,16 @@ pub fn backend(plan: &RoutePlan, replicas: ReplicaFailover<Replica, ByFault>) ->
 
 /// Behind a route that answers itself.
 #[must_use]
-pub fn answer(plan: &RoutePlan, answer: Answer) -> Backend {
+pub fn answer(plan: &RoutePlan, answer: Answer, stores: &Stores) -> Backend {
     Backend::new(
         ServiceBuilder::new()
             // Who may not pass is not told where to go, either.
             .layer(plan.let_in.clone())
             .option_layer(plan.auth.as_ref().map(|auth| auth.layer()))
             .option_layer(plan.verifier.as_ref().map(|verifier| over_plain(verifier.layer())))
+            // After authentication, as in front of an upstream.
+            .option_layer(plan.rate_limit.as_ref().map(|limits| limits.layer(stores)))
+            .option_layer(plan.concurrency_limit.clone().map(boxing))
             // A redirect keeps the path that an upstream would see.
             .layer(plan.rewrite.clone())
             // What is said of a response holds for any.

@@ -5,6 +5,7 @@ mod connect;
 mod pool;
 mod http2;
 mod form;
+mod framing;
 mod progress;
 mod response;
 mod error;
@@ -161,6 +162,9 @@ impl Upstream {
                     Err(Attempt::Failed(Error::failed(Phase::Headers, true, unasked)))
                 }
             };
+        }
+        if let Err(fault) = framing::check(&response) {
+            return Err(Attempt::Failed(Error::failed(Phase::Headers, true, fault)));
         }
         Ok(response.map(|body| {
             Body::new(ResponseBody::new(body, lease, progress, self.timeouts.response_body))

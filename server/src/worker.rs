@@ -21,6 +21,7 @@ use tokio::time::{MissedTickBehavior, interval, timeout};
 
 use crate::connection::{Connections, Ending};
 use crate::facts::Voice;
+use crate::limit::Stores;
 use crate::listener::{OpenSocket, Socket, Stream, Terms};
 use crate::plan::{Plan, RouteEnd};
 use crate::route::{RouteTarget, Routes};
@@ -59,6 +60,8 @@ pub enum Order {
 struct Services {
     /// By upstream. One that the next plan has, too, stays as it is.
     upstreams: BTreeMap<String, List>,
+    /// The same of stores of limits.
+    stores: Stores,
 }
 
 impl Services {
@@ -73,12 +76,14 @@ impl Services {
             };
             self.upstreams.insert(name.clone(), list);
         }
+        self.stores.follow(plan.limits.stores());
+        let stores = &self.stores;
         let targets = plan.routes.iter().filter_map(|route| {
             let backend = match &route.end {
-                RouteEnd::Answer(answer) => stack::answer(route, answer.clone()),
+                RouteEnd::Answer(answer) => stack::answer(route, answer.clone(), stores),
                 // Routes that lead to one upstream share its pools.
                 RouteEnd::Upstream(name) => {
-                    stack::backend(route, self.upstreams.get(name)?.service())
+                    stack::backend(route, self.upstreams.get(name)?.service(), stores)
                 }
             };
             Some(RouteTarget { backend, meters: route.meters.clone(), voice: route.voice })
@@ -89,7 +94,7 @@ impl Services {
             voice: Voice::Plain,
         });
         let routes = Routes::new(plan.table.clone(), targets.chain(documents));
-        stack::edge(&plan.edge, plan.meters.clone(), routes)
+        stack::edge(&plan.edge, plan.meters.clone(), routes, stores)
     }
 }
 

@@ -8,6 +8,7 @@
 #![expect(clippy::float_cmp, reason = "metrics are floats, and what is compared was counted")]
 
 mod admin;
+mod attacks;
 mod auth;
 mod claims;
 mod certificates;
@@ -23,6 +24,7 @@ mod house;
 mod http2;
 mod issuer;
 mod keys;
+mod limited;
 mod limits;
 mod listeners;
 mod logs;

@@ -475,3 +475,100 @@ async fn a_client_that_breaks_its_upload_off_is_not_held_against_the_replica_nor
     gateway.until_metric(neutral, 1.0).await;
     assert!(two.saw_nothing());
 }
+
+/// The same as [`to`], for clients that are told by a proxy, and these limits.
+fn limited_to(address: SocketAddr, limits: &str, route: &str) -> InProcess {
+    InProcess::start(&format!(
+        "workers = 1
+         listener = [{{ address = '127.0.0.1:0', proxy_protocol = {{ from = ['127.0.0.0/8'] }} }}]
+         admin = {{ address = '127.0.0.1:0' }}
+         {limits}
+         {}",
+        to(address, route)
+    ))
+}
+
+/// Asks on behalf of a client.
+async fn ask_for(gateway: &InProcess, client: &str, what: &str, headers: &[&str]) -> u16 {
+    let headers: String = headers.iter().map(|line| format!("{line}\r\n")).collect();
+    let proxy = format!("PROXY TCP4 {client} 198.51.100.1 4711 80\r\n");
+    let head = format!("{what} HTTP/1.1\r\nhost: a\r\nconnection: close\r\n{headers}\r\n");
+    exchange(gateway.address(), proxy + &head).await.status
+}
+
+const BY_ADDRESS: &str =
+    "limit.address = { rate = { quota = '2/h' }, key = 'address', exempt = { preflight = true } }
+         edge = { rate_limit = ['address'] }";
+
+#[tokio::test]
+async fn a_scan_of_paths_that_are_not_there_pays_by_its_address() {
+    let mut upstream = Upstream::answering(OK).await;
+    let gateway = limited_to(upstream.address(), BY_ADDRESS, "");
+
+    let one = "192.0.2.1";
+    assert_eq!(ask_for(&gateway, one, "GET /.env", &[]).await, 404);
+    assert_eq!(ask_for(&gateway, one, "GET /wp-login.php", &[]).await, 404);
+
+    assert_eq!(ask_for(&gateway, one, "GET /a", &[]).await, 429);
+    assert!(upstream.saw_nothing(), "who is refused reaches nobody");
+    assert_eq!(ask_for(&gateway, "192.0.2.2", "GET /a", &[]).await, 200);
+    let series = r#"portcullis_refusals_total{route="none",reason="rate_limited"}"#;
+    gateway.until_metric(series, 1.0).await;
+}
+
+#[tokio::test]
+async fn what_is_too_large_takes_of_no_allowance() {
+    let upstream = Upstream::answering(OK).await;
+    let ceilings = format!("request_guard = {{ max_uri = 100 }}\n{BY_ADDRESS}");
+    let gateway = limited_to(upstream.address(), &ceilings, "");
+
+    let long = format!("GET /a?{}", "a".repeat(100));
+    for _ in 0..3 {
+        assert_eq!(ask_for(&gateway, "192.0.2.1", &long, &[]).await, 414);
+    }
+
+    assert_eq!(ask_for(&gateway, "192.0.2.1", "GET /a", &[]).await, 200);
+}
+
+#[tokio::test]
+async fn a_preflight_that_is_exempt_takes_nothing_and_is_let_through() {
+    let upstream = Upstream::answering(OK).await;
+    let gateway = limited_to(upstream.address(), BY_ADDRESS, "");
+    let preflight = ["origin: https://b.test", "access-control-request-method: PUT"];
+
+    for _ in 0..4 {
+        assert_eq!(ask_for(&gateway, "192.0.2.1", "OPTIONS /a", &preflight).await, 200);
+    }
+    for status in [200, 200, 429] {
+        assert_eq!(ask_for(&gateway, "192.0.2.1", "GET /a", &[]).await, status);
+    }
+    assert_eq!(ask_for(&gateway, "192.0.2.1", "OPTIONS /a", &preflight).await, 200);
+}
+
+#[tokio::test]
+async fn who_shows_no_valid_token_uses_up_nobodys_allowance_and_takes_no_place() {
+    let mut upstream = Upstream::answering(OK).await;
+    let limits = "limit.who = { rate = { quota = '2/h' }, key = 'claim:sub' }
+         limit.all = { rate = { quota = '2/h' } }
+         limit.places = { concurrency = { limit = 10 } }\n";
+    let route = format!("{GUARDED}, rate_limit = ['who', 'all'], concurrency_limit = 'places'");
+    let gateway = gateway(&format!("{limits}{}", to(upstream.address(), &route)));
+    let forged = bearer().replace("Bearer ey", "Bearer eY");
+
+    for headers in [&[][..], &[forged.as_str()]] {
+        for _ in 0..3 {
+            assert_eq!(ask(gateway.address(), "GET /a", headers).await.status, 401);
+        }
+    }
+    assert!(upstream.saw_nothing());
+    assert_eq!(gateway.metric(r#"rate_limit_keys{limit="all"}"#).await, 0.0);
+    for status in [200, 200, 429, 429] {
+        assert_eq!(ask(gateway.address(), "GET /a", &[&bearer()]).await.status, status);
+    }
+
+    upstream.seen().await;
+    upstream.seen().await;
+    assert!(upstream.saw_nothing(), "who is refused reaches nobody");
+    let admitted = r#"concurrency_limit_requests_total{name="places",outcome="admitted"}"#;
+    assert_eq!(gateway.metric(admitted).await, 2.0, "and asks for no place");
+}

@@ -1,5 +1,7 @@
 //! Limits that machines share, through a real Redis.
 
+use std::future::Future;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
@@ -9,6 +11,7 @@ use http::{Request, Response};
 use portcullis_rate_limit::{
     Cause, Limit, LimitPolicy, Mode, Quota, RateLimitLayer, Redis, Throttled, Wait, WhenAway,
 };
+use portcullis_tests::{InProcess, Response as Answer, Upstream, get};
 use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::net::UnixListener;
@@ -17,6 +20,7 @@ use tokio::time::{Instant, timeout};
 use tower::{Layer, ServiceExt, service_fn};
 
 use crate::peers::{installed, said};
+use crate::reload::File;
 
 /// A server on a socket of its own, without a port. Dropped, it is killed.
 struct Server {
@@ -171,7 +175,8 @@ async fn names_are_of_a_fixed_size_and_go_when_the_allowance_is_whole() {
 async fn who_is_early_by_little_waits() {
     let server = Server::start().await;
     let wait = Wait::new(Duration::from_secs(5), std::num::NonZeroUsize::new(10).unwrap());
-    let machine = machine([limit("all", "10/s burst 1")], server.redis()).wait(wait);
+    let policy = LimitPolicy::new("10/s burst 1".parse().unwrap()).wait(wait);
+    let machine = machine([Limit::new("all", policy)], server.redis());
     let begin = Instant::now();
 
     for _ in 0..4 {
@@ -226,6 +231,156 @@ async fn an_answer_that_does_not_come_is_not_waited_for() {
 
     assert_eq!(answers, [200, 429]);
     drop(silent);
+}
+
+/// A gateway of two workers, all of whose limits are kept at `server`.
+fn sharing(server: &Server, store: &str, upstream: SocketAddr) -> InProcess {
+    InProcess::start(&format!(
+        "workers = 2
+         listener = [{{ address = '127.0.0.1:0' }}]
+         admin = {{ address = '127.0.0.1:0' }}
+         store.shared = {{ redis = '{}', time_limit = '10s', {store} }}
+         limit.all = {{ rate = {{ quota = '6/h' }}, store = 'shared' }}
+         limit.some = {{ rate = {{ quota = '1000/h' }}, store = 'shared' }}
+         edge = {{ rate_limit = ['some'] }}
+         upstream.a = {{ replica = [{{ name = 'a', url = 'http://{upstream}' }}] }}
+         route = [
+           {{ path = '/a', upstream = 'a', rate_limit = ['all'] }},
+           {{ path = '/b', upstream = 'a', rate_limit = ['some'] }},
+         ]",
+        server.url()
+    ))
+}
+
+const OK: &str = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
+
+async fn asked(gateway: &InProcess) -> u16 {
+    get(gateway.address(), "/a").await.status
+}
+
+#[tokio::test]
+async fn two_gateways_share_a_quota_over_one_connection_for_each_worker() {
+    let server = Server::start().await;
+    let upstream = Upstream::answering(OK).await;
+    let gateways = [0, 1].map(|_| sharing(&server, "prefix = 'p'", upstream.address()));
+
+    for request in 0..6 {
+        assert_eq!(asked(&gateways[request % 2]).await, 200, "{request}");
+    }
+    for gateway in &gateways {
+        let refused = get(gateway.address(), "/a").await;
+        assert_eq!(refused.status, 429);
+        assert_eq!(refused.header("ratelimit-policy"), ["\"all\";q=6;w=3600"]);
+    }
+
+    for gateway in &gateways {
+        let all = (0..20).map(|_| get(gateway.address(), "/b"));
+        for answer in statuses(all).await {
+            assert_eq!(answer, 200);
+        }
+    }
+    let clients = server.cli(&["client", "list"]).await;
+    let count = clients.lines().count() - 1; // but for the one that asks
+    assert!((2..=4).contains(&count), "{clients}");
+    let keys = server.cli(&["keys", "{p}:*"]).await;
+    assert_eq!(keys.lines().count(), 2, "{keys}");
+}
+
+/// The statuses of all of these, which are under way at once.
+async fn statuses(
+    all: impl Iterator<Item = impl Future<Output = Answer> + Send + 'static>,
+) -> Vec<u16> {
+    let all: Vec<_> = all.map(tokio::spawn).collect();
+    let mut statuses = Vec::new();
+    for one in all {
+        statuses.push(one.await.unwrap().status);
+    }
+    statuses
+}
+
+#[tokio::test]
+async fn a_gateway_whose_store_is_gone_does_as_configured_and_comes_back_by_itself() {
+    let mut server = Server::start().await;
+    let upstream = Upstream::answering(OK).await;
+    let gateways = ["local", "open", "closed"].map(|when| {
+        let store = format!("when_away = '{when}', prefix = '{when}'");
+        (when, sharing(&server, &store, upstream.address()))
+    });
+    for (when, gateway) in &gateways {
+        assert_eq!(asked(gateway).await, 200, "{when}");
+    }
+
+    server.stop().await;
+    for (when, gateway) in &gateways {
+        let mut statuses = Vec::new();
+        for _ in 0..8 {
+            statuses.push(asked(gateway).await);
+        }
+        let expected = match *when {
+            "local" => [vec![200; 6], vec![429; 2]].concat(),
+            "open" => vec![200; 8],
+            _ => vec![503; 8],
+        };
+        assert_eq!(statuses, expected, "{when}");
+        let away = format!("rate_limit_store_away_total{{answer=\"{when}\"}}");
+        assert!(gateway.metric(&away).await >= 8.0, "{when}");
+    }
+    let (_, closed) = &gateways[2];
+    let refused = r#"portcullis_refusals_total{route="none",reason="rate_limit_store_away"}"#;
+    assert_eq!(closed.metric(refused).await, 8.0);
+
+    server.start_again().await;
+    for (when, gateway) in &gateways {
+        let away = format!("rate_limit_store_away_total{{answer=\"{when}\"}}");
+        let back = async {
+            // Until a request passes without it counting as away.
+            loop {
+                let before = gateway.metric(&away).await;
+                let status = asked(gateway).await;
+                if gateway.metric(&away).await == before {
+                    return status;
+                }
+            }
+        };
+        let status = timeout(Duration::from_secs(60), back).await.expect("it is asked again");
+        assert!([200, 429].contains(&status), "{when}: {status}");
+    }
+}
+
+#[tokio::test]
+async fn a_reload_keeps_the_connections_to_a_store() {
+    let server = Server::start().await;
+    let upstream = Upstream::answering(OK).await;
+    let config = |route: &str| {
+        format!(
+            "store.shared = {{ redis = '{}', time_limit = '10s' }}
+             limit.all = {{ rate = {{ quota = '1000/h' }}, store = 'shared' }}
+             upstream.a = {{ replica = [{{ name = 'a', url = 'http://{}' }}] }}
+             route = [{{ path = '/a', upstream = 'a', rate_limit = ['all'], {route} }}]",
+            server.url(),
+            upstream.address()
+        )
+    };
+    let file = File::new(&config(""));
+    let gateway = file.gateway();
+    let connections = async || {
+        for _ in 0..20 {
+            assert_eq!(asked(&gateway).await, 200);
+        }
+        let info = server.cli(&["info", "stats"]).await;
+        let line = info.lines().find_map(|line| line.strip_prefix("total_connections_received:"));
+        line.unwrap().trim().parse::<usize>().unwrap()
+    };
+    let before = connections().await;
+
+    for name in ["one", "two", "three"] {
+        file.write(&config(&format!("name = '{name}'")));
+        gateway.inner().reload().await.unwrap();
+    }
+
+    // This question is one, too; and the second worker may have had none to ask before.
+    let after = connections().await;
+    assert!(after - before <= 2, "{before} {after}");
 }
 
 /// In this case or the other: it depends on the version.

@@ -18,10 +18,10 @@ use tokio::sync::mpsc;
 const GATEWAY: &str = env!("CARGO_BIN_EXE_gateway");
 
 /// A file that a gateway reads.
-struct File(TempDir);
+pub(crate) struct File(TempDir);
 
 impl File {
-    fn new(config: &str) -> Self {
+    pub(crate) fn new(config: &str) -> Self {
         let file = Self(tempfile::tempdir().unwrap());
         file.write(config);
         file
@@ -36,11 +36,11 @@ impl File {
     }
 
     /// Writes all but the listeners.
-    fn write(&self, config: &str) {
+    pub(crate) fn write(&self, config: &str) {
         fs::write(self.path(), format!("{LISTENERS}{config}")).unwrap();
     }
 
-    fn gateway(&self) -> InProcess {
+    pub(crate) fn gateway(&self) -> InProcess {
         InProcess::reading(&self.path())
     }
 }

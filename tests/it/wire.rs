@@ -11,7 +11,6 @@ use http_body_util::{BodyExt, Empty, Full};
 use hyper::body::{Body, Frame};
 use portcullis_tests::{
     Connection, InProcess, Response, Upstream, dechunk, exchange, gateway, http2, read_request,
-    send,
 };
 use tokio::io::AsyncWriteExt;
 
@@ -453,104 +452,6 @@ async fn an_upstream_that_switches_protocols_unasked_is_not_believed() {
     let response = portcullis_tests::get(gateway.address(), "/").await;
 
     assert_eq!(response.status, 502, "{}", response.head);
-}
-
-#[tokio::test]
-async fn a_request_that_two_parsers_could_read_differently_is_refused_before_the_upstream() {
-    let mut upstream = Upstream::answering(OK).await;
-    let gateway = gateway(&to(&upstream));
-
-    for (fault, rest) in [
-        ("two lengths", "content-length: 1\r\ncontent-length: 2\r\n\r\nab"),
-        ("a list of lengths", "content-length: 2, 2\r\n\r\nab"),
-        ("a signed length", "content-length: +2\r\n\r\nab"),
-        ("no coding that ends", "transfer-encoding: gzip\r\n\r\n0\r\n\r\n"),
-        ("chunked, and then not", "transfer-encoding: chunked, identity\r\n\r\n0\r\n\r\n"),
-        ("a folded line", "x-a: 1\r\n 2\r\n\r\n"),
-        ("a folded framing", "transfer-encoding:\r\n chunked\r\n\r\n0\r\n\r\n"),
-        ("a space before the colon", "content-length : 2\r\n\r\nab"),
-        ("a NUL", "x-a: 1\0\r\n\r\n"),
-        ("a bare CR", "x-a: 1\r2\r\n\r\n"),
-        ("no name", ": 1\r\n\r\n"),
-        ("two hosts", "host: a\r\n\r\n"),
-    ] {
-        let request = format!("POST / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n{rest}");
-        let response = exchange(gateway.address(), request).await;
-
-        assert_eq!(response.status, 400, "{fault}: {}", response.head);
-    }
-    for (fault, request) in [
-        ("no host", "GET / HTTP/1.1\r\nconnection: close\r\n\r\n"),
-        ("no name for a host", "GET / HTTP/1.1\r\nhost: a b\r\nconnection: close\r\n\r\n"),
-        ("a user", "GET / HTTP/1.1\r\nhost: b@a\r\nconnection: close\r\n\r\n"),
-        ("chunks in HTTP/1.0", "POST / HTTP/1.0\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n"),
-        ("two spaces", "GET  / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n"),
-        ("a tab", "GET\t/ HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n"),
-        ("a word more", "GET / a HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n"),
-        ("a NUL in the target", "GET /\0 HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n"),
-    ] {
-        let response = exchange(gateway.address(), request).await;
-
-        assert_eq!(response.status, 400, "{fault}: {}", response.head);
-    }
-    assert!(upstream.saw_nothing());
-}
-
-/// RFC 9112 §6.1 allows that, given that the length is not passed on and the connection closes.
-#[tokio::test]
-async fn a_length_beside_chunks_frames_nothing() {
-    let mut upstream = Upstream::answering(OK).await;
-    let gateway = gateway(&to(&upstream));
-
-    for framing in [
-        "content-length: 40\r\ntransfer-encoding: chunked",
-        "transfer-encoding: chunked\r\ncontent-length: 40",
-    ] {
-        let hidden = "GET /hidden HTTP/1.1\r\nhost: a\r\n\r\n";
-        let request =
-            format!("POST / HTTP/1.1\r\nhost: a\r\n{framing}\r\n\r\n2\r\nab\r\n0\r\n\r\n{hidden}");
-        let answers = send(gateway.address(), request).await;
-        let seen = upstream.seen().await;
-
-        assert_eq!(String::from_utf8_lossy(&answers).matches("HTTP/1.1 ").count(), 1);
-        assert!(seen.header("content-length").is_empty(), "{}", seen.head);
-        assert_eq!(seen.header("transfer-encoding"), ["chunked"]);
-        assert_eq!(dechunk(seen.body), Some(("ab".to_owned(), vec![])));
-    }
-    assert!(upstream.saw_nothing());
-}
-
-/// RFC 9112 §2.2 lets a server take a bare LF for the end of a line; what goes on has none.
-#[tokio::test]
-async fn a_bare_line_feed_does_not_reach_the_upstream() {
-    let mut upstream = Upstream::answering(OK).await;
-    let gateway = gateway(&to(&upstream));
-
-    let request = "GET / HTTP/1.1\nhost: a\nconnection: close\nx-a: 1\n\n";
-    let response = exchange(gateway.address(), request).await;
-
-    assert_eq!(response.status, 200);
-    let seen = upstream.seen().await;
-    assert_eq!(seen.header("x-a"), ["1"]);
-    assert_eq!(seen.head.matches('\n').count(), seen.head.matches("\r\n").count());
-}
-
-#[tokio::test]
-async fn a_chunk_that_is_none_breaks_the_request_off() {
-    let upstream = Upstream::answering(OK).await;
-    let gateway = gateway(&to(&upstream));
-
-    for chunks in [
-        "x\r\nab\r\n0\r\n\r\n",
-        "2\r\nabc\r\n0\r\n\r\n",
-        "-1\r\na\r\n0\r\n\r\n",
-        "fffffffffffffffff\r\n",
-    ] {
-        let head = "POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n";
-        let response = exchange(gateway.address(), format!("{head}{chunks}")).await;
-
-        assert_eq!(response.status, 400, "{chunks:?}: {}", response.head);
-    }
 }
 
 #[tokio::test]

@@ -1,7 +1,7 @@
 //! What all services of a layer share: the limiters, and what is learnt of them.
 
 use std::fmt;
-use std::num::{NonZeroU32, NonZeroUsize};
+use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use http::request::Parts;
@@ -49,9 +49,8 @@ impl Gate {
         policy: ConcurrencyPolicy,
         meters: Meters,
         hash_of: Box<dyn HashOf>,
-        most: NonZeroUsize,
     ) -> Self {
-        let keys = Arc::new(Keys::new(most, new_limiter(&policy)));
+        let keys = Arc::new(Keys::new(policy.keys, new_limiter(&policy)));
         Self::new(policy, meters, Limiters::PerKey { keys, hash_of })
     }
 

@@ -1,5 +1,4 @@
 use std::hash::{Hash, RandomState};
-use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 use http::request::Parts;
@@ -30,16 +29,16 @@ impl ConcurrencyLimitLayer {
 
     /// A limit for each key that a closure finds in a request, and one for all requests in which it finds none.
     ///
-    /// A key has a limit from its first request under way until its last is over. There are limits for up to about `most`
-    /// keys at once; further ones share one. Adapted limits begin anew with a key.
+    /// A key has a limit from its first request under way until its last is over. There are limits for as many
+    /// [keys](ConcurrencyPolicy::keys) at once as the policy says; further ones share one. Adapted limits begin anew with a
+    /// key.
     pub fn per_key<K: Hash>(
         name: impl Into<Arc<str>>,
         policy: ConcurrencyPolicy,
-        most: NonZeroUsize,
         key: impl Fn(&Parts) -> Option<K> + Send + Sync + 'static,
     ) -> Self {
         let hashed = Box::new(Hashed { key, secret: RandomState::new() });
-        let gate = Gate::per_key(policy, Meters::new(&name.into()), hashed, most);
+        let gate = Gate::per_key(policy, Meters::new(&name.into()), hashed);
         Self { gate: Arc::new(gate), empty: DefaultBody::new() }
     }
 }

@@ -58,6 +58,8 @@ mod adaptive;
 mod invalid;
 #[cfg(feature = "serde")]
 mod section;
+#[cfg(feature = "schema")]
+mod schema;
 mod gate;
 mod keys;
 mod meters;

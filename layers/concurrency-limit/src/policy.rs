@@ -1,4 +1,4 @@
-use std::num::NonZeroU32;
+use std::num::{NonZeroU32, NonZeroUsize};
 use std::time::Duration;
 
 use crate::{Adaptive, InvalidPolicy};
@@ -14,6 +14,7 @@ use crate::{Adaptive, InvalidPolicy};
 /// [concurrency_limit]
 /// limit = 100
 /// retry_after = "1s" # default
+/// keys = 65536       # default; of a limit for each key
 /// queue = { most = 50, longest = "500ms", order = "fifo" } # by default, there is none; "fifo" is, if there is one
 /// ```
 ///
@@ -25,15 +26,25 @@ use crate::{Adaptive, InvalidPolicy};
 /// ```
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Deserialize))]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[cfg_attr(feature = "serde", serde(deny_unknown_fields))]
 #[must_use = "a policy does nothing until a layer applies it"]
 pub struct ConcurrencyPolicy {
+    /// How many requests may be under way: a number, or bounds between which it adapts.
+    #[cfg_attr(feature = "schema", schemars(with = "crate::section::LimitSection"))]
     pub(crate) limit: Limit,
+    /// Where requests wait for a place; none does when left out.
     #[cfg_attr(feature = "serde", serde(default))]
     pub(crate) queue: Option<Queue>,
+    /// When who is refused is told to come back. 1 s.
     #[cfg_attr(feature = "serde", serde(default = "usual_retry_after"))]
     #[cfg_attr(feature = "serde", serde(deserialize_with = "crate::section::duration"))]
+    #[cfg_attr(feature = "schema", serde(serialize_with = "crate::schema::write"))]
+    #[cfg_attr(feature = "schema", schemars(schema_with = "crate::schema::duration"))]
     pub(crate) retry_after: Duration,
+    /// For how many keys at once there are limits of their own, if there is one for each; further ones share one. 65536.
+    #[cfg_attr(feature = "serde", serde(default = "usual_keys"))]
+    pub(crate) keys: NonZeroUsize,
 }
 
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -47,12 +58,17 @@ pub(crate) enum Limit {
 /// Where requests wait for a place.
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Deserialize))]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[cfg_attr(feature = "serde", serde(deny_unknown_fields))]
 #[must_use = "a queue does nothing until a policy has it"]
 pub struct Queue {
+    /// How many wait at once.
     pub(crate) most: NonZeroU32,
+    /// The most that a request waits.
     #[cfg_attr(feature = "serde", serde(deserialize_with = "crate::section::duration"))]
+    #[cfg_attr(feature = "schema", schemars(schema_with = "crate::schema::duration"))]
     pub(crate) longest: Duration,
+    /// Whose turn it is when there is a place.
     #[cfg_attr(feature = "serde", serde(default))]
     pub(crate) order: Order,
 }
@@ -60,6 +76,7 @@ pub struct Queue {
 /// Whose turn it is when there is a place.
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Deserialize))]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
 #[expect(clippy::exhaustive_enums, reason = "a queue has two ends")]
 pub enum Order {
@@ -73,12 +90,16 @@ pub enum Order {
 impl ConcurrencyPolicy {
     /// Allows so many requests at once, and refuses any other.
     pub const fn fixed(limit: NonZeroU32) -> Self {
-        Self { limit: Limit::Fixed(limit), queue: None, retry_after: RETRY_AFTER }
+        Self::new(Limit::Fixed(limit))
     }
 
     /// Finds out how many requests the service can do with.
     pub const fn adaptive(adaptive: Adaptive) -> Self {
-        Self { limit: Limit::Adaptive(adaptive), queue: None, retry_after: RETRY_AFTER }
+        Self::new(Limit::Adaptive(adaptive))
+    }
+
+    const fn new(limit: Limit) -> Self {
+        Self { limit, queue: None, retry_after: RETRY_AFTER, keys: USUAL_KEYS }
     }
 
     /// Lets requests wait for a place.
@@ -90,6 +111,13 @@ impl ConcurrencyPolicy {
     /// Tells who is refused to come back after `wait`, in whole seconds, rounded up: one by default.
     pub const fn retry_after(mut self, wait: Duration) -> Self {
         self.retry_after = wait;
+        self
+    }
+
+    /// Has limits for up to about `most` keys at once, where there is one for each: 65,536 by default. Further keys share
+    /// one.
+    pub const fn keys(mut self, most: NonZeroUsize) -> Self {
+        self.keys = most;
         self
     }
 }
@@ -121,4 +149,10 @@ const fn usual_retry_after() -> Duration {
     RETRY_AFTER
 }
 
+#[cfg(feature = "serde")]
+const fn usual_keys() -> NonZeroUsize {
+    USUAL_KEYS
+}
+
+const USUAL_KEYS: NonZeroUsize = NonZeroUsize::new(1 << 16).expect("not zero");
 const RETRY_AFTER: Duration = Duration::from_secs(1);

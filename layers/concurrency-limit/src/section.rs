@@ -9,6 +9,7 @@ use crate::policy::Limit;
 use crate::{Adaptive, InvalidPolicy};
 
 #[derive(Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(
     untagged,
     expecting = "a number of requests, or a table with min, max and latency, is needed here"
@@ -18,12 +19,19 @@ pub(crate) enum LimitSection {
     Adaptive(AdaptiveSection),
 }
 
+/// A limit that goes up while answers come in time, and down when one does not.
 #[derive(Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub(crate) struct AdaptiveSection {
+    /// It is never less.
     min: NonZeroU32,
+    /// It is never more.
     max: NonZeroU32,
+    /// What it begins with; `min` when left out.
     first: Option<NonZeroU32>,
+    /// An answer whose headers take longer is late.
+    #[cfg_attr(feature = "schema", schemars(schema_with = "crate::schema::duration"))]
     #[serde(deserialize_with = "duration")]
     latency: Duration,
 }

@@ -2,7 +2,7 @@
 #![cfg(feature = "serde")]
 #![expect(clippy::expect_used, clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use std::num::NonZeroU32;
+use std::num::{NonZeroU32, NonZeroUsize};
 use std::time::Duration;
 
 use portcullis_concurrency_limit::{Adaptive, ConcurrencyPolicy, Order, Queue};
@@ -26,12 +26,12 @@ fn a_limit_is_enough() {
 
 #[test]
 fn all_of_it_is_read() {
-    let file =
-        "limit = 100\nretry_after = '5s'\nqueue = { most = 50, longest = '500ms', order = 'lifo' }";
+    let file = "limit = 100\nretry_after = '5s'\nkeys = 10\nqueue = { most = 50, longest = '500ms', order = 'lifo' }";
 
     let queue = Queue::new(number(50), Duration::from_millis(500)).unwrap().order(Order::Lifo);
     let expected =
         ConcurrencyPolicy::fixed(number(100)).retry_after(Duration::from_secs(5)).queue(queue);
+    let expected = expected.keys(NonZeroUsize::new(10).unwrap());
     assert_eq!(read(file), Ok(expected));
 }
 
@@ -47,8 +47,7 @@ fn an_adaptive_limit_is_read() {
 
 #[test]
 fn what_the_documentation_shows_is_the_default_but_for_what_is_off() {
-    let file =
-        "limit = 100\nretry_after = '1s'\nqueue = { most = 50, longest = '500ms', order = 'fifo' }";
+    let file = "limit = 100\nretry_after = '1s'\nkeys = 65536\nqueue = { most = 50, longest = '500ms', order = 'fifo' }";
 
     let queue = Queue::new(number(50), Duration::from_millis(500)).unwrap();
     assert_eq!(read(file), Ok(ConcurrencyPolicy::fixed(number(100)).queue(queue)));

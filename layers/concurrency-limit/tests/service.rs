@@ -341,7 +341,7 @@ async fn keys_have_limits_of_their_own_and_nothing_is_kept_of_those_that_are_gon
     let inner = service_fn(|_: Request<()>| std::future::ready(Ok::<_, ()>(slow().0)));
     let path = |parts: &http::request::Parts| Some(parts.uri.path().to_owned());
     let many = NonZeroUsize::new(1000).unwrap();
-    let layer = ConcurrencyLimitLayer::per_key("test", fixed(1), many, path);
+    let layer = ConcurrencyLimitLayer::per_key("test", fixed(1).keys(many), path);
     let handle = layer.handle();
     let service = layer.layer(inner);
     let get = async |path: &str| {
@@ -365,7 +365,7 @@ async fn keys_have_limits_of_their_own_and_nothing_is_kept_of_those_that_are_gon
 async fn keys_beyond_the_most_share_one_limit() {
     let inner = service_fn(|_: Request<()>| std::future::ready(Ok::<_, ()>(slow().0)));
     let path = |parts: &http::request::Parts| Some(parts.uri.path().to_owned());
-    let layer = ConcurrencyLimitLayer::per_key("test", fixed(1), NonZeroUsize::MIN, path);
+    let layer = ConcurrencyLimitLayer::per_key("test", fixed(1).keys(NonZeroUsize::MIN), path);
     let handle = layer.handle();
     let service = layer.layer(inner);
     let mut answers = Vec::new();

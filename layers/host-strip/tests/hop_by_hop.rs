@@ -200,6 +200,24 @@ fn two_lengths_for_one_body_are_refused_both_ways() {
 }
 
 #[test]
+fn a_body_in_any_coding_but_chunks_is_refused_both_ways() {
+    for lines in [
+        &[("transfer-encoding", "gzip, chunked")][..],
+        &[("transfer-encoding", "chunked, chunked")],
+        &[("transfer-encoding", "chunked"), ("transfer-encoding", "chunked")],
+        &[("transfer-encoding", "")],
+    ] {
+        assert_eq!(strip(&HopByHop::default(), lines).1, Err(Violation::UnknownCoding));
+
+        let mut response = Response::new(());
+        *response.headers_mut() = map(lines);
+        let stripped = HopByHop::default().strip_response(&mut response, None);
+        assert_eq!(stripped, Err(Violation::UnknownCoding));
+    }
+    assert!(strip(&HopByHop::default(), &[("transfer-encoding", " Chunked\t")]).1.is_ok());
+}
+
+#[test]
 fn a_length_alone_stays() {
     let lines = [("content-length", "5"), ("connection", "content-length")];
 

@@ -36,8 +36,16 @@ pub(crate) struct Outcome {
     /// Whether it is the cell of all that have no place.
     pub(crate) shared: bool,
     pub(crate) receipt: Option<Receipt>,
-    /// Whether a place was taken that nobody had before.
-    pub(crate) new: bool,
+    /// Whether a place was given to the key, and whether it was another's before.
+    pub(crate) given: Option<Given>,
+}
+
+/// A place that a key did not have before.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Given {
+    New,
+    /// Another key's, whose allowance was whole.
+    Anothers,
 }
 
 impl Bucket {
@@ -62,7 +70,7 @@ impl Bucket {
             None => (self.shared.whole_at().unwrap_or(now), true),
         };
         let taken = pace.take(whole_at, now);
-        Outcome { taken, whole_at, shared, receipt: None, new: false }
+        Outcome { taken, whole_at, shared, receipt: None, given: None }
     }
 
     /// Takes what `pace` says, if it is there.
@@ -99,6 +107,14 @@ impl Bucket {
         cell.give_back(pace, receipt.whole_at, now);
     }
 
+    /// Gives the cost back to the cell that `key` has now, or shares.
+    pub(crate) fn credit(&self, key: u64, pace: Pace, now: u64) {
+        let cell = self.find(key).map_or(&self.shared, |(_, place)| &place.cell);
+        if let Some(whole_at) = cell.whole_at() {
+            cell.give_back(pace, whole_at, now);
+        }
+    }
+
     /// Forgets what `key` has used, and that it was there; whether it was.
     pub(crate) fn forget(&self, key: u64) -> bool {
         let _moving = lock(&self.moves);
@@ -107,6 +123,13 @@ impl Bucket {
         place.key.store(NOBODY, Ordering::Release);
         place.cell.open(0);
         true
+    }
+
+    /// See [`Cell::rescale`].
+    pub(crate) fn rescale(&self, before: u64, interval: u64, whole: u64, now: u64) {
+        for cell in self.places.iter().map(|place| &place.cell).chain([&self.shared]) {
+            cell.rescale(before, interval, whole, now);
+        }
     }
 
     /// How many keys have used some of their allowance.
@@ -146,7 +169,10 @@ impl Place {
         if !self.cell.close_if_whole(now) {
             return None;
         }
-        let new = self.key.swap(key, Ordering::AcqRel) == NOBODY;
+        let given = match self.key.swap(key, Ordering::AcqRel) {
+            NOBODY => Given::New,
+            _ => Given::Anothers,
+        };
         let taken = pace.take(now, now);
         let whole_at = match taken {
             Taken::Yes { whole_at, .. } => whole_at,
@@ -155,7 +181,7 @@ impl Place {
         // After the key, so that who takes of the cell sees whose it is.
         self.cell.open(whole_at);
         let receipt = Some(Receipt { place: Some(index), key, whole_at });
-        Some(Outcome { taken, whole_at, shared: false, receipt, new })
+        Some(Outcome { taken, whole_at, shared: false, receipt, given: Some(given) })
     }
 }
 
@@ -165,7 +191,7 @@ impl Outcome {
             Taken::Yes { whole_at, .. } => (whole_at, Some(Receipt { place, key, whole_at })),
             Taken::No { .. } => (cell.whole_at().unwrap_or(now), None),
         };
-        Self { taken, whole_at, shared: place.is_none(), receipt, new: false }
+        Self { taken, whole_at, shared: place.is_none(), receipt, given: None }
     }
 }
 

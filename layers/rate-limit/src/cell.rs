@@ -42,6 +42,20 @@ impl Cell {
         }
     }
 
+    /// Makes what was used of another quota as much of this one: of `before` in which a unit came back, `now` and all of it.
+    pub(crate) fn rescale(&self, before: u64, interval: u64, whole: u64, now: u64) {
+        let Some(mut whole_at) = self.whole_at() else { return };
+        while whole_at > now {
+            let used =
+                u128::from(whole_at - now) * u128::from(interval) / u128::from(before.max(1));
+            let used = u64::try_from(used).unwrap_or(u64::MAX).min(whole);
+            match self.exchange(whole_at, now.saturating_add(used)) {
+                Ok(()) | Err(CLOSED) => return,
+                Err(other) => whole_at = other,
+            }
+        }
+    }
+
     /// Closes it if its allowance is whole, so that nobody takes of it until it is opened.
     pub(crate) fn close_if_whole(&self, now: u64) -> bool {
         self.whole_at()

@@ -1,45 +1,39 @@
 //! The fields `RateLimit-Policy` and `RateLimit`, of draft-ietf-httpapi-ratelimit-headers-11: structured fields (RFC 9651).
 
-use std::fmt::Write;
+use std::fmt::Write as _;
 use std::time::Duration;
 
 use http::header::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::limit::Limit;
 use crate::store::Standing;
-use crate::{Mode, Quota};
+use crate::{Headers, Mode, Quota};
 
-/// What never changes, made once.
-pub(crate) struct Fields {
-    policy: Option<HeaderValue>,
-    names: Box<[String]>,
+/// Says what the policies are, and where the client stands in one of them.
+///
+/// The window that `r` is good for is the time until all is back, or, for who is refused, until it may come again.
+pub(crate) fn write(limits: &[Limit], headers: &mut HeaderMap, standing: &Standing) {
+    let Some(tightest) = limits.get(usize::from(standing.limit)) else { return };
+    let mut policies = String::with_capacity(limits.len() * 40);
+    for limit in limits.iter().filter(|limit| is_told(limit)) {
+        if !policies.is_empty() {
+            policies.push_str(", ");
+        }
+        name(&mut policies, limit.name());
+        policy(&mut policies, &limit.ledger.quota());
+    }
+    let mut limit = String::with_capacity(40);
+    name(&mut limit, tightest.name());
+    let _ = write!(limit, ";r={};t={}", standing.left, seconds(standing.whole_in));
+    for (field, value) in [(RATE_LIMIT_POLICY, policies), (RATE_LIMIT, limit)] {
+        if let Ok(value) = HeaderValue::try_from(value) {
+            insert(headers, field, value);
+        }
+    }
 }
 
-impl Fields {
-    pub(crate) fn new(limits: &[Limit]) -> Self {
-        let names: Box<[_]> = limits.iter().map(|limit| string(&limit.name)).collect();
-        let enforced =
-            limits.iter().zip(&names).filter(|(limit, _)| limit.policy.mode == Mode::Enforce);
-        let items = enforced.map(|(limit, name)| policy(name, &limit.policy.quota));
-        let items: Vec<_> = items.collect();
-        let policy = HeaderValue::try_from(items.join(", ")).ok();
-        Self { policy: policy.filter(|policy| !policy.is_empty()), names }
-    }
-
-    /// Says what the policies are, and where the client stands in one of them.
-    ///
-    /// The window that `r` is good for is the time until all is back, or, for who is refused, until it may come again.
-    pub(crate) fn write(&self, headers: &mut HeaderMap, standing: &Standing) {
-        let Some(name) = self.names.get(usize::from(standing.limit)) else { return };
-        let mut limit = String::with_capacity(name.len() + 24);
-        let _ = write!(limit, "{name};r={};t={}", standing.left, seconds(standing.whole_in));
-        if let Some(policy) = &self.policy {
-            insert(headers, RATE_LIMIT_POLICY, policy.clone());
-        }
-        if let Ok(limit) = limit.try_into() {
-            insert(headers, RATE_LIMIT, limit);
-        }
-    }
+fn is_told(limit: &Limit) -> bool {
+    limit.policy.mode == Mode::Enforce && limit.policy.headers != Headers::Never
 }
 
 /// Whole seconds, rounded up.
@@ -47,22 +41,21 @@ pub(crate) fn seconds(time: Duration) -> u64 {
     time.as_secs().saturating_add(u64::from(time.subsec_nanos() > 0))
 }
 
-fn policy(name: &str, quota: &Quota) -> String {
+fn policy(output: &mut String, quota: &Quota) {
     let (units, window) = quota.advertised();
-    format!("{name};q={units};w={window}")
+    let _ = write!(output, ";q={units};w={window}");
 }
 
 /// RFC 9651 §3.3.3: printable ASCII in quotes.
-fn string(text: &str) -> String {
-    let mut string = String::from('"');
-    for byte in text.chars().filter(|byte| matches!(byte, ' '..='~')) {
+fn name(output: &mut String, name: &str) {
+    output.push('"');
+    for byte in name.chars().filter(|byte| matches!(byte, ' '..='~')) {
         if matches!(byte, '"' | '\\') {
-            string.push('\\');
+            output.push('\\');
         }
-        string.push(byte);
+        output.push(byte);
     }
-    string.push('"');
-    string
+    output.push('"');
 }
 
 /// In the place of what the inner service may have said; the limit of a header map is not worth a panic.

@@ -1,5 +1,6 @@
 use std::fmt;
 use std::future::Future;
+use std::mem::take;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -10,11 +11,11 @@ use portcullis_refusal::{DefaultBody, Dialect, EmptyBody};
 use tokio::time::{Sleep, sleep};
 use tower_service::Service;
 
-use crate::gate::{Gate, Limits, Step};
+use crate::gate::{Due, Gate, Step};
 use crate::rejection::Reply;
-use crate::store::{Asked, Standing};
+use crate::store::Asked;
 use crate::wait::Waiter;
-use crate::{InMemory, Store};
+use crate::{InMemory, Limit, Store};
 
 pin_project! {
     /// The response future of [`RateLimit`](crate::RateLimit).
@@ -34,16 +35,16 @@ pin_project! {
 pin_project! {
     #[project = Projection]
     enum State<F, S, B, St, R, A> {
-        Called { #[pin] inner: F, announced: Option<(Arc<Limits>, Standing)> },
-        Refused { limits: Arc<Limits>, reply: Reply<R> },
+        Called { #[pin] inner: F, due: Option<(Arc<[Limit]>, Due)> },
+        Refused { limits: Arc<[Limit]>, reply: Reply<R> },
         Asking { #[pin] answer: A, waiter: Option<Waiter>, held: Option<Box<Held<S, B, St, R>>> },
         Waiting {
             sleep: Pin<Box<Sleep>>,
             waiter: Option<Waiter>,
-            standing: Option<Standing>,
+            due: Due,
             held: Option<Box<Held<S, B, St, R>>>,
         },
-        Readying { standing: Option<Standing>, held: Option<Box<Held<S, B, St, R>>> },
+        Readying { due: Due, held: Option<Box<Held<S, B, St, R>>> },
     }
 }
 
@@ -63,14 +64,11 @@ where
     S: Service<Request<B>>,
     St: Store,
 {
-    pub(crate) const fn called(
-        inner: S::Future,
-        announced: Option<(Arc<Limits>, Standing)>,
-    ) -> Self {
-        Self { state: State::Called { inner, announced } }
+    pub(crate) const fn called(inner: S::Future, due: Option<(Arc<[Limit]>, Due)>) -> Self {
+        Self { state: State::Called { inner, due } }
     }
 
-    pub(crate) const fn refused(limits: Arc<Limits>, reply: Reply<R>) -> Self {
+    pub(crate) const fn refused(limits: Arc<[Limit]>, reply: Reply<R>) -> Self {
         Self { state: State::Refused { limits, reply } }
     }
 
@@ -82,11 +80,11 @@ where
 impl<F, S, B, St, R, A> State<F, S, B, St, R, A> {
     fn after(held: Box<Held<S, B, St, R>>, step: Step<A>) -> Self {
         match step {
-            Step::Pass(standing) => Self::Readying { standing, held: Some(held) },
-            Step::Wait(wait, waiter, standing) => Self::Waiting {
+            Step::Pass(due) => Self::Readying { due, held: Some(held) },
+            Step::Wait(wait, waiter, due) => Self::Waiting {
                 sleep: Box::pin(sleep(wait)),
                 waiter: Some(waiter),
-                standing,
+                due,
                 held: Some(held),
             },
             Step::Ask(answer, waiter) => Self::Asking { answer, waiter, held: Some(held) },
@@ -112,15 +110,15 @@ where
         let mut state = self.project().state;
         loop {
             let next = match state.as_mut().project() {
-                Projection::Called { inner, announced } => {
+                Projection::Called { inner, due } => {
                     let mut response = ready!(inner.poll(cx))?;
-                    if let Some((limits, standing)) = announced {
-                        limits.fields.write(response.headers_mut(), standing);
+                    if let Some((limits, due)) = due {
+                        due.settle(limits, &mut response);
                     }
                     return Poll::Ready(Ok(response));
                 }
                 Projection::Refused { limits, reply } => {
-                    return Poll::Ready(Ok(reply.response(&limits.fields)));
+                    return Poll::Ready(Ok(reply.response(limits)));
                 }
                 Projection::Asking { answer, waiter, held } => {
                     let verdict = ready!(answer.poll(cx));
@@ -130,20 +128,19 @@ where
                         State::after(held, step)
                     })
                 }
-                Projection::Waiting { sleep, waiter, standing, held } => {
+                Projection::Waiting { sleep, waiter, due, held } => {
                     ready!(sleep.as_mut().poll(cx));
                     *waiter = None;
-                    held.take().map(|held| State::after(held, Step::Pass(*standing)))
+                    held.take().map(|held| State::after(held, Step::Pass(take(due))))
                 }
-                Projection::Readying { standing, held } => {
+                Projection::Readying { due, held } => {
                     if let Some(held) = held {
                         ready!(held.service.poll_ready(cx))?;
                     }
                     held.take().map(|held| {
                         let Held { mut service, request, gate, .. } = *held;
-                        let standing = standing.filter(|_| gate.announced);
-                        let announced = standing.map(|standing| (gate.limits.clone(), standing));
-                        State::Called { inner: service.call(request), announced }
+                        let due = gate.with_limits(take(due));
+                        State::Called { inner: service.call(request), due }
                     })
                 }
             };

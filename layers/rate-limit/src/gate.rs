@@ -3,80 +3,89 @@
 use std::fmt;
 use std::num::NonZeroU32;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use http::Response;
 use http::request::Parts;
 
-use crate::fields::Fields;
 use crate::limit::Limit;
-use crate::meters::Meters;
 use crate::store::{Asked, Ruling, Standing};
-use crate::wait::{Waiter, Waiters};
-use crate::{Answer, Cause, Demands, Key, Memory, MissingKey, Store, Throttled, Verdict, Wait};
-
-/// The limits, and what is known of the requests so far.
-pub(crate) struct Limits {
-    pub(crate) limits: Arc<[Limit]>,
-    pub(crate) memory: Arc<Memory>,
-    pub(crate) fields: Fields,
-    pub(crate) waiters: Waiters,
-    meters: Meters,
-    /// That a request had no key has been said.
-    warned: AtomicBool,
-}
+use crate::wait::Waiter;
+use crate::{Answer, Cause, Demands, Headers, Key, MissingKey, Store, Throttled, Verdict, fields};
 
 pub(crate) struct Gate<St> {
-    pub(crate) limits: Arc<Limits>,
-    pub(crate) store: St,
-    pub(crate) wait: Option<Wait>,
-    pub(crate) exempt: Option<Arc<dyn Exempt>>,
-    pub(crate) announced: bool,
-}
-
-/// Says which requests are none of the limits' business.
-pub(crate) trait Exempt: Send + Sync {
-    fn is_exempt(&self, parts: &Parts) -> bool;
-}
-
-impl<F: Fn(&Parts) -> bool + Send + Sync> Exempt for F {
-    fn is_exempt(&self, parts: &Parts) -> bool {
-        self(parts)
-    }
+    pub(crate) limits: Arc<[Limit]>,
+    store: St,
 }
 
 /// What to do with a request next.
 pub(crate) enum Step<F> {
-    Pass(Option<Standing>),
+    Pass(Due),
     /// After some time.
-    Wait(Duration, Waiter, Option<Standing>),
+    Wait(Duration, Waiter, Due),
     Refuse(Throttled, Option<Standing>),
     /// When the store has answered.
     Ask(F, Option<Waiter>),
 }
 
-impl Limits {
-    pub(crate) fn new(limits: Arc<[Limit]>) -> Self {
-        Self {
-            memory: Arc::new(Memory::new(&limits)),
-            fields: Fields::new(&limits),
-            meters: Meters::new(&limits),
-            waiters: Waiters::default(),
-            warned: AtomicBool::new(false),
-            limits,
-        }
+/// What is due when a request that was let through is answered.
+#[derive(Debug, Default)]
+pub(crate) struct Due {
+    /// To say where it stands.
+    told: Option<Standing>,
+    /// To give back what turns out not to count.
+    taken: Option<Box<Taken>>,
+}
+
+/// What was taken of limits that charge by the response.
+#[derive(Debug)]
+struct Taken {
+    asked: Asked,
+    /// Of each limit a bit: nothing was taken.
+    not_of: u8,
+}
+
+impl Due {
+    pub(crate) const fn is_nothing(&self) -> bool {
+        self.told.is_none() && self.taken.is_none()
     }
 
-    pub(crate) fn index(&self, name: &str) -> Option<usize> {
-        self.limits.iter().position(|limit| &*limit.name == name)
+    pub(crate) fn settle<B>(&self, limits: &[Limit], response: &mut Response<B>) {
+        if let Some(standing) = &self.told {
+            fields::write(limits, response.headers_mut(), standing);
+        }
+        let Some(taken) = &self.taken else { return };
+        for ((limit, asked), bit) in limits.iter().zip(&taken.asked).zip(bits()) {
+            if let (Some(charge), Some((key, cost))) = (&limit.charge, asked)
+                && taken.not_of & bit == 0
+                && !charge.counts(response.status())
+            {
+                limit.ledger.give_back(key, *cost);
+            }
+        }
+    }
+}
+
+/// One for each limit, in their order.
+fn bits() -> impl Iterator<Item = u8> {
+    (0..u8::BITS).map(|index| 1_u8.wrapping_shl(index))
+}
+
+impl<St> Gate<St> {
+    pub(crate) const fn new(limits: Arc<[Limit]>, store: St) -> Self {
+        Self { limits, store }
     }
 
     /// Finds the key and the cost for each limit; the error is the refusal, if one asks for a key that is not there.
     fn find(&self, parts: &Parts, asked: &mut Asked) -> Result<(), Throttled> {
         for (limit, slot) in self.limits.iter().zip(asked) {
+            if limit.exempt.as_ref().is_some_and(|exempt| exempt.is_exempt(parts)) {
+                limit.ledger.meter.exempt();
+                continue;
+            }
             let key = match limit.key.key(parts) {
                 Some(key) => Some(key),
-                None => self.missing_key(limit)?,
+                None => missing_key(limit)?,
             };
             let cost = limit.cost.as_ref().map_or(NonZeroU32::MIN, |cost| cost.cost(parts));
             *slot = key.map(|key| (key, cost));
@@ -84,35 +93,56 @@ impl Limits {
         Ok(())
     }
 
-    fn missing_key(&self, limit: &Limit) -> Result<Option<Key>, Throttled> {
-        if !self.warned.swap(true, Ordering::Relaxed) {
-            tracing::warn!(limit = &*limit.name, "a request has no key, and others may have none");
-        }
-        self.meters.missing_key(&limit.name);
-        match limit.policy.missing_key {
-            MissingKey::Share => Ok(Some(Key::nobody())),
-            MissingKey::Allow => Ok(None),
-            MissingKey::Refuse => Err(Throttled::new(limit.name.clone(), Cause::MissingKey, None)),
-        }
+    fn limit(&self, standing: &Standing) -> Option<&Limit> {
+        self.limits.get(usize::from(standing.limit))
+    }
+
+    /// Where a request stands, if it is to be told.
+    fn told(&self, standing: Standing, is_refused: bool) -> Option<Standing> {
+        let is_told = match self.limit(&standing)?.policy.headers {
+            Headers::Always => true,
+            Headers::Refusals => is_refused,
+            Headers::Never => false,
+        };
+        is_told.then_some(standing)
+    }
+
+    fn due(&self, asked: &Asked, verdict: &Verdict, tightest: Option<Standing>) -> Due {
+        let charges = self.limits.iter().any(|limit| limit.charge.is_some());
+        let taken = || Box::new(Taken { asked: asked.clone(), not_of: verdict.shadowed });
+        let told = tightest.and_then(|standing| self.told(standing, false));
+        Due { told, taken: charges.then(taken) }
+    }
+
+    /// A place to wait for the limit that refuses for the longest time, if that is not too long.
+    fn may_wait(&self, verdict: &Verdict) -> Option<Waiter> {
+        let Ruling::Refused { standing, retry_after: Some(early) } = &verdict.ruling else {
+            return None;
+        };
+        let limit = self.limit(standing)?;
+        let wait = limit.policy.wait.as_ref().filter(|wait| *early <= wait.longest())?;
+        Waiter::enter(&limit.ledger, wait)
+    }
+}
+
+impl<St> Gate<St> {
+    /// What is due, and for whom; none if nothing is.
+    pub(crate) fn with_limits(&self, due: Due) -> Option<(Arc<[Limit]>, Due)> {
+        (!due.is_nothing()).then(|| (self.limits.clone(), due))
     }
 }
 
 impl<St: Store> Gate<St> {
     /// The first step of a request, and what it asks for, which is found in its place: it is large.
     pub(crate) fn enter(&self, parts: &Parts, asked: &mut Asked) -> Step<St::Future> {
-        if self.exempt.as_ref().is_some_and(|exempt| exempt.is_exempt(parts)) {
-            self.limits.meters.exempt();
-            return Step::Pass(None);
-        }
-        match self.limits.find(parts, asked) {
-            Ok(()) => self.ask(asked, None, Duration::ZERO),
+        match self.find(parts, asked) {
+            Ok(()) => self.ask(asked, None),
             Err(throttled) => Step::Refuse(throttled, None),
         }
     }
 
-    fn ask(&self, asked: &Asked, waiter: Option<Waiter>, patience: Duration) -> Step<St::Future> {
-        let demands = Demands::new(&self.limits.limits, asked);
-        match self.store.take(demands, patience, &self.limits.memory) {
+    fn ask(&self, asked: &Asked, waiter: Option<Waiter>) -> Step<St::Future> {
+        match self.store.take(Demands::new(&self.limits, asked, waiter.is_some())) {
             Answer::Now(verdict) => self.settle(asked, waiter, verdict),
             Answer::Later(future) => Step::Ask(future, waiter),
         }
@@ -125,54 +155,55 @@ impl<St: Store> Gate<St> {
         waiter: Option<Waiter>,
         verdict: Verdict,
     ) -> Step<St::Future> {
-        let limits = &*self.limits;
-        if waiter.is_none() {
-            // Refused, but for a wait: asked once more, by one who has a place to wait.
-            let wait = self.wait.as_ref();
-            let wait =
-                wait.filter(|wait| verdict.retry_after().is_some_and(|it| it <= wait.longest()));
-            if let Some((wait, waiter)) =
-                wait.and_then(|wait| Some((wait, limits.waiters.enter(wait)?)))
-            {
-                return self.ask(asked, Some(waiter), wait.longest());
-            }
+        // Refused, but for a wait: asked once more, by one who has a place to wait.
+        if waiter.is_none()
+            && let Some(waiter) = self.may_wait(&verdict)
+        {
+            return self.ask(asked, Some(waiter));
         }
-        limits.meters.count(Demands::new(&limits.limits, asked), &verdict, &limits.memory);
+        for demand in Demands::new(&self.limits, asked, false).iter() {
+            demand.ledger().count(&demand, &verdict);
+        }
         match verdict.ruling {
-            Ruling::Admitted { tightest, wait } => match waiter {
-                Some(waiter) if !wait.is_zero() => Step::Wait(wait, waiter, tightest),
-                _ => Step::Pass(tightest),
-            },
+            Ruling::Admitted { tightest, wait } => {
+                let due = self.due(asked, &verdict, tightest);
+                match waiter {
+                    Some(waiter) if !wait.is_zero() => Step::Wait(wait, waiter, due),
+                    _ => Step::Pass(due),
+                }
+            }
             Ruling::Refused { mut standing, retry_after } => {
                 standing.whole_in = retry_after.unwrap_or(standing.whole_in);
-                let limit = limits.limits.get(usize::from(standing.limit));
-                let name = limit.map_or_else(|| Arc::from(""), |limit| limit.name.clone());
-                Step::Refuse(Throttled::new(name, Cause::Exceeded, retry_after), Some(standing))
+                let name = name(self.limit(&standing));
+                let told = self.told(standing, true);
+                Step::Refuse(Throttled::new(name, Cause::Exceeded, retry_after), told)
             }
             Ruling::Unavailable => {
-                let name =
-                    limits.limits.first().map_or_else(|| Arc::from(""), |it| it.name.clone());
                 let again = Some(Duration::from_secs(1));
-                Step::Refuse(Throttled::new(name, Cause::StoreAway, again), None)
+                Step::Refuse(
+                    Throttled::new(name(self.limits.first()), Cause::StoreAway, again),
+                    None,
+                )
             }
         }
     }
 }
 
-impl fmt::Debug for Limits {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Limits")
-            .field("limits", &self.limits)
-            .field("memory", &self.memory)
-            .finish_non_exhaustive()
+fn name(limit: Option<&Limit>) -> Arc<str> {
+    limit.map_or_else(|| Arc::from(""), |limit| limit.name().clone())
+}
+
+fn missing_key(limit: &Limit) -> Result<Option<Key>, Throttled> {
+    limit.ledger.key_is_missing();
+    match limit.policy.missing_key {
+        MissingKey::Share => Ok(Some(Key::nobody())),
+        MissingKey::Allow => Ok(None),
+        MissingKey::Refuse => Err(Throttled::new(limit.name().clone(), Cause::MissingKey, None)),
     }
 }
 
 impl<St> fmt::Debug for Gate<St> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Gate")
-            .field("limits", &self.limits)
-            .field("wait", &self.wait)
-            .finish_non_exhaustive()
+        f.debug_struct("Gate").field("limits", &self.limits).finish_non_exhaustive()
     }
 }

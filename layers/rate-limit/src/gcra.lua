@@ -1,19 +1,18 @@
 -- Takes the cost of each demand from the allowance under its key, or nothing at all.
--- ARGV: the patience; then interval, burst, cost, and whether it is enforced, of each key. Times are in microseconds.
+-- ARGV: burst, cost, patience, and whether it is enforced, of each key. Times are in microseconds.
 -- Says of each key by how much it is too early, and in what time its allowance will be whole, both rounded up.
 local EPOCH = 1767225600 -- 2026: a double has fractions of a microsecond to spare for what is left
 local time = redis.call('TIME')
 local now = (time[1] - EPOCH) * 1000000 + time[2]
-local patience = tonumber(ARGV[1])
 local admitted = true
 local state = {}
 for i, key in ipairs(KEYS) do
-    local at = i * 4 - 2
-    local burst, cost = tonumber(ARGV[at + 1]), tonumber(ARGV[at + 2])
+    local at = i * 4 - 3
+    local burst, cost, patience = tonumber(ARGV[at]), tonumber(ARGV[at + 1]), tonumber(ARGV[at + 2])
     local enforced = ARGV[at + 3] == '1'
     local whole = math.max(tonumber(redis.call('GET', key) or 0), now)
     local early = whole + cost - now - burst
-    local fits = cost <= burst and early <= (enforced and patience or 0)
+    local fits = cost <= burst and early <= patience
     if enforced and not fits then admitted = false end
     state[i] = { whole = whole, after = whole + cost, early = early, fits = fits }
 end

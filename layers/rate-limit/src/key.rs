@@ -1,7 +1,7 @@
 use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::mem;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// Whose allowance it is.
 ///
@@ -58,6 +58,11 @@ impl Key {
         Self::tagged(b'-', &[])
     }
 
+    /// What it is made of, for people: control characters are escaped, and what is long is cut.
+    pub(crate) fn in_words(&self) -> String {
+        in_words(self.as_bytes())
+    }
+
     pub(crate) fn as_bytes(&self) -> &[u8] {
         match &self.0 {
             Repr::Short { length, bytes } => bytes.get(..usize::from(*length)).unwrap_or(bytes),
@@ -82,6 +87,30 @@ impl Key {
         }
         Self(Repr::Short { length: u8::try_from(length).unwrap_or(0), bytes })
     }
+}
+
+/// The words for bytes that [`Key::tagged`] has made.
+fn in_words(bytes: &[u8]) -> String {
+    match bytes.split_first() {
+        Some((b'4', rest)) => rest
+            .try_into()
+            .map_or_else(|_| String::new(), |bits: [u8; 4]| Ipv4Addr::from(bits).to_string()),
+        Some((b'6', rest)) => rest
+            .try_into()
+            .map_or_else(|_| String::new(), |bits: [u8; 16]| Ipv6Addr::from(bits).to_string()),
+        Some((b'+', rest)) => both(rest).unwrap_or_default(),
+        Some((b'=', text)) => {
+            let text = text.get(..LONGEST_WORD).unwrap_or(text);
+            String::from_utf8_lossy(text).escape_debug().to_string()
+        }
+        _ => "none".to_owned(),
+    }
+}
+
+fn both(bytes: &[u8]) -> Option<String> {
+    let (length, rest) = bytes.split_first_chunk()?;
+    let (one, other) = rest.split_at_checked(usize::from_be_bytes(*length))?;
+    Some(format!("{}, {}", in_words(one), in_words(other)))
 }
 
 impl PartialEq for Key {
@@ -116,6 +145,9 @@ impl From<&str> for Key {
         Self::new(text)
     }
 }
+
+/// As much of a text as is shown.
+const LONGEST_WORD: usize = 128;
 
 /// With its length a whole number of words.
 const SHORT: usize = 39;

@@ -32,8 +32,9 @@
 //!
 //! By the generic cell rate algorithm: an allowance is one number, and comes back evenly. All limits of a layer are looked
 //! at before one is taken of, so that a refused request uses up nothing. What costs more than a unit takes more
-//! ([`Limit::cost`]); a limit may be [shadowed](Mode::Shadow), and requests [exempt](RateLimitLayer::exempt), or let
-//! [wait](RateLimitLayer::wait).
+//! ([`Limit::cost`]); a limit may be [shadowed](Mode::Shadow), and requests [exempt](Limit::exempt), or let
+//! [wait](LimitPolicy::wait). A limit may stand in several layers, which then share its allowances, and its quota may be
+//! [changed](RateLimitHandle::change_quota) while it is in use.
 //!
 //! Each limit has a table of a fixed size ([`LimitPolicy::keys`]); a call looks at eight places of it. A key keeps its place
 //! until its allowance is whole again. A new one that finds no place shares an allowance with all others of its eighth: a
@@ -47,9 +48,10 @@
 //! limits between machines, and lets through what it is told to when it is away.
 //!
 //! The feature `metrics` counts `rate_limit_decisions_total` by `limit` and `outcome` (`allowed`, `delayed`, `refused`,
-//! `shadowed`, `exempt`, `unavailable`), `rate_limit_missing_keys_total` and `rate_limit_crowded_total` (requests whose key
-//! found no place) by `limit`, `rate_limit_store_away_total` by `answer` (`open`, `closed`, `local`), and shows
-//! `rate_limit_keys` by `limit`: the places that are taken.
+//! `shadowed`, `exempt`, `unavailable`), and by `limit` `rate_limit_missing_keys_total`, `rate_limit_crowded_total` (requests
+//! whose key found no place) and `rate_limit_evictions_total` (places given to another key, once the allowance was whole),
+//! and `rate_limit_store_away_total` by `answer` (`open`, `closed`, `local`). It shows by `limit` `rate_limit_keys`, the
+//! places that are taken, and `rate_limit_waiting`.
 //! Its public API has types of `http`, `refusal`, `tower-layer` and `tower-service`.
 //!
 //! # What it leaves to others
@@ -67,6 +69,7 @@ mod layer;
 mod service;
 mod future;
 mod handle;
+mod refusals;
 mod rejection;
 mod invalid;
 mod limit;
@@ -77,6 +80,8 @@ mod key_of;
 mod wait;
 #[cfg(feature = "serde")]
 mod section;
+#[cfg(feature = "schema")]
+mod schema;
 mod store;
 mod memory;
 #[cfg(feature = "redis")]
@@ -85,6 +90,7 @@ mod redis_store;
 mod script;
 mod gate;
 mod fields;
+mod ledger;
 mod meters;
 mod table;
 mod bucket;
@@ -101,14 +107,15 @@ pub use key::Key;
 pub use key_of::{KeyOf, by_address, by_both, by_header, everyone};
 pub use layer::RateLimitLayer;
 pub use limit::Limit;
-pub use memory::Memory;
-pub use policy::{LimitPolicy, MissingKey, Mode};
+pub use memory::InMemory;
+pub use policy::{Headers, LimitPolicy, MissingKey, Mode};
 pub use quota::{InvalidQuota, Quota};
 #[cfg(feature = "redis")]
 pub use redis_store::{InvalidUrl, Redis, RedisAnswer, WhenAway};
+pub use refusals::Refused;
 pub use rejection::{Cause, Throttled};
 pub use service::RateLimit;
-pub use store::{Answer, Demand, Demands, InMemory, KeptDemands, Store, Verdict};
+pub use store::{Answer, Demand, Demands, KeptDemands, Store, Verdict};
 pub use wait::Wait;
 
 #[cfg(doctest)]

@@ -1,124 +1,92 @@
-use std::fmt;
-use std::hash::{BuildHasher, RandomState};
+//! Taking of allowances in the memory of this process.
+
+use std::future::Ready;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::bucket::{Outcome, Receipt};
+use crate::bucket::{Given, Outcome, Receipt};
 use crate::gcra::{Pace, Taken};
-use crate::limit::Limit;
 use crate::store::{MOST_LIMITS, Ruling, Standing};
 use crate::table::Table;
-use crate::{Demand, Demands, Key, Verdict};
+use crate::{Answer, Demand, Demands, Store, Verdict};
 
-/// The allowances of this process: a table of a fixed size for each limit.
+/// Keeps allowances in the memory of this process: a table of a fixed size for each limit.
 ///
-/// A call looks at no more than eight keys for each limit, whatever the number of keys. Keys are told apart by a hash of
-/// 64 bits, with a secret made anew for each layer.
-pub struct Memory {
-    tables: Box<[Table]>,
-    secret: RandomState,
-    born: Instant,
+/// A call looks at no more than eight keys for each limit, whatever the number of keys.
+#[derive(Clone, Copy, Debug, Default)]
+#[non_exhaustive]
+pub struct InMemory;
+
+impl Store for InMemory {
+    type Future = Ready<Verdict>;
+
+    fn take(&self, demands: Demands<'_>) -> Answer<Self::Future> {
+        Answer::Now(demands.take_in_memory())
+    }
 }
 
-impl Memory {
-    pub(crate) fn new(limits: &[Limit]) -> Self {
-        Self {
-            tables: limits.iter().map(|limit| Table::new(limit.policy.keys)).collect(),
-            secret: RandomState::new(),
-            born: Instant::now(),
-        }
-    }
-
-    /// Takes what all demands ask for, or nothing; as [`Store::take`](crate::Store::take) does.
-    pub fn take(&self, demands: Demands<'_>, patience: Duration) -> Verdict {
-        let now = self.now();
-        let patience = nanos(patience);
-        let mut each = demands.iter();
+impl Demands<'_> {
+    /// Takes what all of them ask for from the memory of this process, or nothing; as [`Store::take`] does.
+    pub fn take_in_memory(&self) -> Verdict {
+        let now = Instant::now();
+        let mut each = self.iter();
         let Some(first) = each.next() else { return Verdict::admitted() };
         if each.next().is_none() {
             // One limit is its own check.
-            return self.act(&first, Verdict::admitted(), patience, now, Table::take).0;
+            return first.act(Verdict::admitted(), now, Table::take).0;
         }
         // Of several none is touched before all have been looked at.
-        let looked = self.all(demands, patience, now, Table::look);
+        let looked = self.all(now, Table::look);
         if looked.verdict.refused != 0 {
             return looked.verdict;
         }
-        let taken = self.all(demands, patience, now, Table::take);
+        let taken = self.all(now, Table::take);
         if taken.verdict.refused != 0 {
-            self.give_back(demands, &taken.receipts, now);
+            self.give_back(&taken.receipts, now);
         }
         taken.verdict
     }
 
-    /// Looks at all demands, or takes what they ask for.
-    fn all(&self, demands: Demands<'_>, patience: u64, now: u64, act: Act) -> All {
+    /// Looks at all, or takes what they ask for.
+    fn all(&self, now: Instant, act: Act) -> All {
         let mut all = All { verdict: Verdict::admitted(), receipts: [None; MOST_LIMITS] };
-        for (demand, receipt) in demands.iter().zip(&mut all.receipts) {
-            (all.verdict, *receipt) = self.act(&demand, all.verdict, patience, now, act);
+        for (demand, receipt) in self.iter().zip(&mut all.receipts) {
+            (all.verdict, *receipt) = demand.act(all.verdict, now, act);
         }
         all
     }
 
-    /// The verdict with what came of one more demand.
-    fn act(
-        &self,
-        demand: &Demand<'_>,
-        verdict: Verdict,
-        patience: u64,
-        now: u64,
-        act: Act,
-    ) -> (Verdict, Option<Receipt>) {
-        let pace = demand.pace(patience);
-        let hash = self.secret.hash_one(demand.hashed());
-        let table = self.tables.get(usize::from(demand.index()));
-        let Some(outcome) = table.and_then(|table| act(table, hash, pace, now)) else {
-            return (verdict, None);
-        };
-        let standing = Standing {
-            limit: demand.index(),
-            left: pace.left(outcome.whole_at, now),
-            whole_in: Duration::from_nanos(outcome.whole_at.saturating_sub(now)),
-        };
-        let mut verdict = verdict.then(demand, outcome.taken, standing);
-        verdict.crowded |= if outcome.shared { demand.bit() } else { 0 };
-        (verdict, outcome.receipt)
-    }
-
-    fn give_back(&self, demands: Demands<'_>, receipts: &[Option<Receipt>], now: u64) {
-        for (demand, receipt) in demands.iter().zip(receipts) {
-            let table = self.tables.get(usize::from(demand.index()));
-            if let (Some(receipt), Some(table)) = (receipt, table) {
-                let hash = self.secret.hash_one(demand.hashed());
-                table.give_back(hash, *receipt, demand.pace(0), now);
+    fn give_back(&self, receipts: &[Option<Receipt>], now: Instant) {
+        for (demand, receipt) in self.iter().zip(receipts) {
+            if let Some(receipt) = receipt {
+                let ledger = demand.ledger();
+                let hash = ledger.hash(demand.hashed());
+                ledger.table.give_back(hash, *receipt, demand.pace(), ledger.at(now));
             }
         }
     }
-
-    pub(crate) fn table(&self, limit: usize) -> Option<&Table> {
-        self.tables.get(limit)
-    }
-
-    pub(crate) fn used(&self, limit: usize) -> usize {
-        self.tables.get(limit).map_or(0, |table| table.used(self.now()))
-    }
-
-    pub(crate) fn forget(&self, limit: usize, key: &Key) {
-        if let Some(table) = self.tables.get(limit) {
-            table.forget(self.secret.hash_one(key));
-        }
-    }
-
-    fn now(&self) -> u64 {
-        nanos(Instant::now().saturating_duration_since(self.born))
-    }
 }
 
-impl fmt::Debug for Memory {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let bytes = self.tables.iter().map(Table::bytes).sum::<usize>();
-        f.debug_struct("Memory").field("bytes", &bytes).finish_non_exhaustive()
+impl Demand<'_> {
+    /// The verdict with what came of this one.
+    fn act(&self, verdict: Verdict, now: Instant, act: Act) -> (Verdict, Option<Receipt>) {
+        let (ledger, pace) = (self.ledger(), self.patient_pace());
+        let now = ledger.at(now);
+        let Some(outcome) = act(&ledger.table, ledger.hash(self.hashed()), pace, now) else {
+            return (verdict, None);
+        };
+        if outcome.given == Some(Given::Anothers) {
+            ledger.meter.evicted();
+        }
+        let standing = Standing {
+            limit: self.index(),
+            left: pace.left(outcome.whole_at, now),
+            whole_in: Duration::from_nanos(outcome.whole_at.saturating_sub(now)),
+        };
+        let mut verdict = verdict.then(self, outcome.taken, standing);
+        verdict.crowded |= if outcome.shared { self.bit() } else { 0 };
+        (verdict, outcome.receipt)
     }
 }
 
@@ -135,7 +103,7 @@ impl Verdict {
     pub(crate) fn then(self, demand: &Demand<'_>, taken: Taken, standing: Standing) -> Self {
         match (taken, self.ruling) {
             (Taken::Yes { wait, .. }, Ruling::Admitted { tightest, wait: other }) => {
-                let tighter = demand.is_enforced()
+                let tighter = demand.is_announced()
                     && tightest.is_none_or(|known: Standing| standing.left < known.left);
                 let tightest = if tighter { Some(standing) } else { tightest };
                 let wait = other.max(Duration::from_nanos(wait));
@@ -158,13 +126,3 @@ impl Verdict {
         }
     }
 }
-
-fn nanos(time: Duration) -> u64 {
-    time.as_secs()
-        .saturating_mul(1_000_000_000)
-        .saturating_add(time.subsec_nanos().into())
-        .min(LONGEST)
-}
-
-/// So that a sum of two fits.
-const LONGEST: u64 = u64::MAX / 2;

@@ -4,8 +4,6 @@ use std::num::NonZeroU32;
 use std::str::FromStr;
 use std::time::Duration;
 
-use crate::gcra::Pace;
-
 /// How much is allowed: so many units in a time, and how many of them at once.
 ///
 /// Units come back one by one, evenly: of `100/s` one every 10 ms. The burst is how many there are at most, when nothing
@@ -105,9 +103,9 @@ impl Quota {
         Duration::from_nanos(self.interval)
     }
 
-    /// For a request that costs so much.
-    pub(crate) fn pace(&self, cost: NonZeroU32) -> Pace {
-        Pace::new(self.interval, self.burst, cost)
+    /// The nanoseconds in which one unit comes back, and how many there are at most.
+    pub(crate) const fn interval_and_burst(&self) -> (u64, NonZeroU32) {
+        (self.interval, self.burst)
     }
 
     /// The quota and its window in whole seconds, as the `RateLimit-Policy` field has them.

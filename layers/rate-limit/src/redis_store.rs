@@ -10,7 +10,7 @@ use redis::aio::{ConnectionManager, ConnectionManagerConfig};
 use redis::{Client, RedisResult};
 use tokio::time::{Instant, timeout};
 
-use crate::{Answer, Demands, Memory, Store, Verdict, script};
+use crate::{Answer, Demands, Store, Verdict, script};
 
 /// Shares allowances between machines, in Redis or Valkey.
 ///
@@ -37,6 +37,7 @@ struct Settings {
 /// What is let through while the store is away.
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Deserialize))]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
 #[non_exhaustive]
 pub enum WhenAway {
@@ -111,17 +112,12 @@ impl Redis {
 impl Store for Redis {
     type Future = RedisAnswer;
 
-    fn take(
-        &self,
-        demands: Demands<'_>,
-        patience: Duration,
-        memory: &Arc<Memory>,
-    ) -> Answer<RedisAnswer> {
+    fn take(&self, demands: Demands<'_>) -> Answer<RedisAnswer> {
         if !self.connection.may_be_asked() {
-            return Answer::Now(self.settings.when_away.verdict(demands, patience, memory));
+            return Answer::Now(self.settings.when_away.verdict(demands));
         }
-        let invocation = script::invocation(&self.settings.prefix, demands, patience);
-        let (redis, memory, demands) = (self.clone(), memory.clone(), demands.keep());
+        let invocation = script::invocation(&self.settings.prefix, demands);
+        let (redis, demands) = (self.clone(), demands.keep());
         Answer::Later(RedisAnswer(Box::pin(async move {
             let asked = async {
                 let mut manager = redis.connection.manager(&redis.settings)?;
@@ -140,16 +136,16 @@ impl Store for Redis {
                 Err(late) => late.to_string(),
             };
             redis.connection.is_away(&error);
-            redis.settings.when_away.verdict(demands.demands(), patience, &memory)
+            redis.settings.when_away.verdict(demands.demands())
         })))
     }
 }
 
 impl WhenAway {
-    fn verdict(self, demands: Demands<'_>, patience: Duration, memory: &Memory) -> Verdict {
+    fn verdict(self, demands: Demands<'_>) -> Verdict {
         self.count();
         match self {
-            Self::Local => memory.take(demands, patience),
+            Self::Local => demands.take_in_memory(),
             Self::Open => Verdict::admitted(),
             Self::Closed => Verdict::unavailable(),
         }

@@ -7,8 +7,8 @@ use http::header::{HeaderName, HeaderValue};
 use http::{Response, StatusCode};
 use portcullis_refusal::{Dialect, EmptyBody, GrpcStatus, Refusal};
 
-use crate::fields::Fields;
 use crate::store::Standing;
+use crate::{Limit, fields};
 
 /// Why a request was refused: found in the extensions of the response.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -101,7 +101,7 @@ pub(crate) struct Reply<R> {
 }
 
 impl<R> Reply<R> {
-    pub(crate) fn response<B>(&self, fields: &Fields) -> Response<B>
+    pub(crate) fn response<B>(&self, limits: &[Limit]) -> Response<B>
     where
         R: EmptyBody<B>,
     {
@@ -109,7 +109,7 @@ impl<R> Reply<R> {
         let mut response = refusal.into_response(self.dialect, self.empty.empty());
         let headers = response.headers_mut();
         if let Some(standing) = &self.standing {
-            fields.write(headers, standing);
+            fields::write(limits, headers, standing);
         }
         if self.dialect == Dialect::Grpc && self.throttled.cause == Cause::Exceeded {
             let pushback = pushback(self.throttled.retry_after);

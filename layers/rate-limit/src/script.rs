@@ -12,17 +12,12 @@ use crate::store::Standing;
 use crate::{Demand, Demands, Verdict};
 
 /// For one request.
-pub(crate) fn invocation(
-    prefix: &str,
-    demands: Demands<'_>,
-    patience: Duration,
-) -> ScriptInvocation<'static> {
+pub(crate) fn invocation(prefix: &str, demands: Demands<'_>) -> ScriptInvocation<'static> {
     let mut invocation = SCRIPT.prepare_invoke();
-    invocation.arg(micros(patience));
     for demand in demands.iter() {
-        let pace = demand.pace(0);
-        invocation.key(name(prefix, &demand));
-        for nanos in [pace.interval, pace.burst, pace.cost] {
+        let pace = demand.patient_pace();
+        invocation.key(name(prefix, &demand, pace.interval));
+        for nanos in [pace.burst, pace.cost, pace.patience] {
             invocation.arg(micros(Duration::from_nanos(nanos)));
         }
         invocation.arg(u8::from(demand.is_enforced()));
@@ -37,7 +32,7 @@ pub(crate) fn verdict(demands: Demands<'_>, answer: &[u64]) -> Option<Verdict> {
     for demand in demands.iter() {
         let [fits, early, whole_in] = answers.next()? else { return None };
         let early = early.saturating_mul(1000);
-        let pace = demand.pace(0);
+        let pace = demand.pace();
         let whole_in = Duration::from_micros(*whole_in);
         let whole_at = u64::try_from(whole_in.as_nanos()).unwrap_or(u64::MAX);
         let taken = match fits {
@@ -51,10 +46,16 @@ pub(crate) fn verdict(demands: Demands<'_>, answer: &[u64]) -> Option<Verdict> {
 }
 
 /// A name of a fixed size, which says nothing of whom it is about. The braces put all of a request's names into one slot of
-/// a cluster.
-fn name(prefix: &str, demand: &Demand<'_>) -> String {
+/// a cluster. What is kept under it is a time, which means another number of units when they come back in another: then it
+/// is another name.
+fn name(prefix: &str, demand: &Demand<'_>, interval: u64) -> String {
     let mut name = format!("{{{prefix}}}:{}:", demand.name());
-    for byte in Sha256::digest(demand.key()).iter().take(16) {
+    for byte in Sha256::new_with_prefix(interval.to_be_bytes())
+        .chain_update(demand.key())
+        .finalize()
+        .iter()
+        .take(16)
+    {
         let _ = write!(name, "{byte:02x}");
     }
     name

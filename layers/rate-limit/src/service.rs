@@ -46,11 +46,10 @@ where
         let (parts, body) = request.into_parts();
         let mut asked = Asked::default();
         let step = self.gate.enter(&parts, &mut asked);
-        if let Step::Pass(standing) = step {
-            let standing = standing.filter(|_| self.gate.announced);
-            let announced = standing.map(|standing| (self.gate.limits.clone(), standing));
+        if let Step::Pass(due) = step {
+            let due = self.gate.with_limits(due);
             let request = Request::from_parts(parts, body);
-            return ResponseFuture::called(self.inner.call(request), announced);
+            return ResponseFuture::called(self.inner.call(request), due);
         }
 
         // The readied service is dropped with its reservation; the clone has none.

@@ -1,15 +1,16 @@
-use std::future::{Future, Ready};
+use std::future::Future;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::gcra::Pace;
+use crate::ledger::{Ledger, nanos};
 use crate::limit::Limit;
-use crate::{Key, Memory, Mode, Quota};
+use crate::{Headers, Key, Mode, Quota};
 
 /// Where allowances are kept.
 ///
-/// [`InMemory`] is the default, and never waits. With the feature `redis` there is `Redis`, which machines share.
+/// [`InMemory`](crate::InMemory) is the default, and never waits. With the feature `redis` there is `Redis`, which machines share.
 pub trait Store: Send + Sync {
     /// The verdict of a store that has to ask somebody. It must not fail: a store decides what is let through when
     /// whoever it asks is away.
@@ -17,14 +18,10 @@ pub trait Store: Send + Sync {
 
     /// Takes what all demands ask for, or nothing at all.
     ///
-    /// A demand that is not [enforced](Demand::is_enforced) never makes it nothing. A request may wait up to `patience`
-    /// for what it takes; the verdict says how long. The memory of this process is there for who falls back to it.
-    fn take(
-        &self,
-        demands: Demands<'_>,
-        patience: Duration,
-        memory: &Arc<Memory>,
-    ) -> Answer<Self::Future>;
+    /// A demand that is not [enforced](Demand::is_enforced) never makes it nothing. A request may wait for what it takes, up
+    /// to the [patience](Demand::patience) of each demand; the verdict says how long. The memory of this process is there
+    /// for who falls back to it: [`Demands::take_in_memory`].
+    fn take(&self, demands: Demands<'_>) -> Answer<Self::Future>;
 }
 
 /// A verdict, or the promise of one.
@@ -37,29 +34,12 @@ pub enum Answer<F> {
     Later(F),
 }
 
-/// Keeps allowances in the memory of this process; see [`Memory`].
-#[derive(Clone, Copy, Debug, Default)]
-#[non_exhaustive]
-pub struct InMemory;
-
-impl Store for InMemory {
-    type Future = Ready<Verdict>;
-
-    fn take(
-        &self,
-        demands: Demands<'_>,
-        patience: Duration,
-        memory: &Arc<Memory>,
-    ) -> Answer<Self::Future> {
-        Answer::Now(memory.take(demands, patience))
-    }
-}
-
 /// What one request asks of all its limits.
 #[derive(Clone, Copy, Debug)]
 pub struct Demands<'a> {
     limits: &'a Arc<[Limit]>,
     asked: &'a Asked,
+    may_wait: bool,
 }
 
 /// The same, for who has to wait.
@@ -68,6 +48,7 @@ pub struct Demands<'a> {
 pub struct KeptDemands {
     limits: Arc<[Limit]>,
     asked: Asked,
+    may_wait: bool,
 }
 
 /// The key and the cost for each limit that has a say.
@@ -80,24 +61,27 @@ pub struct Demand<'a> {
     index: u8,
     key: &'a Key,
     cost: NonZeroU32,
+    may_wait: bool,
 }
 
 impl<'a> Demands<'a> {
-    pub(crate) const fn new(limits: &'a Arc<[Limit]>, asked: &'a Asked) -> Self {
-        Self { limits, asked }
+    pub(crate) const fn new(limits: &'a Arc<[Limit]>, asked: &'a Asked, may_wait: bool) -> Self {
+        Self { limits, asked, may_wait }
     }
 
     /// A copy that outlives the call; see [`KeptDemands::demands`].
     pub fn keep(&self) -> KeptDemands {
-        KeptDemands { limits: self.limits.clone(), asked: self.asked.clone() }
+        let (limits, asked) = (self.limits.clone(), self.asked.clone());
+        KeptDemands { limits, asked, may_wait: self.may_wait }
     }
 
     /// In the order of the limits, without those that have no say.
     pub fn iter(&self) -> impl Iterator<Item = Demand<'a>> + use<'a> {
+        let may_wait = self.may_wait;
         let demands = self.limits.iter().zip(self.asked).zip(0_u8..);
-        demands.filter_map(|((limit, asked), index)| {
+        demands.filter_map(move |((limit, asked), index)| {
             let (key, cost) = asked.as_ref()?;
-            Some(Demand { limit, index, key, cost: *cost })
+            Some(Demand { limit, index, key, cost: *cost, may_wait })
         })
     }
 }
@@ -106,7 +90,7 @@ impl KeptDemands {
     /// What they were made of.
     #[must_use]
     pub const fn demands(&self) -> Demands<'_> {
-        Demands::new(&self.limits, &self.asked)
+        Demands::new(&self.limits, &self.asked, self.may_wait)
     }
 }
 
@@ -114,7 +98,7 @@ impl<'a> Demand<'a> {
     /// The limit's name.
     #[must_use]
     pub fn name(&self) -> &'a str {
-        &self.limit.name
+        self.limit.name()
     }
 
     /// Whose allowance it is, in bytes that mean nothing outside of this limit.
@@ -129,9 +113,16 @@ impl<'a> Demand<'a> {
         self.cost
     }
 
-    /// Of what quota.
-    pub const fn quota(&self) -> Quota {
-        self.limit.policy.quota
+    /// Of what quota, as it is now.
+    pub fn quota(&self) -> Quota {
+        self.ledger().quota()
+    }
+
+    /// How long the request may wait for them. Nothing waits for a limit that is not enforced.
+    #[must_use]
+    pub fn patience(&self) -> Duration {
+        let waits = self.may_wait && self.is_enforced();
+        if waits { self.limit.policy.patience() } else { Duration::ZERO }
     }
 
     /// Whether the request is refused if they are not there.
@@ -152,9 +143,21 @@ impl<'a> Demand<'a> {
         1_u8.wrapping_shl(self.index as u32)
     }
 
-    pub(crate) fn pace(&self, patience: u64) -> Pace {
-        let pace = self.quota().pace(self.cost);
-        if self.is_enforced() { pace.patient(patience) } else { pace }
+    /// Whether who is let through is told what is left.
+    pub(crate) const fn is_announced(&self) -> bool {
+        self.is_enforced() && matches!(self.limit.policy.headers, Headers::Always)
+    }
+
+    pub(crate) fn ledger(&self) -> &'a Ledger {
+        &self.limit.ledger
+    }
+
+    pub(crate) fn pace(&self) -> Pace {
+        self.ledger().pace(self.cost)
+    }
+
+    pub(crate) fn patient_pace(&self) -> Pace {
+        self.pace().patient(nanos(self.patience()))
     }
 }
 
@@ -238,14 +241,6 @@ impl Verdict {
             self.shadowed |= demand.bit();
         }
         self
-    }
-
-    /// How long it takes until what was refused would be let through.
-    pub(crate) const fn retry_after(&self) -> Option<Duration> {
-        match self.ruling {
-            Ruling::Refused { retry_after, .. } => retry_after,
-            Ruling::Admitted { .. } | Ruling::Unavailable => None,
-        }
     }
 }
 

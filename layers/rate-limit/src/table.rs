@@ -3,7 +3,7 @@
 use std::mem::size_of;
 use std::num::NonZeroUsize;
 
-use crate::bucket::{Bucket, Outcome, PLACES, Receipt};
+use crate::bucket::{Bucket, Given, Outcome, PLACES, Receipt};
 use crate::gcra::Pace;
 use crate::sync::{AtomicU64, Ordering};
 
@@ -26,7 +26,7 @@ impl Table {
 
     pub(crate) fn take(&self, hash: u64, pace: Pace, now: u64) -> Option<Outcome> {
         let outcome = self.bucket(hash)?.take(key(hash), pace, now);
-        if outcome.new {
+        if outcome.given == Some(Given::New) {
             self.keys.fetch_add(1, Ordering::Relaxed);
         }
         Some(outcome)
@@ -38,10 +38,22 @@ impl Table {
         }
     }
 
+    /// See [`Bucket::credit`].
+    pub(crate) fn credit(&self, hash: u64, pace: Pace, now: u64) {
+        if let Some(bucket) = self.bucket(hash) {
+            bucket.credit(key(hash), pace, now);
+        }
+    }
+
     pub(crate) fn forget(&self, hash: u64) {
         if self.bucket(hash).is_some_and(|bucket| bucket.forget(key(hash))) {
             self.keys.fetch_sub(1, Ordering::Relaxed);
         }
+    }
+
+    /// See [`Cell::rescale`](crate::cell::Cell::rescale). It walks the whole table.
+    pub(crate) fn rescale(&self, before: u64, interval: u64, whole: u64, now: u64) {
+        self.buckets.iter().for_each(|bucket| bucket.rescale(before, interval, whole, now));
     }
 
     /// How many keys have a place, whether they still need it or not.
@@ -149,7 +161,7 @@ mod tests {
         assert!(late(INTERVAL - 1).shared);
         let outcome = late(INTERVAL);
 
-        assert!(!outcome.shared && !outcome.new);
+        assert!(!outcome.shared && outcome.given == Some(Given::Anothers));
         assert_eq!(table.used(INTERVAL), 1);
     }
 

@@ -3,6 +3,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use crate::ledger::Ledger;
+
 /// Lets what exceeds a limit wait, instead of refusing it at once.
 ///
 /// Who waits has its place already, and its turn at a known time: in the order of arrival, and without asking again. Who
@@ -11,17 +13,19 @@ use std::time::Duration;
 /// # Configuration
 ///
 /// ```toml
-/// [wait]
-/// longest = "250ms"
-/// waiters = 64
+/// wait = { longest = "250ms", waiters = 64 }
 /// ```
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Deserialize))]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[cfg_attr(feature = "serde", serde(deny_unknown_fields))]
-#[must_use = "it does nothing until a layer applies it"]
+#[must_use = "it does nothing until a policy has it"]
 pub struct Wait {
+    /// The most that a request waits.
     #[cfg_attr(feature = "serde", serde(deserialize_with = "crate::section::duration"))]
+    #[cfg_attr(feature = "schema", schemars(schema_with = "crate::schema::duration"))]
     longest: Duration,
+    /// How many wait at once.
     waiters: NonZeroUsize,
 }
 
@@ -37,30 +41,33 @@ impl Wait {
     }
 }
 
-/// The requests that wait.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Waiters(Arc<AtomicUsize>);
+/// How many requests wait.
+#[derive(Debug, Default)]
+pub(crate) struct Waiters(AtomicUsize);
 
-/// One of them.
-#[derive(Debug)]
-pub(crate) struct Waiter(Waiters);
+/// One of them; dropped, it does no longer.
+pub(crate) struct Waiter(Arc<Ledger>);
 
 impl Waiters {
     pub(crate) fn len(&self) -> usize {
         self.0.load(Ordering::Relaxed)
     }
+}
 
+impl Waiter {
     /// None if there are as many as there may be.
-    pub(crate) fn enter(&self, wait: &Wait) -> Option<Waiter> {
+    pub(crate) fn enter(ledger: &Arc<Ledger>, wait: &Wait) -> Option<Self> {
         let more = |waiting| (waiting < wait.waiters.get()).then_some(waiting + 1);
         // A count and nothing else: nobody reads what others wrote before.
-        self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more).ok()?;
-        Some(Waiter(self.clone()))
+        ledger.waiters.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more).ok()?;
+        ledger.meter.waits();
+        Some(Self(ledger.clone()))
     }
 }
 
 impl Drop for Waiter {
     fn drop(&mut self) {
-        self.0.0.fetch_sub(1, Ordering::Relaxed);
+        self.0.waiters.0.fetch_sub(1, Ordering::Relaxed);
+        self.0.meter.waits_no_longer();
     }
 }

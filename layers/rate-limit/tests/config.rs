@@ -5,7 +5,7 @@
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::time::Duration;
 
-use portcullis_rate_limit::{InvalidQuota, LimitPolicy, MissingKey, Mode, Quota, Wait};
+use portcullis_rate_limit::{Headers, InvalidQuota, LimitPolicy, MissingKey, Mode, Quota, Wait};
 use proptest::prelude::*;
 
 fn read(file: &str) -> Result<LimitPolicy, toml::de::Error> {
@@ -29,18 +29,21 @@ fn a_quota_is_enough() {
 
 #[test]
 fn all_of_it_is_read() {
-    let file = "quota = '5/m'\nkeys = 1000\nmissing_key = 'refuse'\nmode = 'shadow'";
+    let file = "quota = '5/m'\nkeys = 1000\nmissing_key = 'refuse'\nmode = 'shadow'\nheaders = 'always'\n\
+        wait = { longest = '250ms', waiters = 64 }";
 
     let expected = LimitPolicy::new(Quota::per_minute(number(5)))
         .keys(NonZeroUsize::new(1000).unwrap())
         .missing_key(MissingKey::Refuse)
-        .mode(Mode::Shadow);
+        .mode(Mode::Shadow)
+        .headers(Headers::Always)
+        .wait(Wait::new(Duration::from_millis(250), NonZeroUsize::new(64).unwrap()));
     assert_eq!(read(file), Ok(expected));
 }
 
 #[test]
 fn what_the_documentation_shows_is_the_default() {
-    let file = "quota = '100/s burst 20'\nkeys = 65536\nmissing_key = 'share'\nmode = 'enforce'";
+    let file = "quota = '100/s burst 20'\nkeys = 65536\nmissing_key = 'share'\nmode = 'enforce'\nheaders = 'refusals'";
 
     assert_eq!(read(file), read("quota = '100/s burst 20'"));
 }

@@ -9,6 +9,7 @@ use std::time::Duration;
 use http::{Method, Request, Response};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use portcullis_rate_limit::{Limit, LimitPolicy, Mode, RateLimitLayer, Wait, by_address};
+use tokio::time::advance;
 use tower::{Layer, ServiceExt, service_fn};
 
 /// What `scrape` shows for this line, or zero.
@@ -30,14 +31,11 @@ async fn each_limit_counts_what_it_decides() {
     let _recorder = metrics::set_default_local_recorder(&recorder);
     let shadow = LimitPolicy::new("1/h".parse().unwrap()).mode(Mode::Shadow);
     let client = by_address(|parts| parts.extensions.get::<IpAddr>().copied());
-    let limits = [
-        Limit::new("real", LimitPolicy::new("1/s burst 2".parse().unwrap())),
-        Limit::new("shadow", shadow).key(client),
-    ];
-    let layer = RateLimitLayer::new(limits)
-        .unwrap()
-        .exempt(|parts| parts.method == Method::OPTIONS)
-        .wait(Wait::new(Duration::from_secs(1), NonZeroUsize::MIN));
+    let wait = Wait::new(Duration::from_secs(1), NonZeroUsize::MIN);
+    let real = LimitPolicy::new("1/s burst 2".parse().unwrap()).wait(wait);
+    let limits = [Limit::new("real", real), Limit::new("shadow", shadow).key(client)];
+    let limits = limits.map(|limit| limit.exempt(|parts| parts.method == Method::OPTIONS));
+    let layer = RateLimitLayer::new(limits).unwrap();
     let decisions = |limit, outcome| {
         value(
             &scrape,
@@ -50,6 +48,7 @@ async fn each_limit_counts_what_it_decides() {
     }
     let mut waiting = tokio_test::task::spawn(ask(&layer, Request::new(())));
     assert!(waiting.poll().is_pending());
+    assert_eq!(value(&scrape, "rate_limit_waiting{limit=\"real\"}"), 1);
     for request in [Request::new(()), Request::options("/").body(()).unwrap()] {
         ask(&layer, request).await;
     }
@@ -82,4 +81,8 @@ async fn a_table_that_is_too_small_shows() {
 
     assert_eq!(value(&scrape, "rate_limit_keys{limit=\"client\"}"), 8);
     assert_eq!(value(&scrape, "rate_limit_crowded_total{limit=\"client\"}"), 3);
+    assert_eq!(value(&scrape, "rate_limit_evictions_total{limit=\"client\"}"), 0);
+    advance(Duration::from_secs(3600)).await;
+    ask(&layer, Request::new(())).await;
+    assert_eq!(value(&scrape, "rate_limit_evictions_total{limit=\"client\"}"), 1);
 }

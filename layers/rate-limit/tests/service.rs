@@ -9,7 +9,7 @@ use std::time::Duration;
 use http::header::{CONTENT_TYPE, HeaderName, RETRY_AFTER};
 use http::{Method, Request, Response, StatusCode};
 use portcullis_rate_limit::{
-    Answer, Cause, Demands, InMemory, InvalidLimits, Key, Limit, LimitPolicy, Memory, MissingKey,
+    Answer, Cause, Demands, Headers, InMemory, InvalidLimits, Key, Limit, LimitPolicy, MissingKey,
     Mode, Quota, RateLimit, RateLimitHandle, RateLimitLayer, ResponseFuture, Store, Throttled,
     Verdict, Wait, by_address, by_both, by_header, everyone,
 };
@@ -144,7 +144,7 @@ async fn a_refusal_uses_up_nothing_of_any_limit() {
         Limit::new("all", quota("10/h burst 10")),
         Limit::new("client", quota("1/h")).key(by_client()),
     ];
-    let layer = RateLimitLayer::new(limits).unwrap().announce();
+    let layer = RateLimitLayer::new(limits).unwrap();
     assert_eq!(status(&layer, from("192.0.2.1")).await, 200);
 
     for _ in 0..100 {
@@ -204,7 +204,8 @@ async fn a_shadowed_limit_refuses_nobody_and_holds_up_no_other() {
 
 #[tokio::test(start_paused = true)]
 async fn an_exempt_request_takes_nothing() {
-    let layer = one("1/h").exempt(|parts| parts.method == Method::OPTIONS);
+    let limit = Limit::new("all", quota("1/h")).exempt(|parts| parts.method == Method::OPTIONS);
+    let layer = RateLimitLayer::new([limit]).unwrap();
 
     for _ in 0..3 {
         assert_eq!(status(&layer, Request::options("/").body(()).unwrap()).await, 200);
@@ -293,8 +294,10 @@ fn no_two_pairs_are_the_same_key() {
 
 #[tokio::test(start_paused = true)]
 async fn what_is_announced_is_what_the_tightest_limit_has_left() {
-    let limits = [Limit::new("wide", quota("100/s")), Limit::new("a \"b\"", quota("5/m burst 5"))];
-    let layer = RateLimitLayer::new(limits).unwrap().announce();
+    let always = |text| LimitPolicy::new(quota(text)).headers(Headers::Always);
+    let limits =
+        [Limit::new("wide", always("100/s")), Limit::new("a \"b\"", always("5/m burst 5"))];
+    let layer = RateLimitLayer::new(limits).unwrap();
 
     let response = ask(&layer, request()).await;
 
@@ -316,7 +319,9 @@ fn limits_that_make_no_layer_are_an_error() {
 
 fn patient(longest: u64, waiters: usize) -> RateLimitLayer {
     let waiters = NonZeroUsize::new(waiters).unwrap();
-    one("10/s burst 1").wait(Wait::new(Duration::from_millis(longest), waiters))
+    let wait = Wait::new(Duration::from_millis(longest), waiters);
+    let policy = LimitPolicy::new(quota("10/s burst 1")).wait(wait);
+    RateLimitLayer::new([Limit::new("all", policy)]).unwrap()
 }
 
 #[tokio::test(start_paused = true)]
@@ -362,7 +367,7 @@ async fn who_would_wait_too_long_is_refused_at_once() {
 #[tokio::test(start_paused = true)]
 async fn no_more_wait_than_may_and_who_leaves_makes_room() {
     let layer = patient(1000, 1);
-    let handle = layer.handle();
+    let handle = layer.handle("all").unwrap();
     assert_eq!(status(&layer, request()).await, 200);
     let mut first = spawn(ask(&layer, request()));
     assert_pending!(first.poll());
@@ -440,20 +445,171 @@ async fn services_of_a_layer_and_its_clones_share_its_allowances() {
 async fn the_handle_sees_keys_and_lets_them_start_anew() {
     let policy = LimitPolicy::new(quota("1/s")).keys(NonZeroUsize::new(100).unwrap());
     let layer = RateLimitLayer::new([Limit::new("client", policy).key(by_client())]).unwrap();
-    let handle = layer.handle();
-    assert_eq!(handle.capacity("client"), Some(104), "in eights");
-    assert_eq!(handle.capacity("other"), None);
-    assert!(handle.bytes("client").unwrap() <= 104 * 18);
+    assert!(layer.handle("other").is_none());
+    let handle = layer.handle("client").unwrap();
+    assert_eq!((handle.name(), handle.capacity()), ("client", 104), "in eights");
+    assert!(handle.bytes() <= 104 * 18);
     assert_eq!(status(&layer, from("192.0.2.1")).await, 200);
     assert_eq!(status(&layer, from("192.0.2.1")).await, 429);
-    assert_eq!(handle.keys_in_use("client"), Some(1));
+    assert_eq!(handle.keys_in_use(), 1);
 
-    handle.forget("client", &Key::address("192.0.2.1".parse().unwrap()));
+    handle.forget(&Key::address("192.0.2.1".parse().unwrap()));
 
-    assert_eq!(handle.keys_in_use("client"), Some(0));
+    assert_eq!(handle.keys_in_use(), 0);
     assert_eq!(status(&layer, from("192.0.2.1")).await, 200);
     advance(Duration::from_secs(1)).await;
-    assert_eq!((handle.keys_in_use("client"), handle.keys("client")), (Some(0), Some(1)));
+    assert_eq!((handle.keys_in_use(), handle.keys()), (0, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_limit_that_stands_in_two_layers_has_one_allowance() {
+    let shared = Limit::new("shared", quota("2/h"));
+    let narrow = Limit::new("narrow", quota("1/h"));
+    let one = RateLimitLayer::new([narrow, shared.clone()]).unwrap();
+    let other = RateLimitLayer::new([shared]).unwrap();
+
+    assert_eq!(status(&one, request()).await, 200);
+    assert_eq!(status(&one, request()).await, 429, "which takes nothing of what is shared");
+    assert_eq!(status(&other, request()).await, 200);
+
+    assert_eq!(throttled(&ask(&other, request()).await).limit(), "shared");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_quota_changes_while_it_is_in_use_and_what_was_used_stays_used() {
+    let layer = one("10/h burst 10");
+    let handle = layer.handle("all").unwrap();
+    for _ in 0..8 {
+        assert_eq!(status(&layer, request()).await, 200);
+    }
+
+    handle.change_quota(quota("20/s burst 20"));
+
+    assert_eq!(handle.quota(), quota("20/s burst 20"));
+    for _ in 0..12 {
+        assert_eq!(status(&layer, request()).await, 200);
+    }
+    let refused = ask(&layer, request()).await;
+    assert_eq!(refused.headers()["ratelimit-policy"], r#""all";q=20;w=1"#);
+    assert_eq!(throttled(&refused).retry_after(), Some(Duration::from_millis(50)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn nobody_owes_more_than_all_of_a_smaller_quota() {
+    let layer = one("100/s burst 100");
+    for _ in 0..100 {
+        assert_eq!(status(&layer, request()).await, 200);
+    }
+
+    layer.handle("all").unwrap().change_quota(quota("1/m burst 2"));
+
+    let refused = ask(&layer, request()).await;
+    assert_eq!(throttled(&refused).retry_after(), Some(Duration::from_secs(60)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_limit_that_is_renewed_goes_on_and_its_quota_changes_when_it_is_told_to() {
+    let before = Limit::new("all", quota("5/h"));
+    let old = RateLimitLayer::new([before.clone()]).unwrap();
+    for _ in 0..3 {
+        assert_eq!(status(&old, request()).await, 200);
+    }
+
+    let policy = LimitPolicy::new(quota("9/h")).headers(Headers::Always);
+    let after = before.renewed(policy);
+    let new = RateLimitLayer::new([after.clone()]).unwrap();
+
+    assert_eq!(ask(&new, request()).await.headers()["ratelimit"], r#""all";r=1;t=2880"#);
+    after.handle().change_quota(quota("9/h"));
+    assert_eq!(ask(&new, request()).await.headers()["ratelimit"], r#""all";r=4;t=2000"#);
+    assert_eq!(before.handle().quota(), quota("9/h"));
+
+    let wider = before.renewed(LimitPolicy::new(quota("5/h")).keys(NonZeroUsize::MIN));
+    assert_eq!(wider.handle().keys_in_use(), 0, "for other keys than before");
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_waits_for_the_limit_that_lets_it_wait_and_is_refused_by_the_one_that_does_not() {
+    let wait = Wait::new(Duration::from_secs(1), NonZeroUsize::MIN);
+    let patient = LimitPolicy::new(quota("10/s burst 1")).wait(wait);
+    let limits = [Limit::new("patient", patient), Limit::new("strict", quota("2/h"))];
+    let layer = RateLimitLayer::new(limits).unwrap();
+    assert_eq!(status(&layer, request()).await, 200);
+
+    assert_eq!(status(&layer, request()).await, 200, "after a while");
+
+    let refused = ask(&layer, request()).await;
+    assert_eq!(throttled(&refused).limit(), "strict");
+}
+
+#[tokio::test(start_paused = true)]
+async fn only_responses_that_count_use_up_a_limit_that_charges_by_them() {
+    let limits = |mode| {
+        let policy = LimitPolicy::new(quota("2/h")).mode(mode);
+        let logins = Limit::new("logins", policy).key(by_client());
+        let logins = logins.charge(|status| status == StatusCode::UNAUTHORIZED);
+        RateLimitLayer::new([Limit::new("all", quota("100/h")), logins]).unwrap()
+    };
+    let answer = async |layer: &RateLimitLayer, status: StatusCode| {
+        let inner = service_fn(move |_: Request<()>| {
+            let response = Response::builder().status(status).body(()).unwrap();
+            std::future::ready(Ok::<_, ()>(response))
+        });
+        layer.layer(inner).oneshot(from("192.0.2.1")).await.unwrap().status().as_u16()
+    };
+    let layer = limits(Mode::Enforce);
+
+    for _ in 0..10 {
+        assert_eq!(answer(&layer, StatusCode::OK).await, 200);
+    }
+    assert_eq!(answer(&layer, StatusCode::UNAUTHORIZED).await, 401);
+    assert_eq!(answer(&layer, StatusCode::OK).await, 200);
+    assert_eq!(answer(&layer, StatusCode::UNAUTHORIZED).await, 401);
+    assert_eq!(answer(&layer, StatusCode::OK).await, 429);
+    assert_eq!(layer.handle("all").unwrap().keys_in_use(), 1);
+
+    let shadow = limits(Mode::Shadow);
+    for _ in 0..3 {
+        assert_eq!(answer(&shadow, StatusCode::UNAUTHORIZED).await, 401);
+    }
+    assert_eq!(answer(&shadow, StatusCode::OK).await, 200);
+    assert_eq!(
+        shadow.handle("logins").unwrap().keys_in_use(),
+        1,
+        "what was not taken is not given back"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_handle_tells_who_is_refused_most() {
+    let tenant = by_header(HeaderName::from_static("x-tenant"));
+    let limit = Limit::new("l", quota("1/h")).key(by_both(by_client(), tenant));
+    let layer = RateLimitLayer::new([limit]).unwrap();
+    for (client, times) in [("192.0.2.1", 3), ("2001:db8::1", 5)] {
+        for _ in 0..times {
+            let mut request = from(client);
+            request.headers_mut().insert("x-tenant", "a\tb".parse().unwrap());
+            ask(&layer, request).await;
+        }
+    }
+
+    let top = layer.handle("l").unwrap().top(2);
+
+    let top: Vec<_> = top.iter().map(|it| (it.key.as_str(), it.times, it.too_many)).collect();
+    assert_eq!(top, [("2001:db8::, a\\tb", 4, 0), ("192.0.2.1, a\\tb", 2, 0)]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_limit_whose_fields_are_off_says_when_to_come_back_and_no_more() {
+    let policy = LimitPolicy::new(quota("1/h")).headers(Headers::Never);
+    let layer = RateLimitLayer::new([Limit::new("all", policy)]).unwrap();
+    assert_eq!(status(&layer, request()).await, 200);
+
+    let refused = ask(&layer, request()).await;
+
+    assert_eq!(refused.headers()[RETRY_AFTER], "3600");
+    assert!(!refused.headers().contains_key("ratelimit-policy"));
+    assert!(!refused.headers().contains_key("ratelimit"));
 }
 
 /// Answers when it is told to.
@@ -476,7 +632,7 @@ impl Future for SlowAnswer {
 impl Store for Slow {
     type Future = SlowAnswer;
 
-    fn take(&self, demands: Demands<'_>, _: Duration, _: &Arc<Memory>) -> Answer<SlowAnswer> {
+    fn take(&self, demands: Demands<'_>) -> Answer<SlowAnswer> {
         let demand = demands.iter().next().unwrap();
         assert_eq!(
             (demand.name(), demand.cost(), demand.is_enforced()),
@@ -525,7 +681,7 @@ async fn bodies_without_a_default_are_made_by_a_closure() {
 
 #[test]
 fn a_layer_can_be_made_outside_of_a_runtime_and_its_parts_can_be_sent() {
-    let _ = one("1/s").handle();
+    let _ = one("1/s").handle("all");
     let _ = everyone();
 
     fn shared<T: Send + Sync + 'static>() {}
@@ -533,7 +689,6 @@ fn a_layer_can_be_made_outside_of_a_runtime_and_its_parts_can_be_sent() {
     shared::<RateLimitLayer>();
     shared::<RateLimitHandle>();
     shared::<Limit>();
-    shared::<Memory>();
     shared::<Throttled>();
     sent::<RateLimit<Inner>>();
     sent::<ResponseFuture<Inner, (), InMemory, DefaultBody>>();

@@ -53,6 +53,11 @@ pub struct Route {
     pub jwt_auth: Option<Spanned<JwtAuth>>,
     /// Lets only requests through that a client has signed with AWS Signature Version 4, by keys of the gateway's own.
     pub sigv4_verify: Option<Spanned<SigV4Verify>>,
+    /// Names of sections `[limit.…]` with a `rate`: a request takes of all of them, or of none.
+    #[serde(default)]
+    pub rate_limit: Vec<Spanned<String>>,
+    /// The name of a section `[limit.…]` with a `concurrency`.
+    pub concurrency_limit: Option<Spanned<String>>,
     /// Sets and removes headers. Values may come from claims, as `claim:sub` does.
     pub header_inject: Option<Spanned<HeaderInject>>,
     /// Which upgrades of the connection get through, to become tunnels: `"websocket"`, `{ tokens = ["mqtt"] }`,

@@ -50,6 +50,12 @@ pub(super) fn addresses(_: &mut SchemaGenerator) -> Schema {
     json_schema!({ "anyOf": [one, { "type": "array", "items": one, "minItems": 1 }] })
 }
 
+/// One text, or a list of them.
+pub(super) fn texts(_: &mut SchemaGenerator) -> Schema {
+    let one = json!({ "type": "string" });
+    json_schema!({ "anyOf": [one, { "type": "array", "items": one, "minItems": 1 }] })
+}
+
 pub(super) fn redirect_status(_: &mut SchemaGenerator) -> Schema {
     json_schema!({ "enum": [301, 302, 303, 307, 308], "default": 308 })
 }

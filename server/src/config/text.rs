@@ -84,6 +84,16 @@ pub(super) fn final_status<'de, D: serde::Deserializer<'de>>(
         .ok_or_else(|| serde::de::Error::custom("a status from 200 to 599 is needed here"))
 }
 
+pub(super) fn statuses<'de, D: serde::Deserializer<'de>>(
+    input: D,
+) -> Result<Vec<StatusCode>, D::Error> {
+    let status = |number: u16| {
+        let status = StatusCode::from_u16(number).ok().filter(|_| number < 600);
+        status.ok_or_else(|| serde::de::Error::custom(format!("`{number}` is no status like 401")))
+    };
+    Vec::<u16>::deserialize(input)?.into_iter().map(status).collect()
+}
+
 /// One text that is a `T`, or a list of them.
 pub(super) fn one_or_many<'de, D, T>(input: D) -> Result<Vec<T>, D::Error>
 where

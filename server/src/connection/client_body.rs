@@ -12,6 +12,7 @@ use tokio::time::timeout;
 
 use crate::body::{Body, Error, Side, find};
 use crate::limit::Idle;
+use crate::trailers::sift;
 
 use super::pace::Busy;
 
@@ -56,7 +57,13 @@ impl HttpBody for ClientBody {
             return Poll::Ready(None);
         };
         this.waits = false; // asked for, it comes
-        let polled = Pin::new(inner).poll_frame(cx);
+        // A piece without bytes is no progress, however many of them come.
+        let polled = loop {
+            match Pin::new(&mut *inner).poll_frame(cx) {
+                Poll::Ready(Some(Ok(frame))) if frame.data_ref().is_some_and(Bytes::is_empty) => {}
+                polled => break polled,
+            }
+        };
         if this.idle.is_over(&polled, cx) {
             this.inner = None;
             return Poll::Ready(Some(Err(Error::bare(Side::ClientTimeout))));
@@ -66,7 +73,7 @@ impl HttpBody for ClientBody {
                 this.inner = None;
                 this.busy = None;
             }
-            frame.map(|frame| frame.map_err(|error| Error::new(side(&error), error)))
+            frame.map(|frame| frame.map(sift).map_err(|error| Error::new(side(&error), error)))
         })
     }
 

@@ -28,18 +28,26 @@ pub(super) struct Pace {
     old: AtomicBool,
     opened: Instant,
     in_flight: AtomicUsize,
+    /// How many of the first bytes are those that HTTP/2 begins with.
+    preface: AtomicUsize,
     /// Whether there has been a byte.
     begun: AtomicBool,
-    /// Whether it was one of HTTP/2.
+    /// Whether it is known which version the client speaks.
+    decided: AtomicBool,
+    /// Whether that is HTTP/2.
     http2: AtomicBool,
-    /// Told of the first byte.
-    first: Notify,
+    /// Told when it is known.
+    known: Notify,
     /// When the last response ended.
     idle: Moment,
     /// When the first byte of a head came that is not complete yet.
     head: Moment,
     /// When the client stopped taking what it is sent.
     blocked: Moment,
+    /// How many responses have something for the client that it has not taken.
+    offered: AtomicUsize,
+    /// When it last took some of any.
+    moved: Moment,
 }
 
 /// Milliseconds since the connection was opened, plus one; zero is never.
@@ -67,12 +75,16 @@ impl Pace {
             old: AtomicBool::new(false),
             opened: Instant::now(),
             in_flight: AtomicUsize::new(0),
+            preface: AtomicUsize::new(0),
             begun: AtomicBool::new(false),
+            decided: AtomicBool::new(false),
             http2: AtomicBool::new(false),
-            first: Notify::new(),
+            known: Notify::new(),
             idle: Moment::default(),
             head: Moment::default(),
             blocked: Moment::default(),
+            offered: AtomicUsize::new(0),
+            moved: Moment::default(),
         }
     }
 
@@ -83,10 +95,27 @@ impl Pace {
         Busy(self.clone())
     }
 
+    /// One more response has something for the client.
+    pub(super) fn offer(&self) {
+        self.offered.fetch_add(1, Relaxed);
+        self.moved();
+    }
+
+    /// The client has taken what one of them had.
+    pub(super) fn take(&self) {
+        self.offered.fetch_sub(1, Relaxed);
+        self.moved();
+    }
+
+    /// The client takes what it is offered.
+    pub(super) fn moved(&self) {
+        self.moved.set(self.opened);
+    }
+
     /// Waits until it is known that the client speaks HTTP/2: for ever, if it does not.
     pub(super) async fn speaks_http2(&self) {
-        if !self.begun.load(Relaxed) {
-            self.first.notified().await;
+        if !self.decided.load(Relaxed) {
+            self.known.notified().await;
         }
         if !self.http2.load(Relaxed) {
             pending::<()>().await;
@@ -131,6 +160,11 @@ impl Pace {
         if let Some(since) = self.blocked.get(self.opened) {
             return Some((since + self.timeouts.send, Due::Cut(Ending::SendTimeout)));
         }
+        if self.offered.load(Relaxed) > 0
+            && let Some(since) = self.moved.get(self.opened)
+        {
+            return Some((since + self.timeouts.send, Due::Cut(Ending::SendTimeout)));
+        }
         if self.in_flight.load(Relaxed) > 0 {
             return None;
         }
@@ -148,14 +182,30 @@ impl Pace {
     }
 
     fn received(&self, bytes: &[u8]) {
-        if !self.begun.swap(true, Relaxed) {
-            self.http2.store(bytes.starts_with(PREFACE), Relaxed);
-            self.first.notify_one();
+        self.begun.store(true, Relaxed);
+        if !self.decided.load(Relaxed) {
+            self.decide(bytes);
         }
         // On HTTP/2 what comes between two requests is mostly no head that could take too long, but
         // settings, windows and pings.
         if self.in_flight.load(Relaxed) == 0 && !self.http2.load(Relaxed) {
             self.head.begin(self.opened);
+        }
+    }
+
+    /// Half of the preface is neither: until the rest comes, it is the head of a request that takes its time.
+    fn decide(&self, bytes: &[u8]) {
+        let before = self.preface.load(Relaxed);
+        let expected = PREFACE.get(before..).unwrap_or_default();
+        let same =
+            bytes.iter().zip(expected).take_while(|(byte, expected)| byte == expected).count();
+        self.preface.store(before + same, Relaxed);
+        let http2 = same == expected.len();
+        if http2 || same < bytes.len() {
+            self.http2.store(http2, Relaxed);
+            self.decided.store(true, Relaxed);
+            self.head.0.store(0, Relaxed);
+            self.known.notify_one();
         }
     }
 
@@ -262,7 +312,7 @@ impl<I: AsyncWrite + Unpin> AsyncWrite for Paced<I> {
 }
 
 /// How HTTP/2 begins (RFC 9113 §3.4), and no request of HTTP/1 does.
-const PREFACE: &[u8] = b"PRI ";
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 #[cfg(test)]
 mod tests {
@@ -328,16 +378,47 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn an_age_beyond_the_clock_is_no_limit() {
         let pace = Pace::new(ClientTimeouts::default(), Duration::MAX);
-        pace.received(b"PRI * HTTP/2.0");
+        pace.received(PREFACE);
 
         assert_eq!(pace.due(Instant::now()), Due::Nothing);
         assert!(pace.next_look(Instant::now()) > Instant::now());
     }
 
     #[tokio::test(start_paused = true)]
+    async fn a_client_that_asks_for_no_more_of_any_response_is_cut() {
+        let pace = pace();
+        let _busy = pace.busy();
+        pace.offer();
+        pace.offer();
+
+        assert_eq!(after(&pace, 59).await, Due::Nothing);
+        pace.take(); // and now the upstream is waited for
+        assert_eq!(after(&pace, 59).await, Due::Nothing);
+        assert_eq!(after(&pace, 1).await, Due::Cut(Ending::SendTimeout));
+        pace.take();
+        assert_eq!(after(&pace, 1000).await, Due::Nothing);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_method_that_looks_like_http_2_buys_no_time_and_neither_does_half_of_its_preface() {
+        for pieces in
+            [&[&b"PRI /"[..], b" HTTP/1.1\r\n"][..], &[b"P", b"RI * HTTP"], &[b"PRI * HTTP/2.1"]]
+        {
+            let pace = pace();
+            pieces.iter().for_each(|piece| pace.received(piece));
+
+            assert_eq!(after(&pace, 29).await, Due::Nothing);
+            assert_eq!(after(&pace, 1).await, Due::Cut(Ending::RequestHeaderTimeout), "{pieces:?}");
+        }
+        let pace = pace();
+        PREFACE.chunks(5).for_each(|piece| pace.received(piece));
+        assert_eq!(after(&pace, 31).await, Due::Nothing);
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn a_ping_of_http_2_is_no_head_that_takes_too_long() {
         let pace = pace();
-        pace.received(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
+        pace.received(PREFACE);
         assert_eq!(after(&pace, 31).await, Due::Nothing);
 
         drop(pace.busy());

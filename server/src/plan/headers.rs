@@ -11,7 +11,7 @@ use serde::de::value::{Error as PathError, StrDeserializer};
 use serde_json::Value as Claim;
 
 use crate::certificate::Certificate;
-use crate::config::{Problem, Route};
+use crate::config::{Config, Problem, Route};
 use crate::facts::ClientCertificate;
 
 use super::problem;
@@ -75,13 +75,18 @@ fn from_claim(path: &str) -> Result<Value, String> {
     Ok(Value::from_request(said))
 }
 
+/// What reads a part of a certificate.
+pub(super) fn certificate_part(part: &str) -> Result<fn(&Certificate) -> Claim, String> {
+    match part {
+        "subject" => Ok(|shown| Claim::from(shown.subject.as_str())),
+        "names" => Ok(|shown| Claim::from(shown.names.as_slice())),
+        "fingerprint" => Ok(|shown| Claim::from(shown.fingerprint.as_str())),
+        _ => Err("a certificate has `subject`, `names` and `fingerprint`".to_owned()),
+    }
+}
+
 fn from_certificate(part: &str) -> Result<Value, String> {
-    let read: fn(&Certificate) -> Claim = match part {
-        "subject" => |shown| Claim::from(shown.subject.as_str()),
-        "names" => |shown| Claim::from(shown.names.as_slice()),
-        "fingerprint" => |shown| Claim::from(shown.fingerprint.as_str()),
-        _ => return Err("a certificate has `subject`, `names` and `fingerprint`".to_owned()),
-    };
+    let read = certificate_part(part)?;
     Ok(Value::from_request(move |request: &Parts| {
         let ClientCertificate(shown) = request.extensions.get()?;
         header_value(&read(shown))
@@ -89,11 +94,17 @@ fn from_certificate(part: &str) -> Result<Value, String> {
 }
 
 /// A path with dots, or a JSON list of names, for names that have dots.
-fn claim_path(text: &str) -> Result<ClaimPath, Box<dyn Error>> {
+pub(super) fn claim_path(text: &str) -> Result<ClaimPath, Box<dyn Error>> {
     if text.starts_with('[') {
         return Ok(serde_json::from_str(text)?);
     }
     Ok(ClaimPath::deserialize(StrDeserializer::<PathError>::new(text))?)
+}
+
+/// Whether the clients of some listener are asked for certificates.
+pub(super) fn asks_clients(config: &Config) -> bool {
+    let mut sections = config.listeners.iter().filter_map(|listener| listener.tls.as_ref());
+    sections.any(|tls| tls.get_ref().client_certificates.is_some())
 }
 
 /// The value of a header that says what a claim or a certificate says, to whoever reads it.

@@ -15,6 +15,8 @@ use crate::telemetry::RouteMeters;
 
 use super::auth::{self, IssuerPlan, Issuers};
 use super::documents::{Documents, Row};
+use super::limit_key::Place;
+use super::limits::LimitPlans;
 use super::signing::{self, ClientPlan, Clients};
 use super::{
     DocumentPlan, Plan, RouteEnd, RoutePlan, UpstreamPlan, answers, forwarded, headers, named,
@@ -34,6 +36,7 @@ pub(super) fn plan(
     config: &Config,
     before: Option<&Plan>,
     upstreams: &Upstreams,
+    limits: &LimitPlans,
     recorder: &Arc<PrometheusRecorder>,
     problems: &mut Vec<Problem>,
 ) -> Routed {
@@ -42,12 +45,13 @@ pub(super) fn plan(
     let grace = config.reload.grace;
     let mut trusted =
         Trusted { issuers: Issuers::new(before, grace), clients: Clients::new(before, grace) };
+    let common = Common { config, upstreams, limits, recorder };
     let mut documents = Documents::default();
     for (index, section) in config.routes.iter().enumerate() {
         let key = format!("route[{index}]");
         rules.push(rule(section.get_ref(), &key, problems));
         documents.note(section.get_ref(), &key, problems);
-        routes.extend(route(config, section, &key, upstreams, &mut trusted, recorder, problems));
+        routes.extend(route(common, section, &key, &mut trusted, problems));
     }
     let rows = documents.rows(recorder);
     rules.extend(rows.iter().map(|row| row.rule.clone()));
@@ -55,6 +59,15 @@ pub(super) fn plan(
     let documents = rows.into_iter().map(|row| row.plan).collect();
     let Trusted { issuers, clients } = trusted;
     Routed { table, routes, documents, issuers: issuers.all(), clients: clients.all() }
+}
+
+/// What routes have in common.
+#[derive(Clone, Copy)]
+struct Common<'p> {
+    config: &'p Config,
+    upstreams: &'p Upstreams,
+    limits: &'p LimitPlans,
+    recorder: &'p Arc<PrometheusRecorder>,
 }
 
 type Upstreams = BTreeMap<String, Arc<UpstreamPlan>>;
@@ -90,14 +103,13 @@ fn rule(route: &Route, key: &str, problems: &mut Vec<Problem>) -> Rule {
 
 /// The layers of a route.
 fn route(
-    config: &Config,
+    common: Common<'_>,
     section: &Spanned<Route>,
     key: &str,
-    upstreams: &Upstreams,
     trusted: &mut Trusted<'_>,
-    recorder: &Arc<PrometheusRecorder>,
     problems: &mut Vec<Problem>,
 ) -> Option<RoutePlan> {
+    let Common { config, upstreams, limits, recorder } = common;
     let route = section.get_ref();
     let auth = route.jwt_auth.as_ref().and_then(|section| {
         let key = format!("{key}.jwt_auth");
@@ -111,9 +123,15 @@ fn route(
         }
         signing::verifier(config, section, &key, &mut trusted.clients, problems)
     });
+    let place = Place::Route(route);
+    let rate_key = format!("{key}.rate_limit");
+    let rate_limit = limits.rate_limits(config, &route.rate_limit, &rate_key, place, problems);
+    let limit = route.concurrency_limit.as_ref();
+    let limit_key = format!("{key}.concurrency_limit");
+    let concurrency_limit = limits.concurrency_limit(config, limit, &limit_key, place, problems);
     let end = end(section, key, upstreams, problems);
     let rewrite = answers::rewrite(route, key, problems);
-    let header_inject = headers::layer(route, asks_clients(config), key, problems);
+    let header_inject = headers::layer(route, headers::asks_clients(config), key, problems);
     let end = end?;
     upgrades::check(config, route, key, problems);
     let verifies_s3 = route.sigv4_verify.as_ref();
@@ -137,6 +155,8 @@ fn route(
         deadline: DeadlineLayer::new(route.timeout),
         auth,
         verifier,
+        rate_limit,
+        concurrency_limit,
         aws_chunked: aws_chunked.then(AwsChunkedLayer::new),
         tell: forwarded(config).tell(),
         header_inject: header_inject?,
@@ -213,10 +233,4 @@ fn is_host(host: &str) -> bool {
 fn is_name(host: &str) -> bool {
     let known = |char: char| char.is_ascii_alphanumeric() || matches!(char, '-' | '.' | '_' | ':');
     !host.is_empty() && host.chars().all(known)
-}
-
-/// Whether the clients of some listener are asked for certificates.
-fn asks_clients(config: &Config) -> bool {
-    let mut sections = config.listeners.iter().filter_map(|listener| listener.tls.as_ref());
-    sections.any(|tls| tls.get_ref().client_certificates.is_some())
 }

@@ -1,4 +1,3 @@
-use http::StatusCode;
 use http::header::HeaderValue;
 use portcullis_refusal::Refused;
 use serde::Serialize;
@@ -40,7 +39,7 @@ pub(super) fn s3_error(
     let words = format!(
         "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n\
          <Error><Code>{}</Code><Message>{}</Message><Resource>{}</Resource><RequestId>{}</RequestId></Error>",
-        code.unwrap_or_else(|| s3_code(refused.status())),
+        code.unwrap_or_else(|| s3_code(refused)),
         escaped(refused.detail()),
         escaped(path),
         escaped(id),
@@ -49,8 +48,8 @@ pub(super) fn s3_error(
 }
 
 /// The codes that S3's own error list has for these statuses.
-fn s3_code(status: StatusCode) -> &'static str {
-    match status.as_u16() {
+fn s3_code(refused: &Refused) -> &'static str {
+    match refused.status().as_u16() {
         401 | 403 => "AccessDenied",
         404 => "NoSuchKey",
         405 => "MethodNotAllowed",
@@ -64,6 +63,7 @@ fn s3_code(status: StatusCode) -> &'static str {
         431 => "RequestHeaderSectionTooLarge",
         400..=499 => "InvalidRequest",
         501 => "NotImplemented",
+        503 if refused.reason().starts_with("overloaded") => "SlowDown",
         502..=504 => "ServiceUnavailable",
         _ => "InternalError",
     }
@@ -88,6 +88,7 @@ fn escaped(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use http::StatusCode;
     use portcullis_refusal::{Dialect, Refusal};
 
     use super::*;

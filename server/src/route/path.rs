@@ -19,8 +19,12 @@ impl<'a> Judged<'a> {
     /// # Errors
     ///
     /// A path with a `..` segment, in whatever encoding, means different things to different servers;
-    /// so does one with a NUL byte, or a `%` that encodes nothing.
+    /// so does one with a NUL byte, or a `%` that encodes nothing. One that does not begin at the root, as `*`, could end
+    /// anywhere behind the path of a replica.
     pub fn new(path: &'a str) -> Result<Self, BadPath> {
+        if !path.starts_with('/') {
+            return Err(BadPath("the path does not begin with a slash"));
+        }
         if is_plain(path) {
             return Ok(Self(Cow::Borrowed(path)));
         }

@@ -198,6 +198,7 @@ fn describe() {
     describe_replicas();
     describe_failover();
     describe_signing();
+    describe_limits();
     describe_counter!(
         "jwt_auth_key_set_refreshes_total",
         "How often an issuer was asked for its keys, by what came of it."
@@ -305,6 +306,38 @@ fn describe_failover() {
     describe_counter!("circuit_breaker_transitions_total", "Changes of a circuit's state.");
     describe_gauge!("circuit_breaker_failure_rate", "The share of a circuit's calls that failed.");
     describe_gauge!("circuit_breaker_slow_rate", "The share of a circuit's calls that were slow.");
+}
+
+fn describe_limits() {
+    describe_counter!(
+        "rate_limit_decisions_total",
+        "Requests under a limit: `allowed`, `delayed`, `refused`, `shadowed`, `exempt`, or `unavailable` where the store was away."
+    );
+    describe_counter!("rate_limit_missing_keys_total", "Requests without a key for a limit.");
+    describe_counter!(
+        "rate_limit_crowded_total",
+        "Requests whose key found no place of its own among those of a limit, and shared one."
+    );
+    describe_counter!(
+        "rate_limit_evictions_total",
+        "Places of a limit that were given to another key, once the allowance was whole."
+    );
+    describe_counter!(
+        "rate_limit_store_away_total",
+        "Requests that the store of their limits was away for, by what was done instead."
+    );
+    describe_gauge!("rate_limit_keys", "Keys that have a place with a limit.");
+    describe_gauge!("rate_limit_waiting", "Requests that wait for a limit.");
+    describe_counter!(
+        "concurrency_limit_requests_total",
+        "Requests under a limit of how many: `admitted`, `full`, or `late`, which waited too long."
+    );
+    describe_gauge!(
+        "concurrency_limit_under_way",
+        "Requests of a limit whose last byte has not left yet, and its tunnels."
+    );
+    describe_gauge!("concurrency_limit_waiting", "Requests that wait for a place.");
+    describe_gauge!("concurrency_limit_limit", "How many may be under way, as it is now.");
 }
 
 fn describe_signing() {

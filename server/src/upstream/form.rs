@@ -23,12 +23,24 @@ pub(super) fn to_http1<B: Body>(request: &mut Request<B>) {
     if unmeasured && !request.headers().contains_key(CONTENT_LENGTH) {
         request.headers_mut().insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
     }
+    measure(request);
+}
+
+/// A length that the client has written in its own way, with zeros before it, is written in ours: `010` is eight to some.
+fn measure<B: Body>(request: &mut Request<B>) {
+    let length = request.body().size_hint().exact();
+    if let (Some(length), Some(written)) = (length, request.headers_mut().get_mut(CONTENT_LENGTH))
+        && matches!(written.as_bytes(), [b'0', _, ..])
+    {
+        *written = HeaderValue::from(length);
+    }
 }
 
 /// The form that HTTP/2 has (RFC 9113 §8.3.1): what was in `Host` is in the target, and not beside it, where servers could
 /// take the one for the other.
-pub(super) fn to_http2<B>(request: &mut Request<B>, scheme: &Scheme) {
+pub(super) fn to_http2<B: Body>(request: &mut Request<B>, scheme: &Scheme) {
     *request.version_mut() = Version::HTTP_2;
+    measure(request);
     request.headers_mut().remove(TRANSFER_ENCODING);
     let host = request.headers_mut().remove(HOST);
     let host = host.and_then(|host| Authority::try_from(host.as_bytes()).ok());

@@ -7,6 +7,7 @@ use hyper::body::{Body as HttpBody, Frame, Incoming, SizeHint};
 
 use crate::body::{Error, Side};
 use crate::limit::Idle;
+use crate::trailers::sift;
 
 use super::pool::Lease;
 use super::progress::Progress;
@@ -74,6 +75,7 @@ impl HttpBody for ResponseBody {
             Ok(_) => this.give_back(),
             Err(_) => this.break_off(),
         }
+        let frame = frame.map(|frame| frame.map(sift));
         Poll::Ready(frame.map_err(|error| Error::new(Side::Upstream, error)).transpose())
     }
 

@@ -38,7 +38,7 @@ impl Ignored {
             Violation::MalformedNomination => self.malformed += 1,
             Violation::ProtectedNomination => self.protected += 1,
             Violation::TooManyNominations => self.excess += 1,
-            Violation::AmbiguousFraming | Violation::UnaskedUpgrade => {} // never ignored
+            Violation::AmbiguousFraming | Violation::UnknownCoding | Violation::UnaskedUpgrade => {} // never ignored
         }
     }
 }

@@ -1,4 +1,6 @@
-use http::header::{CONNECTION, CONTENT_LENGTH, HeaderMap, HeaderName, HeaderValue, TE, UPGRADE};
+use http::header::{
+    CONNECTION, CONTENT_LENGTH, HeaderMap, HeaderName, HeaderValue, TE, TRANSFER_ENCODING, UPGRADE,
+};
 use http::{Request, Response, StatusCode, Version};
 
 use super::connection::Connection;
@@ -36,7 +38,7 @@ impl HopByHop {
     ///
     /// # Errors
     ///
-    /// [`Violation::AmbiguousFraming`], and under [`OnViolation::Reject`] the first nomination that must not be. The
+    /// [`Violation::AmbiguousFraming`], [`Violation::UnknownCoding`], and under [`OnViolation::Reject`] the first nomination that must not be. The
     /// request is then unchanged.
     pub fn strip_request<B>(&self, request: &mut Request<B>) -> Result<Stripped, Violation> {
         // HTTP/1.0 has no upgrades, and HTTP/2 does without (RFC 9110 §7.8, RFC 9113 §8.6).
@@ -74,7 +76,7 @@ impl HopByHop {
     ///
     /// # Errors
     ///
-    /// [`Violation::UnaskedUpgrade`] and [`Violation::AmbiguousFraming`]. The response is then unchanged. Nominations
+    /// [`Violation::UnaskedUpgrade`], [`Violation::AmbiguousFraming`] and [`Violation::UnknownCoding`]. The response is then unchanged. Nominations
     /// are no reason: those that must not be are ignored.
     pub fn strip_response<B>(
         &self,
@@ -101,12 +103,20 @@ impl HopByHop {
     }
 }
 
-/// Without `Transfer-Encoding`, a `Content-Length` beside it would frame another body (RFC 9112 §6.3).
+/// Without `Transfer-Encoding`, a `Content-Length` beside it would frame another body (RFC 9112 §6.3), and a coding that
+/// the server has not taken off would be the content's.
 fn check_framing(fields: Fields, headers: &HeaderMap) -> Result<(), Violation> {
-    if fields.has(Field::TransferEncoding) && headers.contains_key(CONTENT_LENGTH) {
+    if !fields.has(Field::TransferEncoding) {
+        return Ok(());
+    }
+    if headers.contains_key(CONTENT_LENGTH) {
         return Err(Violation::AmbiguousFraming);
     }
-    Ok(())
+    let mut lines = headers.get_all(TRANSFER_ENCODING).iter().map(HeaderValue::as_bytes);
+    match (lines.next(), lines.next()) {
+        (Some(line), None) if line.trim_ascii().eq_ignore_ascii_case(b"chunked") => Ok(()),
+        _ => Err(Violation::UnknownCoding),
+    }
 }
 
 fn accepts_trailers(headers: &HeaderMap) -> bool {

@@ -16,6 +16,8 @@ pub enum Violation {
     TooManyNominations,
     /// `Transfer-Encoding` and `Content-Length` stand side by side (RFC 9112 §6.3).
     AmbiguousFraming,
+    /// `Transfer-Encoding` says anything but `chunked`, once (RFC 9112 §6.1).
+    UnknownCoding,
     /// The upstream switches to a protocol that it was not asked for (RFC 9110 §7.8).
     UnaskedUpgrade,
 }
@@ -29,6 +31,7 @@ impl Violation {
             Self::ProtectedNomination => "protected_nomination",
             Self::TooManyNominations => "too_many_nominations",
             Self::AmbiguousFraming => "ambiguous_framing",
+            Self::UnknownCoding => "unknown_coding",
             Self::UnaskedUpgrade => "unasked_upgrade",
         }
     }
@@ -39,6 +42,7 @@ impl Violation {
             Self::ProtectedNomination => "connection names a header that must not be removed",
             Self::TooManyNominations => "connection names too many headers",
             Self::AmbiguousFraming => "transfer-encoding and content-length exclude each other",
+            Self::UnknownCoding => "the only transfer-encoding is chunked",
             Self::UnaskedUpgrade => "the upstream switched to a protocol it was not asked for",
         }
     }
