@@ -275,7 +275,7 @@ fn nothing_stands_at_the_top_but_what_belongs_there() {
 
 #[test]
 fn the_tests_that_promises_stand_on_are_there() {
-    let promises = std::fs::read_to_string(root().join(".github/SECURITY.md")).unwrap();
+    let promises = fs::read_to_string(root().join(".github/SECURITY.md")).unwrap();
 
     let tests: Vec<_> = promises
         .split('`')

@@ -170,7 +170,7 @@ impl Begun {
         take(&mut state.untold)
     }
 
-    fn write(&mut self, output: &mut Option<Box<dyn Write>>) {
+    fn write(&self, output: &mut Option<Box<dyn Write>>) {
         for piece in self.1.chunks(PIECE) {
             let written = match output {
                 Some(output) => write(output, piece),

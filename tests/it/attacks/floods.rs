@@ -75,6 +75,7 @@ impl Scene {
     }
 
     /// Lets so many attack at once, until the last of them has ended. Each may cost so many KiB at the worst.
+    #[expect(clippy::print_stdout, reason = "a figure is what they want")]
     async fn under(&self, name: &str, attackers: u64, attack: Attack, each: u64) {
         let quiet = self.p99(200, || true).await;
         let before = self.process.peak_memory();
