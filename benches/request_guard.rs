@@ -8,12 +8,12 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use criterion::{Criterion, criterion_group, criterion_main};
-use http::header::{HeaderMap, HeaderValue};
-use http::{Request, Response, Uri};
+use http::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+use http::{Method, Request, Response, Uri};
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::{BodyExt, Empty};
 use portcullis_benches::{NoOp, call, measure, now};
-use portcullis_request_guard::{Ceilings, RequestGuardLayer};
+use portcullis_request_guard::{Paths, Policy, RequestGuardLayer, Treatment};
 use tower_http::limit::RequestBodyLimitLayer;
 use tower_layer::Layer;
 use tower_service::Service;
@@ -75,12 +75,21 @@ fn request(known: bool) -> Request<Chunks> {
     request
 }
 
+/// A request with a body of JSON.
+fn json(uri: Uri) -> Request<Chunks> {
+    let mut request = request(true);
+    *request.uri_mut() = uri;
+    request.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    request
+}
+
+#[expect(clippy::expect_used, reason = "the policies are constants")]
 fn request_guard(criterion: &mut Criterion) {
-    let ceilings = Ceilings::new().max_body(64 << 10);
+    let ceilings = Policy::ceilings().max_body(64 << 10);
     let rival = RequestBodyLimitLayer::new(64 << 10);
     let nothing = NoOp::<Empty<Bytes>>::new();
 
-    let mut service = RequestGuardLayer::new(Ceilings::new()).layer(nothing);
+    let mut service = RequestGuardLayer::new(Policy::ceilings()).layer(nothing);
     measure(
         criterion,
         "request_guard: any body, not read",
@@ -88,6 +97,32 @@ fn request_guard(criterion: &mut Criterion) {
         || request(false),
         |request| call(&mut service, request),
     );
+    let policy = Policy::ceilings()
+        .hosts(["*.example".parse().expect("a host")])
+        .methods([Method::POST, Method::GET])
+        .headers([HeaderName::from_static("x-trace")])
+        .content_types(["application/json".parse().expect("a type")])
+        .paths(Paths::strict());
+    let mut service = RequestGuardLayer::new(policy).layer(nothing);
+    measure(
+        criterion,
+        "request_guard: every policy, nothing odd",
+        0,
+        || json(Uri::from_static("/items/7?page=2")),
+        |request| call(&mut service, request),
+    );
+    measure(
+        criterion,
+        "request_guard: every policy, a path with an encoding",
+        1,
+        || json(Uri::from_static("/items/caf%C3%A9/7?page=2")),
+        |request| call(&mut service, request),
+    );
+    for (name, paths, path, allocations) in PATHS {
+        let name = format!("request_guard: a path {name}");
+        measure(criterion, &name, allocations, || path, |path| paths.judge(path).is_ok());
+    }
+
     let mut service = RequestGuardLayer::new(ceilings.clone()).layer(nothing);
     measure(
         criterion,
@@ -133,6 +168,16 @@ fn request_guard(criterion: &mut Criterion) {
 
 criterion_group!(benches, request_guard);
 criterion_main!(benches);
+
+const PATHS: [(&str, Paths, &str, u64); 4] = [
+    ("as it should be", Paths::strict(), "/photos/2014/01/portrait.jpeg", 0),
+    ("with an encoding", Paths::strict(), "/photos/2014/caf%C3%A9/portrait%20one.jpeg", 1),
+    ("with a traversal", Paths::new(), "/photos/2014/..%2f..%2fetc/passwd", 1),
+    ("without what is odd", NORMALISED, "/photos//2014/01/../01/portrait.jpeg", 2),
+];
+
+const NORMALISED: Paths =
+    Paths::new().parent_segments(Treatment::Normalise).empty_segments(Treatment::Normalise);
 
 const CHUNK: &[u8] = &[0; 1024];
 

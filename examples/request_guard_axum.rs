@@ -2,10 +2,10 @@
 use axum::Router;
 use axum::body::Bytes;
 use axum::routing::put;
-use portcullis_request_guard::{Ceilings, RequestGuardLayer};
+use portcullis_request_guard::{Policy, RequestGuardLayer};
 
 fn app() -> Router {
-    let ceilings = Ceilings::new().max_uri(256).max_body(1024);
+    let ceilings = Policy::ceilings().max_uri(256).max_body(1024);
     Router::new().route("/file", put(store)).layer(RequestGuardLayer::new(ceilings))
 }
 

@@ -1,10 +1,10 @@
 //! A gRPC server that takes calls of up to a kibibyte, over all messages of a call.
-use portcullis_request_guard::{Ceilings, RequestGuardLayer};
+use portcullis_request_guard::{Policy, RequestGuardLayer};
 use tonic::transport::{Error, Server, server::TcpIncoming};
 
 async fn serve(incoming: TcpIncoming) -> Result<(), Error> {
     let (_, health) = tonic_health::server::health_reporter();
-    let guard = RequestGuardLayer::new(Ceilings::new().max_body(1024));
+    let guard = RequestGuardLayer::new(Policy::ceilings().max_body(1024));
     Server::builder().layer(guard).add_service(health).serve_with_incoming(incoming).await
 }
 

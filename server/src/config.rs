@@ -17,6 +17,9 @@ mod upstream;
 mod discover;
 mod route;
 mod answer;
+mod cors;
+mod security_headers;
+mod compression;
 mod secret;
 mod text;
 mod schema;
@@ -25,14 +28,14 @@ mod missing;
 mod problem;
 
 pub use answer::{PathRewrite, Redirect, Respond, Scheme};
+pub use compression::{Compression, Encoding, Level};
+pub use cors::Cors;
 pub use discover::Discover;
 pub(crate) use flaws::Flaws;
 pub use folder::{Files, Folder};
 pub use issuer::{Issuer, Key};
 pub use limit::{Cost, Edge, Exempt, KeySources, Limit, Store};
-pub use listener::{
-    Address, ClientLimits, ClientTimeouts, Listener, ProxyProtocol, SocketMode, Source,
-};
+pub use listener::{Address, ClientLimits, ClientTimeouts, Listener, ProxyProtocol, SocketMode};
 pub use load::{Reading, load, read};
 pub(crate) use problem::nearest;
 pub use problem::{Problem, Problems};
@@ -40,6 +43,7 @@ pub use reload::Reload;
 pub use route::{JwtAuth, Route};
 pub use schema::schema;
 pub use secret::Secret;
+pub use security_headers::{Hsts, Said, SecurityHeaders, StrictTransportSecurity};
 pub use sigv4::{SigV4Sign, SigV4Verify};
 pub use spanned::Spanned;
 pub use tls::{ClientCertificates, KeyPair, Tls, TlsVersion};
@@ -54,7 +58,8 @@ use std::time::Duration;
 use portcullis_drain::Deadlines;
 use portcullis_forwarded::{Addresses, ForwardedPolicy, Pseudonym};
 use portcullis_host_strip::HopByHop;
-use portcullis_request_guard::Ceilings;
+use portcullis_request_guard::Policy;
+use portcullis_request_id::RequestIdPolicy;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -87,9 +92,13 @@ pub struct Config {
     /// Who is let in, by address.
     #[serde(default)]
     pub addresses: Addresses,
-    /// What no request may exceed.
+    /// Whose ids of requests are believed, and what new ones look like.
     #[serde(default)]
-    pub request_guard: Ceilings,
+    pub request_id: RequestIdPolicy,
+    /// What every request must be, before it has a route. Without a ceiling here a URI may have 8 KiB, and the headers 64 KiB in
+    /// 100 lines.
+    #[serde(default)]
+    pub request_guard: Policy,
     /// What is taken off between two hops.
     #[serde(default)]
     pub hop_by_hop: HopByHop,

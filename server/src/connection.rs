@@ -23,7 +23,7 @@ use hyper_util::server::conn::auto;
 use portcullis_drain::{ClosePolicy, Deadlines, Phase};
 use portcullis_held_body::HeldBody;
 use portcullis_host_strip::Violation;
-use portcullis_request_guard::Ceilings;
+use portcullis_request_guard::{Part, Policy};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -167,12 +167,12 @@ impl Connections {
     #[must_use]
     pub fn new(
         stack: Arc<ArcSwap<Edge>>,
-        ceilings: &Ceilings,
+        guard: &Policy,
         phase: watch::Receiver<Phase>,
         deadlines: Deadlines,
     ) -> Self {
         let (timeouts, limits) = Default::default();
-        Self { protocol: protocol(ceilings), stack, phase, timeouts, limits, deadlines }
+        Self { protocol: protocol(guard), stack, phase, timeouts, limits, deadlines }
     }
 
     /// Those of one listener, whose clients may take so long and have so much.
@@ -346,9 +346,11 @@ fn join_cookies<B>(request: &mut Request<B>) {
 
 /// Strict where hyper can be, and wider than the stack's own limits, so that these are the ones to
 /// speak: what the stack refuses is answered in words, logged and counted.
-fn protocol(ceilings: &Ceilings) -> auto::Builder<TokioExecutor> {
-    let head = usize::try_from(ceilings.head().saturating_mul(2)).unwrap_or(usize::MAX);
-    let lines = usize::try_from(ceilings.header_lines().saturating_mul(2)).unwrap_or(usize::MAX);
+fn protocol(guard: &Policy) -> auto::Builder<TokioExecutor> {
+    let twice = |size: u64| usize::try_from(size.saturating_mul(2)).unwrap_or(usize::MAX);
+    let limit = |part| guard.limit(part).unwrap_or_default();
+    let head = twice(limit(Part::Uri).saturating_add(limit(Part::HeaderBlock)));
+    let lines = twice(limit(Part::HeaderCount));
     let mut builder = auto::Builder::new(TokioExecutor::new());
     builder
         .http1()

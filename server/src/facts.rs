@@ -84,6 +84,15 @@ pub fn client_address(request: &Parts) -> Option<IpAddr> {
     request.extensions.get().map(Client::address)
 }
 
+/// Whether the client came over TLS: to the gateway, or to the first proxy that is trusted.
+pub(crate) fn is_over_tls<B>(request: &Request<B>) -> bool {
+    let known = request.extensions();
+    match known.get::<Client>() {
+        Some(client) => *client.scheme() == Scheme::HTTPS,
+        None => known.get().is_some_and(|peer: &Peer| peer.is_tls),
+    }
+}
+
 /// The certificate that the client of a connection has shown and that somebody vouched for, in the extensions of its
 /// requests.
 #[derive(Clone, Debug)]

@@ -23,6 +23,9 @@ pub mod connection;
 /// The order of the layers, and nothing else.
 pub mod stack;
 pub mod route;
+pub mod cors;
+pub mod security_headers;
+pub mod compression;
 pub mod limit;
 pub mod upstream;
 pub mod respond;

@@ -4,10 +4,12 @@
 
 mod answers;
 mod auth;
+mod browsers;
 #[cfg(feature = "aws-config")]
 mod default_chain;
 mod documents;
 mod fixed;
+mod guards;
 mod headers;
 mod known;
 mod limit_key;
@@ -34,15 +36,19 @@ use portcullis_host_strip::{HopByHopLayer, Upgrade};
 use portcullis_jwt_auth::MetadataLayer;
 use portcullis_replica_failover::ReplicaFailoverLayer;
 use portcullis_request_guard::RequestGuardLayer;
+use portcullis_request_id::RequestIdLayer;
 use portcullis_sigv4_sign::AwsChunkedLayer;
 use tracing_subscriber::EnvFilter;
 
+use crate::compression::CompressionLayer;
 use crate::config::{self, Config, Files, Problem, Reading, Spanned};
+use crate::cors::CrossOriginLayer;
 use crate::facts::{PeerOf, Voice, peer_of};
 use crate::limit::{DeadlineLayer, RateLimits};
 use crate::listener::Terms;
 use crate::replicas::{Discovery, Replicas};
 use crate::route::{Answer, RewriteLayer, Table};
+use crate::security_headers::SecurityHeadersLayer;
 use crate::telemetry::{Meters, RouteMeters, recorder};
 use crate::upstream::ByFault;
 
@@ -112,6 +118,8 @@ impl std::fmt::Debug for Token {
 pub struct EdgePlan {
     /// Finds out who the client is.
     pub forwarded: ForwardedLayer<PeerOf>,
+    /// Gives each request its id.
+    pub request_id: RequestIdLayer,
     /// Counts what is in flight.
     pub drain: DrainLayer,
     /// Refuses what has been here before, if the gateway has a name.
@@ -120,7 +128,7 @@ pub struct EdgePlan {
     pub let_in: LetInLayer,
     /// Takes off what is for one hop only.
     pub hop_by_hop: HopByHopLayer,
-    /// Bounds what anyone may send.
+    /// Refuses what nobody may send.
     pub request_guard: RequestGuardLayer,
     /// How much of whom, whatever is asked for; no limit if `None`.
     pub rate_limit: Option<RateLimits>,
@@ -159,6 +167,12 @@ pub struct RoutePlan {
     pub voice: Voice,
     /// Which tunnels are made; none if `None`, which the edge sees to.
     pub upgrade: Option<HopByHopLayer>,
+    /// What browsers are told to be careful about; nothing if `None`.
+    pub security_headers: Option<SecurityHeadersLayer>,
+    /// What pages of other origins may do; nothing if `None`.
+    pub cors: Option<CrossOriginLayer>,
+    /// Refuses what nobody may send to this route.
+    pub request_guard: RequestGuardLayer,
     /// What becomes of the path.
     pub rewrite: RewriteLayer,
     /// The most that a request may take.
@@ -173,10 +187,19 @@ pub struct RoutePlan {
     pub concurrency_limit: Option<ConcurrencyLimitLayer>,
     /// Decodes what clients of S3 send, where nothing verifies it.
     pub aws_chunked: Option<AwsChunkedLayer>,
+    /// Compresses responses, if any are.
+    pub compression: Option<CompressionLayer>,
     /// Tells the upstream who the client is.
     pub tell: TellLayer,
     /// What is set and removed.
     pub header_inject: HeaderInjectLayer,
+}
+
+impl RoutePlan {
+    /// Whether a path with a `..` may be for this route, whose guard judges it.
+    pub(crate) fn takes_parents(&self) -> bool {
+        self.request_guard.policy().judged_paths().is_some_and(|paths| paths.takes_parents())
+    }
 }
 
 /// Where a route leads to.
@@ -298,13 +321,14 @@ fn edge(
     let (names, key) = (&config.edge.rate_limit, "edge.rate_limit");
     EdgePlan {
         forwarded: forwarded(config),
+        request_id: request_id(config),
         via: config.via.clone().map(ViaLayer::new),
         let_in: LetInLayer::new(config.addresses.clone()),
         rate_limit: limits.rate_limits(config, names, key, Place::Edge, problems),
         // It knows what is in flight, in stacks of before, too.
         drain: drain.unwrap_or_else(|| DrainLayer::new(config.drain.clone())),
         hop_by_hop: kept.unwrap_or_else(|| HopByHopLayer::new(upgrades::edge(config))),
-        request_guard: RequestGuardLayer::new(config.request_guard.clone()),
+        request_guard: guards::edge(config),
     }
 }
 
@@ -312,11 +336,19 @@ fn forwarded(config: &Config) -> ForwardedLayer<PeerOf> {
     ForwardedLayer::new(config.forwarded.clone(), peer_of)
 }
 
+/// Whoever connects is believed or not, and never on behalf of others: a proxy that is trusted has given its requests ids.
+fn request_id(config: &Config) -> RequestIdLayer {
+    RequestIdLayer::new(config.request_id.clone())
+        .peer(|request| peer_of(request)?.address())
+        .in_span()
+}
+
 fn check_rest(config: &Config, problems: &mut Vec<Problem>) {
     if config.hop_by_hop != config.hop_by_hop.clone().upgrade(Upgrade::Deny) {
         let message = "which tunnels are made is for each route to say, by its `upgrade`";
         problems.push(Problem::new("hop_by_hop.upgrade", None, message));
     }
+    guards::check(config, problems);
     if let Some(level) = &config.log.level
         && let Err(error) = EnvFilter::builder().parse(level.get_ref())
     {

@@ -1,6 +1,7 @@
 //! Refusals and failures in words.
 
 mod failure;
+mod refuse;
 mod words;
 
 use std::convert::Infallible;
@@ -16,7 +17,8 @@ use http_body_util::Full;
 use hyper::body::{Body as HttpBody, Frame, SizeHint};
 use pin_project_lite::pin_project;
 use portcullis_rate_limit::Throttled;
-use portcullis_refusal::{Dialect, Refused};
+use portcullis_refusal::Refused;
+use portcullis_request_id::RequestId;
 use portcullis_sigv4_sign::Unverified;
 use tower::{Layer, Service};
 
@@ -26,6 +28,8 @@ use crate::route::Routes;
 use crate::upstream;
 
 use self::failure::Failure;
+
+pub use self::refuse::{Refuse, RefuseLayer, Refusing};
 
 /// Below it nothing has words for clients; above it nothing fails.
 #[derive(Clone, Debug)]
@@ -81,7 +85,7 @@ where
     fn call(&mut self, mut request: Request<Body>) -> Self::Future {
         let asked = Asked {
             facts: Facts::of(&mut request),
-            id: request.headers().get(X_REQUEST_ID).cloned(),
+            id: request.extensions().get().cloned(),
             method: request.method().clone(),
             uri: request.uri().clone(),
             host: request.headers().get(HOST).cloned(),
@@ -111,7 +115,7 @@ fn caught<T>(act: impl FnOnce() -> T) -> Result<T, Failure> {
 #[derive(Debug)]
 struct Asked {
     facts: Facts,
-    id: Option<HeaderValue>,
+    id: Option<RequestId>,
     method: Method,
     uri: Uri,
     host: Option<HeaderValue>,
@@ -120,13 +124,7 @@ struct Asked {
 
 impl Asked {
     fn fail<B>(&self, failure: &Failure) -> Response<Answer<B>> {
-        let dialect = {
-            let mut known = self.facts.known();
-            known.error = Some(failure.told());
-            if known.voice == Voice::Grpc { Dialect::Grpc } else { Dialect::Http }
-        };
-        let response = failure.refusal().into_response(dialect, ());
-        self.word(response.map(|()| Answer::empty()))
+        self.word(failure.response(&self.facts, Answer::empty()))
     }
 
     /// Gives a refusal its body, and leaves everything else as it is.
@@ -146,7 +144,7 @@ impl Asked {
             }
             known.voice
         };
-        let id = self.id.as_ref().and_then(|id| id.to_str().ok()).unwrap_or_default();
+        let id = self.id.as_ref().map(RequestId::as_str).unwrap_or_default();
         let (content_type, words) = match voice {
             Voice::Grpc => return response,
             Voice::Plain => words::problem(&refused, id),
@@ -160,7 +158,7 @@ impl Asked {
             }
         };
         if let (Voice::S3, Some(id)) = (voice, &self.id) {
-            response.headers_mut().insert(X_AMZ_REQUEST_ID, id.clone());
+            response.headers_mut().insert(X_AMZ_REQUEST_ID, id.as_value().clone());
         }
         response.headers_mut().insert(CONTENT_TYPE, content_type);
         response.headers_mut().insert(CONTENT_LENGTH, words.len().into());
@@ -173,10 +171,7 @@ pub(crate) fn client_closed_request() -> StatusCode {
     StatusCode::from_u16(499).unwrap_or(StatusCode::BAD_REQUEST)
 }
 
-/// The header that carries the id of a request, both ways.
-pub(crate) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-
-/// Where S3's clients look for that id.
+/// Where S3's clients look for the id of a request.
 const X_AMZ_REQUEST_ID: HeaderName = HeaderName::from_static("x-amz-request-id");
 
 pin_project! {

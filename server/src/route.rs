@@ -28,6 +28,7 @@ use portcullis_refusal::{Dialect, Refusal};
 use tower::Service;
 
 use crate::body::Body;
+use crate::cors;
 use crate::facts::{Facts, Known, Voice};
 use crate::seam::Backend;
 use crate::telemetry::RouteMeters;
@@ -54,6 +55,10 @@ pub struct RouteTarget {
     pub meters: Arc<RouteMeters>,
     /// How clients are refused below it, unless they speak gRPC.
     pub voice: Voice,
+    /// Whether a path with a `..` may be for it, which its guard judges.
+    pub takes_parents: bool,
+    /// Whether preflights are for the route of the method that they are about, if it is this one.
+    pub answers_preflights: bool,
 }
 
 impl RouteTarget {
@@ -84,15 +89,49 @@ impl Routes {
         target.map_or_else(Voice::default, |target| target.voice)
     }
 
+    /// The row for a request; one that every reader of its path would take.
+    fn find(&self, request: &Request<Body>) -> Result<Match, Box<Refusal>> {
+        let path = request.uri().path();
+        let host = host(request.uri(), request.headers().get(HOST));
+        let preflight = cors::preflight(request);
+        let find = |judged: &Judged<'_>| {
+            let about = preflight.as_ref().map(|method| self.0.table.find(host, judged, method));
+            let answers =
+                |index: usize| self.0.targets.get(index).is_some_and(|it| it.answers_preflights);
+            match about {
+                Some(Match::Route(index)) if answers(index) => Match::Route(index),
+                _ => self.0.table.find(host, judged, request.method()),
+            }
+        };
+        let bad = match Judged::new(path) {
+            Ok(judged) => {
+                let matched = find(&judged);
+                // Servlets look at a path without them, and would find what another route protects.
+                return match judged.without_parameters() {
+                    Some(bare) if find(&bare) != matched => Err(refuse_path(PARAMETERS)),
+                    _ => Ok(matched),
+                };
+            }
+            Err(bad) => bad,
+        };
+        let both = Judged::both(path).map(|(named, resolved)| (find(&named), find(&resolved)));
+        match both {
+            Some((Match::Route(one), Match::Route(other)))
+                if one == other && self.0.targets.get(one).is_some_and(|it| it.takes_parents) =>
+            {
+                Ok(Match::Route(one))
+            }
+            _ => Err(refuse_path(bad)),
+        }
+    }
+
     fn route(&self, request: &Request<Body>) -> Result<Backend, Box<Refusal>> {
         if request.method() == Method::CONNECT {
             let detail = "no tunnels are made here";
             return Err(Refusal::new(StatusCode::NOT_IMPLEMENTED, "connect", detail).into());
         }
         check_host(request)?;
-        let judged = Judged::new(request.uri().path()).map_err(refuse_path)?;
-        let host = host(request.uri(), request.headers().get(HOST));
-        let matched = self.0.table.find(host, &judged, request.method());
+        let matched = self.find(request)?;
         let target = match matched {
             Match::Route(index) => self.0.targets.get(index),
             Match::OtherMethods { index, methods } => {
@@ -171,6 +210,8 @@ fn host<'a>(uri: &'a Uri, header: Option<&'a HeaderValue>) -> &'a str {
 fn refuse_path(BadPath(detail): BadPath) -> Box<Refusal> {
     Refusal::new(StatusCode::BAD_REQUEST, "bad_path", detail).into()
 }
+
+const PARAMETERS: BadPath = BadPath("without its parameters the path is that of another route");
 
 fn refuse_method(methods: &[Method]) -> Refusal {
     let refusal =

@@ -14,7 +14,7 @@ use crate::facts::FactsLayer;
 use crate::limit::Stores;
 use crate::plan::{DocumentPlan, EdgePlan, RoutePlan};
 use crate::replicas::ReplicaPlan;
-use crate::respond::RespondLayer;
+use crate::respond::{RefuseLayer, RespondLayer};
 use crate::route::{Answer, Nothing, Routes};
 use crate::seam::{Backend, Edge, Replica};
 use crate::telemetry::{Meters, TelemetryLayer};
@@ -32,6 +32,8 @@ pub fn edge(plan: &EdgePlan, meters: Arc<Meters>, routes: Routes, stores: &Store
             .layer(FactsLayer::default())
             // Who the client is: everybody below asks that, and what it says of itself is gone.
             .layer(plan.forwarded.clone())
+            // The id by which all below speak of the request; it is on whatever they answer.
+            .layer(plan.request_id.clone())
             // Sees everything, refused, failed and cancelled requests, too.
             .layer(TelemetryLayer::new(meters))
             // Below it nothing has words for clients; above it nothing fails.
@@ -44,7 +46,7 @@ pub fn edge(plan: &EdgePlan, meters: Arc<Meters>, routes: Routes, stores: &Store
             .layer(ExtendedConnectLayer::default())
             // What `Connection` names is gone before anything is injected.
             .layer(plan.hop_by_hop.clone())
-            // Before routing: what is too large is too large for any route.
+            // Before routing: what is too large is too large for any route, and a path is judged by what it has become.
             .layer(plan.request_guard.clone())
             // Adds a line to what a client may send, and ends what goes round in circles.
             .option_layer(plan.via.clone())
@@ -64,12 +66,20 @@ pub fn backend(
 ) -> Backend {
     Backend::new(
         ServiceBuilder::new()
+            // With whatever is answered, refusals and failures included.
+            .option_layer(plan.security_headers.clone())
+            // Before authentication: a preflight carries no credential, and a page may read why it was refused.
+            .option_layer(plan.cors.clone())
+            // Above it, what is said of responses is said of failures, too.
+            .layer(RefuseLayer::default())
             // Around all that can take time.
             .layer(plan.deadline)
             // Costs least of all that refuses.
             .layer(plan.let_in.clone())
             // Of the tunnels that some route makes, those that this one does.
             .option_layer(plan.upgrade.clone())
+            // Before anyone asks who it is: what is unfit is unfit from anybody.
+            .layer(over_plain(plan.request_guard.clone()))
             // Before anything acts on the request; it takes off the credential that it consumed.
             .option_layer(plan.auth.as_ref().map(|auth| auth.layer()))
             .option_layer(plan.verifier.as_ref().map(|verifier| over_plain(verifier.layer())))
@@ -79,6 +89,8 @@ pub fn backend(
             .option_layer(plan.concurrency_limit.clone().map(boxing))
             // What is below sees a body as it is, not in the coding of S3's clients.
             .option_layer(plan.aws_chunked.map(over_plain))
+            // Once for a response, whichever replica it comes from, and after all that reads it on the way.
+            .option_layer(plan.compression.clone())
             // After authentication: a client signs the path that it sends.
             .layer(plan.rewrite.clone())
             // Who the client is: for upstreams alone, and not counted among what it may send.
@@ -96,13 +108,19 @@ pub fn backend(
 pub fn answer(plan: &RoutePlan, answer: Answer, stores: &Stores) -> Backend {
     Backend::new(
         ServiceBuilder::new()
+            // With whatever is answered, refusals included.
+            .option_layer(plan.security_headers.clone())
+            // Before authentication: a preflight carries no credential.
+            .option_layer(plan.cors.clone())
             // Who may not pass is not told where to go, either.
             .layer(plan.let_in.clone())
+            .layer(over_plain(plan.request_guard.clone()))
             .option_layer(plan.auth.as_ref().map(|auth| auth.layer()))
             .option_layer(plan.verifier.as_ref().map(|verifier| over_plain(verifier.layer())))
             // After authentication, as in front of an upstream.
             .option_layer(plan.rate_limit.as_ref().map(|limits| limits.layer(stores)))
             .option_layer(plan.concurrency_limit.clone().map(boxing))
+            .option_layer(plan.compression.clone())
             // A redirect keeps the path that an upstream would see.
             .layer(plan.rewrite.clone())
             // What is said of a response holds for any.

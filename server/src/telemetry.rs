@@ -4,11 +4,9 @@ mod layer;
 mod lines;
 mod meters;
 mod record;
-mod request_id;
 mod subscriber;
 
 pub use layer::{Telemetry, TelemetryLayer};
 pub use meters::{Meters, ReloadMeters, ReplicaMeters, RouteMeters, recorder};
 pub use record::RecordedBody;
-pub use request_id::RequestId;
 pub use subscriber::{NotSet, dropped, flush, set_level, subscribe, writes_json};

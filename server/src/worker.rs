@@ -86,12 +86,20 @@ impl Services {
                     stack::backend(route, self.upstreams.get(name)?.service(), stores)
                 }
             };
-            Some(RouteTarget { backend, meters: route.meters.clone(), voice: route.voice })
+            Some(RouteTarget {
+                backend,
+                meters: route.meters.clone(),
+                voice: route.voice,
+                takes_parents: route.takes_parents(),
+                answers_preflights: route.cors.is_some(),
+            })
         });
         let documents = plan.documents.iter().map(|document| RouteTarget {
             backend: stack::document(document),
             meters: document.meters.clone(),
             voice: Voice::Plain,
+            takes_parents: false,
+            answers_preflights: false,
         });
         let routes = Routes::new(plan.table.clone(), targets.chain(documents));
         stack::edge(&plan.edge, plan.meters.clone(), routes, stores)
@@ -107,7 +115,7 @@ impl Front {
         let config = &plan.config;
         let connections = Connections::new(
             stack.clone(),
-            &config.request_guard,
+            plan.edge.request_guard.policy(),
             phase.clone(),
             config.drain.clone(),
         );

@@ -73,7 +73,7 @@ async fn an_address_is_one_of_those_that_there_are() {
         ),
         (
             "address = '127.0.0.1:0', proxy_protocol = { from = ['10.0.0.0/33'] }",
-            "listener[0].proxy_protocol.from[0]: a network like \"10.0.0.0/8\", an address, or \"unix\"",
+            "listener[0].proxy_protocol.from[0]: \"10.0.0.0/33\" is no network like",
         ),
         ("address = '127.0.0.1:0', limits = { streams = 0 }", "listener[0].limits.streams: "),
     ] {

@@ -19,6 +19,7 @@ fn to(upstream: SocketAddr) -> String {
         "workers = 1
          listener = [{{ address = '127.0.0.1:0' }}]
          log = {{ level = 'trace' }}
+         request_id = {{ trusted = ['127.0.0.0/8'] }}
          credentials.a = {{ access_key = 'THE-ACCESS-KEY', secret_key = 'the-signing-secret' }}
          issuer.a = {{ keys = [{{ secret = '{TOKEN_SECRET}', algorithms = ['HS256'] }}] }}
 
@@ -264,7 +265,7 @@ async fn ids(headers: &str) -> [String; 3] {
 }
 
 #[tokio::test]
-async fn a_valid_id_of_the_client_is_kept_everywhere() {
+async fn a_valid_id_of_a_trusted_client_is_kept_everywhere() {
     let ids = ids("x-request-id: Root=1-67891233:a/b+c.d_e\r\n").await;
 
     assert_eq!(ids, ["Root=1-67891233:a/b+c.d_e"; 3]);

@@ -23,6 +23,12 @@ impl Peer {
         Self { address: None, port: None, scheme: None }
     }
 
+    /// Its address, if it has one.
+    #[must_use]
+    pub const fn address(&self) -> Option<IpAddr> {
+        self.address
+    }
+
     /// Whether it came by TLS. If nobody says so, the scheme of the request's URI counts, or else it is `http`.
     pub fn scheme(mut self, scheme: Scheme) -> Self {
         self.scheme = Some(scheme);

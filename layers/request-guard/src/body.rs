@@ -46,7 +46,7 @@ impl<B: Body> Body for GuardedBody<B> {
             ready!(this.inner.poll_frame(cx)).transpose().map_err(GuardedBodyError::Inner)?;
         let length = frame.as_ref().and_then(Frame::data_ref).map_or(0, Buf::remaining);
         if let Some(left) = this.left {
-            let Some(rest) = left.checked_sub(crate::ceilings::bytes(length)) else {
+            let Some(rest) = left.checked_sub(crate::policy::bytes(length)) else {
                 *this.cut = true;
                 if let Some(alarm) = this.alarm {
                     alarm.raise();

@@ -1,3 +1,4 @@
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use http::{Request, Response};
@@ -6,23 +7,24 @@ use portcullis_refusal::{DefaultBody, Dialect, EmptyBody};
 use tower_service::Service;
 
 use crate::alarm::Alarm;
-use crate::rejection::Reply;
-use crate::{Ceilings, GuardedBody, ResponseFuture};
+use crate::policy::with_path;
+use crate::rejection::{Rejection, Reply};
+use crate::{Flaw, GuardedBody, Part, Policy, ResponseFuture, Unfit};
 
-/// Refuses requests that are too large; see [`RequestGuardLayer`](crate::RequestGuardLayer).
+/// Refuses requests that are too large or unfit; see [`RequestGuardLayer`](crate::RequestGuardLayer).
 ///
 /// The inner service is cloned when a request is refused before it: what it had reserved by being ready (a permit, a
 /// place in a buffer) is let go at once instead of being kept for the next request.
 #[derive(Clone, Debug)]
 pub struct RequestGuard<S, R = DefaultBody> {
     inner: S,
-    ceilings: Ceilings,
+    policy: Arc<Policy>,
     empty: R,
 }
 
 impl<S, R> RequestGuard<S, R> {
-    pub(crate) const fn new(inner: S, ceilings: Ceilings, empty: R) -> Self {
-        Self { inner, ceilings, empty }
+    pub(crate) const fn new(inner: S, policy: Arc<Policy>, empty: R) -> Self {
+        Self { inner, policy, empty }
     }
 }
 
@@ -40,21 +42,30 @@ where
         self.inner.poll_ready(cx)
     }
 
-    fn call(&mut self, request: Request<ReqBody>) -> Self::Future {
-        let reply =
-            |too_large| Reply::new(too_large, Dialect::of(request.headers()), self.empty.clone());
-        if let Err(too_large) = self.ceilings.check(&request) {
-            let reply = reply(too_large);
+    fn call(&mut self, mut request: Request<ReqBody>) -> Self::Future {
+        let dialect = Dialect::of(request.headers());
+        if let Err(rejection) = judge(&self.policy, &mut request) {
             // The readied service is dropped with its reservation; the clone has none.
             self.inner = self.inner.clone();
-            return ResponseFuture::refused(reply);
+            return ResponseFuture::refused(Reply::new(rejection, dialect, self.empty.clone()));
         }
 
         let hint = request.body().size_hint();
-        let watch = self.ceilings.may_exceed(hint).map(|body| (Alarm::new(), reply(body)));
+        let watch = self.policy.may_exceed(hint).map(|body| {
+            (Alarm::new(), Reply::new(Rejection::from(body), dialect, self.empty.clone()))
+        });
         let alarm = watch.as_ref().map(|(alarm, _)| alarm.clone());
-        let limit = self.ceilings.body();
+        let limit = self.policy.limit(Part::Body);
         let request = request.map(|body| GuardedBody::new(body, limit, alarm));
         ResponseFuture::called(self.inner.call(request), watch)
     }
+}
+
+/// Whether `request` may pass; if its path is normalised, it passes with that.
+fn judge<B: Body>(policy: &Policy, request: &mut Request<B>) -> Result<(), Rejection> {
+    if let Some(path) = policy.check(request)? {
+        let uri = with_path(request.uri(), &path).ok_or(Unfit::Path(Flaw::Encoding))?;
+        *request.uri_mut() = uri;
+    }
+    Ok(())
 }

@@ -1,16 +1,16 @@
 //! What a configuration file may say.
 #![cfg(feature = "serde")]
 
-use portcullis_request_guard::Ceilings;
+use portcullis_request_guard::{HostPattern, MediaRange, Paths, Policy, Treatment, Verdict};
 use proptest::prelude::*;
 
-fn read(file: &str) -> Result<Ceilings, String> {
+fn read(file: &str) -> Result<Policy, String> {
     toml::from_str(file).map_err(|error: toml::de::Error| error.message().to_owned())
 }
 
 #[test]
 fn every_key_may_be_left_out() {
-    assert_eq!(read(""), Ok(Ceilings::new()));
+    assert_eq!(read(""), Ok(Policy::new()));
 }
 
 #[test]
@@ -21,7 +21,7 @@ fn every_key_is_read() {
         max_header_count = 7
         max_body = "10MiB"
     "#;
-    let ceilings = Ceilings::new()
+    let ceilings = Policy::new()
         .max_uri(1024)
         .max_header_block(2048)
         .max_header_count(7)
@@ -40,7 +40,7 @@ fn sizes_have_binary_units() {
         ("'8 KiB'", 8192),
         ("'3GiB'", 3_221_225_472),
     ] {
-        assert_eq!(read(&format!("max_body = {text}")), Ok(Ceilings::new().max_body(bytes)));
+        assert_eq!(read(&format!("max_body = {text}")), Ok(Policy::new().max_body(bytes)));
     }
 }
 
@@ -81,7 +81,7 @@ proptest! {
     #[test]
     fn a_size_is_the_same_in_any_unit_that_divides_it(count in 0_u64..1 << 30) {
         for (unit, bytes) in [("B", 1), ("KiB", 1 << 10), ("MiB", 1 << 20), ("GiB", 1 << 30)] {
-            let expected = Ceilings::new().max_body(count * bytes);
+            let expected = Policy::new().max_body(count * bytes);
             prop_assert_eq!(read(&format!("max_body = '{count}{unit}'")), Ok(expected.clone()));
             prop_assert_eq!(read(&format!("max_body = {}", count * bytes)), Ok(expected));
         }
@@ -90,5 +90,77 @@ proptest! {
     #[test]
     fn no_text_makes_the_reader_panic(text in "[0-9 KMGiB+.-]{0,24}") {
         let _ = read(&format!("max_body = '{text}'"));
+    }
+}
+
+#[test]
+fn what_a_request_must_be_is_read() {
+    let file = r#"
+        hosts = ["example.com", "*.example.com"]
+        methods = ["GET", "PURGE"]
+        headers = ["X-Api-Version"]
+        content_types = ["application/json"]
+        paths = "strict"
+    "#;
+    let hosts = ["example.com", "*.example.com"].map(|host| host.parse::<HostPattern>().unwrap());
+    let policy = Policy::new()
+        .hosts(hosts)
+        .methods([http::Method::GET, "PURGE".parse().unwrap()])
+        .headers(["x-api-version".parse().unwrap()])
+        .content_types(["application/json".parse::<MediaRange>().unwrap()])
+        .paths(Paths::strict());
+
+    assert_eq!(read(file), Ok(policy));
+}
+
+#[test]
+fn paths_have_the_name_of_a_policy_or_a_table() {
+    let table = r#"
+        [paths]
+        parent_segments = "normalise"
+        dot_segments = "refuse"
+        empty_segments = "normalise"
+        backslashes = "refuse"
+        encoded_slashes = "normalise"
+        control_bytes = "allow"
+        invalid_utf8 = "allow"
+        double_encoding = "allow"
+    "#;
+    let each = Paths::new()
+        .parent_segments(Treatment::Normalise)
+        .dot_segments(Treatment::Refuse)
+        .empty_segments(Treatment::Normalise)
+        .backslashes(Treatment::Refuse)
+        .encoded_slashes(Treatment::Normalise)
+        .control_bytes(Verdict::Allow)
+        .invalid_utf8(Verdict::Allow)
+        .double_encoding(Verdict::Allow);
+
+    for (file, paths) in [
+        ("paths = 'default'", Paths::new()),
+        ("paths = 's3'", Paths::s3()),
+        ("paths = {}", Paths::default()),
+        (table, each),
+    ] {
+        assert_eq!(read(file), Ok(Policy::new().paths(paths)), "{file}");
+    }
+}
+
+#[test]
+fn what_makes_no_sense_is_refused_with_what_would_be_right() {
+    for (file, expected) in [
+        ("methods = ['get']", "like \"GET\""),
+        ("methods = []", "one item at least"),
+        ("hosts = []", "one item at least"),
+        ("hosts = ['example.com:80']", "without its port"),
+        ("headers = ['a b']", "the name of a header"),
+        ("content_types = ['json']", "like \"application/json\""),
+        ("methods = 'GET'", "a list of texts"),
+        ("paths = 'lax'", "\"strict\""),
+        ("paths = { root = 1 }", "unknown field `root`"),
+        ("paths = { control_bytes = 'normalise' }", "unknown variant `normalise`"),
+    ] {
+        let error = read(file).unwrap_err();
+        assert!(error.contains(expected), "{file}: {error}");
     }
 }

@@ -11,7 +11,7 @@ use http::{Request, Response, StatusCode};
 use http_body::{Body, Frame};
 use http_body_util::BodyExt;
 use portcullis_request_guard::{
-    Ceilings, GuardedBody, GuardedBodyError, Part, RequestGuardLayer, TooLarge,
+    GuardedBody, GuardedBodyError, Part, Policy, RequestGuardLayer, TooLarge,
 };
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -52,7 +52,7 @@ proptest! {
         let inner = service_fn(async |request: Request<GuardedBody<Chunks>>| {
             Ok::<_, ()>(Response::new(read(request.into_body()).await))
         });
-        let layer = RequestGuardLayer::new(Ceilings::new().max_body(limit))
+        let layer = RequestGuardLayer::new(Policy::ceilings().max_body(limit))
             .refuse_with(|| (Vec::new(), true));
         let request = Request::new(Chunks(chunks.clone().into()));
         let response = tokio_test::block_on(layer.layer(inner).oneshot(request)).unwrap();
@@ -70,7 +70,7 @@ proptest! {
         limit in 0_u64..16,
     ) {
         let (mut service, mut upstream) = tower_test::mock::spawn_layer::<_, Response<()>, _>(
-            RequestGuardLayer::new(Ceilings::new().max_body(limit)),
+            RequestGuardLayer::new(Policy::ceilings().max_body(limit)),
         );
         tokio_test::assert_ready_ok!(service.poll_ready());
         drop(service.call(Request::new(Chunks(chunks.clone().into()))));
@@ -101,7 +101,7 @@ proptest! {
             let name = HeaderName::try_from(name).unwrap();
             request.headers_mut().append(name, HeaderValue::try_from(value).unwrap());
         }
-        let ceilings = Ceilings::new().max_header_block(limit).max_header_count(count);
+        let ceilings = Policy::ceilings().max_header_block(limit).max_header_count(count);
         let inner = service_fn(async |_: Request<GuardedBody<Chunks>>| Ok::<_, ()>(Response::new(())));
         let service = RequestGuardLayer::new(ceilings).layer(inner);
         let response = tokio_test::block_on(service.oneshot(request)).unwrap();

@@ -1,13 +1,13 @@
 //! What the schema says of the policy.
 #![cfg(feature = "schema")]
 
-use portcullis_request_guard::Ceilings;
+use portcullis_request_guard::Policy;
 
 #[test]
 fn the_schema_has_the_keys_of_the_policy_and_no_others() {
-    let schema = schemars::schema_for!(Ceilings).to_value();
+    let schema = schemars::schema_for!(Policy).to_value();
 
-    for key in ["max_uri", "max_body"] {
+    for key in ["max_uri", "max_body", "hosts", "methods", "headers", "content_types", "paths"] {
         assert!(schema["properties"][key].is_object(), "{key} is not in {schema}");
     }
     assert_eq!(schema["additionalProperties"], false);

@@ -14,8 +14,8 @@ use http_body::{Body, Frame, SizeHint};
 use http_body_util::{BodyExt, Empty, Full};
 use portcullis_refusal::Refused;
 use portcullis_request_guard::{
-    Ceilings, GuardedBody, GuardedBodyError, Part, RequestGuard, RequestGuardLayer, ResponseFuture,
-    TooLarge,
+    Flaw, GuardedBody, GuardedBodyError, HostPattern, MediaRange, Part, Paths, Policy,
+    RequestGuard, RequestGuardLayer, ResponseFuture, TooLarge, Unfit,
 };
 use tokio_test::task::spawn;
 use tokio_test::{assert_pending, assert_ready, assert_ready_err, assert_ready_ok};
@@ -72,16 +72,16 @@ impl Body for Script {
     }
 }
 
-fn guard(ceilings: Ceilings) -> (Guard, Handle<Guarded, Response<()>>) {
+fn guard(ceilings: Policy) -> (Guard, Handle<Guarded, Response<()>>) {
     mock::spawn_layer(RequestGuardLayer::new(ceilings))
 }
 
-fn three_bytes() -> Ceilings {
-    Ceilings::new().max_body(3)
+fn three_bytes() -> Policy {
+    Policy::ceilings().max_body(3)
 }
 
 /// The answer to `request` by a service that reads nothing.
-async fn answer(ceilings: Ceilings, request: Request<Script>) -> Response<()> {
+async fn answer(ceilings: Policy, request: Request<Script>) -> Response<()> {
     let inner = service_fn(async |_: Guarded| Ok::<_, ()>(Response::new(())));
     RequestGuardLayer::new(ceilings).layer(inner).oneshot(request).await.unwrap()
 }
@@ -110,11 +110,11 @@ fn grpc(mut request: Request<Script>) -> Request<Script> {
 #[tokio::test]
 async fn a_uri_at_the_ceiling_passes_and_a_longer_one_does_not() {
     for at in ["/9876543210", "/?876543210", "http://hos", "host:654321", "*"] {
-        let ceilings = Ceilings::new().max_uri(11);
+        let ceilings = Policy::ceilings().max_uri(11);
         assert_eq!(refused(&answer(ceilings, uri(at)).await), None, "{at}");
     }
     for over in ["/9876543210a", "/?876543210a", "http://hos/a", "host:6543210"] {
-        let ceilings = Ceilings::new().max_uri(11);
+        let ceilings = Policy::ceilings().max_uri(11);
         let response = answer(ceilings, uri(over)).await;
 
         assert_eq!(response.status(), StatusCode::URI_TOO_LONG, "{over}");
@@ -124,7 +124,7 @@ async fn a_uri_at_the_ceiling_passes_and_a_longer_one_does_not() {
 
 #[tokio::test]
 async fn too_many_headers_are_refused_repeated_ones_too() {
-    let ceilings = || Ceilings::new().max_header_count(2);
+    let ceilings = || Policy::ceilings().max_header_count(2);
     let response = answer(ceilings(), headers([("a", ""), ("a", ""), ("a", "")])).await;
 
     assert_eq!(response.status(), StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE);
@@ -137,11 +137,11 @@ async fn too_many_headers_are_refused_repeated_ones_too() {
 async fn a_header_line_weighs_its_name_its_value_and_32_bytes() {
     let request = || headers([("name", "value"), ("name", ""), ("x", "y")]);
     let weight = (4 + 5 + 32) + (4 + 32) + (1 + 1 + 32);
-    let response = answer(Ceilings::new().max_header_block(weight - 1), request()).await;
+    let response = answer(Policy::ceilings().max_header_block(weight - 1), request()).await;
 
     assert_eq!(response.status(), StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE);
     assert_eq!(refused(&response), Some(Part::HeaderBlock));
-    let exact = Ceilings::new().max_header_block(weight);
+    let exact = Policy::ceilings().max_header_block(weight);
     assert_eq!(refused(&answer(exact, request()).await), None);
 }
 
@@ -165,28 +165,38 @@ async fn a_declared_length_is_refused_before_the_inner_service_is_called() {
 }
 
 #[tokio::test]
-async fn by_default_8_kib_64_kib_and_100_headers_are_the_limits_and_bodies_have_none() {
-    let ceilings = Ceilings::default();
-    assert_eq!(ceilings, Ceilings::new());
-    let limits = Ceilings::new().max_uri(8192).max_header_block(65536).max_header_count(100);
-    assert_eq!(ceilings, limits);
+async fn ceilings_for_most_are_8_kib_64_kib_and_100_headers_and_bodies_have_none() {
+    let limits = Policy::new().max_uri(8192).max_header_block(65536).max_header_count(100);
+    assert_eq!(Policy::ceilings(), limits);
 
     let huge = Request::new(Script::default().hinting(u64::MAX, u64::MAX));
-    assert_eq!(refused(&answer(ceilings, huge).await), None);
+    assert_eq!(refused(&answer(Policy::ceilings(), huge).await), None);
+}
+
+#[tokio::test]
+async fn what_is_not_said_is_not_asked() {
+    let long = "a".repeat(60_000);
+    let mut request = uri(&format!("/../{long}"));
+    request.headers_mut().insert("x-long", HeaderValue::try_from(long).unwrap());
+
+    assert_eq!(Policy::default(), Policy::new());
+    assert_eq!(answer(Policy::new(), request).await.status(), StatusCode::OK);
 }
 
 #[test]
 fn whoever_parses_the_head_can_ask_how_much_of_it_is_allowed() {
-    let ceilings = Ceilings::new().max_uri(10).max_header_block(200).max_header_count(7);
-    assert_eq!((ceilings.head(), ceilings.header_lines()), (210, 7));
-    assert_eq!(ceilings.max_uri(u64::MAX).head(), u64::MAX);
+    let policy = Policy::new().max_uri(10).max_header_count(7).or(&Policy::ceilings().max_uri(9));
+
+    let limits = [Part::Uri, Part::HeaderBlock, Part::HeaderCount, Part::Body];
+    let limits = limits.map(|part| policy.limit(part));
+    assert_eq!(limits, [Some(10), Some(64 << 10), Some(7), None]);
 }
 
 #[tokio::test]
 async fn a_grpc_client_is_told_that_a_resource_is_exhausted() {
     let declared = grpc(headers([("content-length", "4")]));
     let many = grpc(headers([("a", ""), ("b", "")]));
-    let ceilings = Ceilings::new().max_uri(9).max_header_count(2).max_body(3);
+    let ceilings = Policy::ceilings().max_uri(9).max_header_count(2).max_body(3);
 
     for request in [declared, many, grpc(uri("/too/long/"))] {
         let response = answer(ceilings.clone(), request).await;
@@ -198,7 +208,8 @@ async fn a_grpc_client_is_told_that_a_resource_is_exhausted() {
 
 #[tokio::test]
 async fn a_refusal_says_which_ceiling_was_exceeded() {
-    let ceilings = Ceilings::new().max_uri(9).max_header_count(2).max_header_block(200).max_body(3);
+    let ceilings =
+        Policy::ceilings().max_uri(9).max_header_count(2).max_header_block(200).max_body(3);
     let long = HeaderValue::from_static(concat!(
         "0123456789012345678901234567890123456789012345678901234567890123456789012345678901234567",
         "0123456789012345678901234567890123456789012345678901234567890123456789012345678901234567",
@@ -377,7 +388,7 @@ async fn a_response_body_without_a_default_comes_from_a_closure() {
 
 #[test]
 fn readiness_is_that_of_the_inner_service() {
-    let (mut service, mut upstream) = guard(Ceilings::new());
+    let (mut service, mut upstream) = guard(Policy::ceilings());
 
     upstream.allow(0);
     assert_pending!(service.poll_ready());
@@ -391,7 +402,7 @@ fn readiness_is_that_of_the_inner_service() {
 async fn a_refused_request_lets_the_reserved_permit_go() {
     let inner = service_fn(async |_: Guarded| Ok::<_, ()>(Response::new(())));
     let inner = ConcurrencyLimitLayer::new(1).layer(inner);
-    let mut one = RequestGuardLayer::new(Ceilings::new().max_uri(0)).layer(inner);
+    let mut one = RequestGuardLayer::new(Policy::ceilings().max_uri(0)).layer(inner);
     let mut other = one.clone();
 
     one.ready().await.unwrap();
@@ -447,6 +458,7 @@ fn an_error_tells_its_source() {
 fn public_types_cross_threads() {
     fn check<T: Send + Sync + Unpin>() {}
 
-    check::<(Ceilings, RequestGuardLayer, TooLarge, Part, GuardedBodyError<()>)>();
+    check::<(Policy, RequestGuardLayer, TooLarge, Part, GuardedBodyError<()>)>();
+    check::<(Paths, Flaw, Unfit, HostPattern, MediaRange)>();
     check::<(RequestGuard<()>, ResponseFuture<()>, GuardedBody<Empty<Bytes>>)>();
 }

@@ -1,5 +1,4 @@
 use std::hash::{BuildHasher, RandomState};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -24,19 +23,27 @@ impl<F: Fn(&Parts) -> RequestId> MakeRequestId for F {
 /// Makes ids of a [`Format`].
 ///
 /// Its chance is a keyed hash, with 128 bits of key from the system, of a number that is never used twice and of the time: good
-/// for ids, for nothing secret, and it cannot fail. Clones share the number.
-#[derive(Clone, Debug)]
+/// for ids, for nothing secret, and it cannot fail.
+///
+/// A clone has a key and a number of its own: services on different cores do not write to the same place for each request.
+#[derive(Debug)]
 #[must_use = "a generator does nothing until a layer uses it"]
 pub struct Generator {
     format: Format,
     key: RandomState,
-    next: Arc<AtomicU64>,
+    next: AtomicU64,
 }
 
 impl Generator {
     /// Makes ids of this format.
     pub fn new(format: Format) -> Self {
-        Self { format, key: RandomState::new(), next: Arc::default() }
+        Self { format, key: RandomState::new(), next: AtomicU64::new(0) }
+    }
+}
+
+impl Clone for Generator {
+    fn clone(&self) -> Self {
+        Self::new(self.format)
     }
 }
 

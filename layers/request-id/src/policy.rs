@@ -1,4 +1,4 @@
-use http::header::HeaderName;
+use http::header::{HeaderMap, HeaderName};
 use ipnet::IpNet;
 
 use crate::Format;
@@ -80,7 +80,8 @@ impl RequestIdPolicy {
         self
     }
 
-    /// Looks for ids in these headers, the first of them first. All of them are taken off, trusted or not.
+    /// Looks for ids in these headers, the first of them first. All of them are taken off, trusted or not, and so are those
+    /// that have a `_` in the place of a `-`.
     pub fn accept(mut self, names: impl IntoIterator<Item = HeaderName>) -> Self {
         self.accept = Some(names.into_iter().collect());
         self
@@ -120,6 +121,21 @@ impl RequestIdPolicy {
         self.accept.as_deref().unwrap_or_else(|| std::slice::from_ref(&self.header))
     }
 
+    /// Takes off all that may be read as an id: servers that pass headers on as variables take `_` for `-`.
+    pub(crate) fn remove(&self, headers: &mut HeaderMap) {
+        for name in self.accepted() {
+            headers.remove(name);
+        }
+        let own = || self.accepted().iter().chain([&self.header]);
+        let is_like = |other: &&HeaderName| {
+            other.as_str().contains('_') && own().any(|name| dashed(name).eq(dashed(other)))
+        };
+        let named: Vec<_> = headers.keys().filter(is_like).cloned().collect();
+        for name in named {
+            headers.remove(name);
+        }
+    }
+
     pub(crate) fn answered_in(&self) -> &HeaderName {
         self.response_header.as_ref().unwrap_or(&self.header)
     }
@@ -129,4 +145,8 @@ impl Default for RequestIdPolicy {
     fn default() -> Self {
         Self::new()
     }
+}
+
+fn dashed(name: &HeaderName) -> impl Iterator<Item = u8> + '_ {
+    name.as_str().bytes().map(|byte| if byte == b'_' { b'-' } else { byte })
 }

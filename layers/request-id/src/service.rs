@@ -39,9 +39,7 @@ where
     fn call(&mut self, request: Request<ReqBody>) -> Self::Future {
         let (mut parts, body) = request.into_parts();
         let (id, not_believed) = self.gate.id(&parts);
-        for name in self.gate.policy.accepted() {
-            parts.headers.remove(name);
-        }
+        self.gate.policy.remove(&mut parts.headers);
         // In the place of all lines; the limit of a header map is not worth a panic.
         let _ = parts.headers.try_insert(&self.gate.policy.header, id.as_value().clone());
         parts.extensions.insert(id.clone());

@@ -89,6 +89,36 @@ fn what_could_forge_a_line_of_a_log_or_fill_it_is_replaced_whoever_sends_it() {
 }
 
 #[test]
+fn what_some_servers_take_for_the_header_is_taken_off_with_it() {
+    let correlation = HeaderName::from_static("x-correlation-id");
+    let policy = policy().accept([correlation]).header(HeaderName::from_static("x_own-id"));
+    let lines = [
+        ("x_correlation_id", b"a".as_slice()),
+        ("x-correlation_id", b"a"),
+        ("x_own_id", b"a"),
+        ("x-own-id", b"kept"),
+        ("x_other", b"kept"),
+    ];
+
+    let (seen, _) = serve(&RequestIdLayer::new(policy), sending(lines));
+
+    let mut names: Vec<_> = seen.headers().keys().map(HeaderName::as_str).collect();
+    names.sort_unstable();
+    assert_eq!(names, ["x-own-id", "x_other", "x_own-id"]);
+}
+
+#[test]
+fn clones_make_ids_that_differ() {
+    let one = Generator::new(Format::Hex);
+    let (parts, ()) = Request::new(()).into_parts();
+    let other = one.clone();
+
+    let ids: HashSet<_> = (0..1000).flat_map(|_| [one.make(&parts), other.make(&parts)]).collect();
+
+    assert_eq!(ids.len(), 2000);
+}
+
+#[test]
 fn peers_are_trusted_by_their_network() {
     let layer =
         RequestIdLayer::new(policy().trusted(Trust::Networks(

@@ -4,11 +4,12 @@ use std::time::Duration;
 
 use http::{Method, StatusCode};
 use portcullis_concurrency_limit::ConcurrencyPolicy;
+use portcullis_forwarded::Proxy;
 use portcullis_rate_limit::{LimitPolicy, WhenAway};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{Secret, Source, Spanned, schema, text};
+use super::{Secret, Spanned, schema, text};
 
 /// How much of whom, or how many at once: it has a `rate`, or a `concurrency`.
 #[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq)]
@@ -83,7 +84,7 @@ pub struct Exempt {
     #[schemars(with = "Vec<String>")]
     pub methods: Vec<Method>,
     /// The networks, or addresses, that clients are in.
-    pub addresses: Vec<Source>,
+    pub addresses: Vec<Proxy>,
 }
 
 /// Where machines keep limits together: a Redis or Valkey server.

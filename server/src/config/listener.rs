@@ -4,7 +4,7 @@ use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use ipnet::IpNet;
+use portcullis_forwarded::Proxy;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -108,44 +108,14 @@ impl TryFrom<String> for SocketMode {
 pub struct ProxyProtocol {
     /// Networks, addresses, and `unix` for whoever connects to a unix socket. From these the header is required; from others
     /// none is read, so that one they send is no HTTP and no TLS.
-    pub from: Vec<Source>,
+    pub from: Vec<Proxy>,
 }
 
 impl ProxyProtocol {
     /// Whether the header is required of this peer, which has no address on a unix socket.
     #[must_use]
     pub fn is_required_of(&self, peer: Option<IpAddr>) -> bool {
-        self.from.iter().any(|source| match (source, peer) {
-            (Source::Network(network), Some(peer)) => network.contains(&peer),
-            (Source::Unix, None) => true,
-            _ => false,
-        })
-    }
-}
-
-/// Where a connection may come from.
-#[derive(Clone, Copy, Debug, Deserialize, Eq, JsonSchema, PartialEq)]
-#[serde(try_from = "String")]
-#[schemars(with = "String")]
-#[non_exhaustive]
-pub enum Source {
-    /// `10.0.0.0/8`, or one address alone.
-    Network(IpNet),
-    /// `unix`.
-    Unix,
-}
-
-impl TryFrom<String> for Source {
-    type Error = &'static str;
-
-    fn try_from(text: String) -> Result<Self, Self::Error> {
-        if text == "unix" {
-            return Ok(Self::Unix);
-        }
-        let network = text.parse::<IpNet>().or_else(|_| text.parse::<IpAddr>().map(IpNet::from));
-        network
-            .map(Self::Network)
-            .map_err(|_| "a network like \"10.0.0.0/8\", an address, or \"unix\"")
+        self.from.iter().any(|proxy| proxy.is_at(peer))
     }
 }
 

@@ -6,10 +6,14 @@ use portcullis_host_strip::Upgrade;
 use portcullis_jwt_auth::{
     CacheLimits, ClaimPath, ClaimRule, ResourceMetadata, ScopeRule, TokenSource, Typ,
 };
+use portcullis_request_guard::Policy;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{PathRewrite, Redirect, Respond, SigV4Verify, Spanned, schema, text};
+use super::{
+    Compression, Cors, PathRewrite, Redirect, Respond, SecurityHeaders, SigV4Verify, Spanned,
+    schema, text,
+};
 
 /// Which requests go where, and what happens to them on the way.
 #[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq)]
@@ -49,6 +53,15 @@ pub struct Route {
     pub redirect: Option<Spanned<Redirect>>,
     /// Answers everybody the same.
     pub respond: Option<Spanned<Respond>>,
+    /// What pages of other origins may do. Preflights are answered before anybody asks for a credential.
+    pub cors: Option<Spanned<Cors>>,
+    /// What browsers are told to be careful about, by each response, refusals included.
+    pub security_headers: Option<Spanned<SecurityHeaders>>,
+    /// Compresses responses. Not when left out.
+    pub compression: Option<Spanned<Compression>>,
+    /// What its requests must be, besides what all must. Paths are judged by `default` when it says nothing of them, or by `s3` on
+    /// routes to S3.
+    pub request_guard: Option<Spanned<Policy>>,
     /// Lets only requests with a valid token through.
     pub jwt_auth: Option<Spanned<JwtAuth>>,
     /// Lets only requests through that a client has signed with AWS Signature Version 4, by keys of the gateway's own.

@@ -1,7 +1,5 @@
 //! Whose limit a request counts towards, and which requests count towards none.
 
-use std::net::IpAddr;
-
 use http::Method;
 use http::header::{ACCESS_CONTROL_REQUEST_METHOD, HeaderName, ORIGIN};
 use http::request::Parts;
@@ -11,7 +9,7 @@ use portcullis_sigv4_sign::Verified;
 use serde_json::Value as Claim;
 
 use crate::certificate::Certificate;
-use crate::config::{Config, Exempt, Route, Source};
+use crate::config::{Config, Exempt, Route};
 use crate::facts::{ClientCertificate, Facts, client_address};
 use crate::route::Judged;
 use crate::telemetry::RouteMeters;
@@ -128,7 +126,7 @@ pub(super) fn is_exempt(exempt: &Exempt, parts: &Parts) -> bool {
     exempt.methods.contains(&parts.method)
         || exempt.preflight && is_preflight(parts)
         || !exempt.paths.is_empty() && is_below_any(exempt, parts.uri.path())
-        || !exempt.addresses.is_empty() && comes_from_any(&exempt.addresses, client_address(parts))
+        || exempt.addresses.iter().any(|at| at.is_at(client_address(parts)))
 }
 
 /// Fetch, §4.8: what asks whether another request may be sent.
@@ -142,14 +140,5 @@ fn is_below_any(exempt: &Exempt, path: &str) -> bool {
     exempt.paths.iter().any(|above| {
         let rest = judged.as_str().strip_prefix(above.get_ref().trim_end_matches('/'));
         rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-    })
-}
-
-fn comes_from_any(sources: &[Source], address: Option<IpAddr>) -> bool {
-    let address = address.map(|address| address.to_canonical());
-    sources.iter().any(|source| match (source, address) {
-        (Source::Network(network), Some(address)) => network.contains(&address),
-        (Source::Unix, None) => true,
-        _ => false,
     })
 }

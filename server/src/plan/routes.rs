@@ -19,8 +19,8 @@ use super::limit_key::Place;
 use super::limits::LimitPlans;
 use super::signing::{self, ClientPlan, Clients};
 use super::{
-    DocumentPlan, Plan, RouteEnd, RoutePlan, UpstreamPlan, answers, forwarded, headers, named,
-    problem, upgrades,
+    DocumentPlan, Plan, RouteEnd, RoutePlan, UpstreamPlan, answers, browsers, forwarded, guards,
+    headers, named, problem, upgrades,
 };
 
 /// The table of routes, and what its rows lead to, as far as nothing is wrong.
@@ -132,8 +132,12 @@ fn route(
     let end = end(section, key, upstreams, problems);
     let rewrite = answers::rewrite(route, key, problems);
     let header_inject = headers::layer(route, headers::asks_clients(config), key, problems);
+    let security_headers = browsers::security_headers(route, key, problems);
+    let cors = browsers::cors(route, key, problems);
+    let compression = browsers::compression(route, key, problems);
     let end = end?;
     upgrades::check(config, route, key, problems);
+    guards::check_route(config, route, key, problems);
     let verifies_s3 = route.sigv4_verify.as_ref();
     let verifies_s3 = verifies_s3.is_some_and(|it| it.get_ref().verifying.service().is_s3());
     let voice = match &end {
@@ -151,6 +155,9 @@ fn route(
         let_in: LetInLayer::new(route.addresses.clone()),
         voice,
         upgrade: upgrades::route(config, route),
+        security_headers,
+        cors,
+        request_guard: guards::route(config, route, voice),
         rewrite: RewriteLayer::new(rewrite?),
         deadline: DeadlineLayer::new(route.timeout),
         auth,
@@ -158,6 +165,7 @@ fn route(
         rate_limit,
         concurrency_limit,
         aws_chunked: aws_chunked.then(AwsChunkedLayer::new),
+        compression,
         tell: forwarded(config).tell(),
         header_inject: header_inject?,
     })

@@ -7,7 +7,7 @@ use crate::config::{Config, HttpVersion, Problem, Route, Spanned};
 use super::problem;
 use super::upstreams::http_versions;
 
-/// What the edge lets through: all that any route does, since it does not know yet which route that is.
+/// What the edge takes off, and what it lets through: all that any route does, since it does not know yet which route that is.
 pub(super) fn edge(config: &Config) -> HopByHop {
     let mut all = Vec::new();
     for section in &config.routes {
@@ -15,18 +15,22 @@ pub(super) fn edge(config: &Config) -> HopByHop {
             Upgrade::WebSocket => all.push(Protocol::WEBSOCKET),
             Upgrade::Tokens(tokens) => all.extend(tokens.iter().cloned()),
             Upgrade::Deny => {}
-            _ => return config.hop_by_hop.clone().upgrade(Upgrade::Preserve),
+            _ => return policy(config).upgrade(Upgrade::Preserve),
         }
     }
     let upgrade = if all.is_empty() { Upgrade::Deny } else { Upgrade::Tokens(all) };
-    config.hop_by_hop.clone().upgrade(upgrade)
+    policy(config).upgrade(upgrade)
+}
+
+/// What upstreams are told is nobody's to name in `Connection`.
+fn policy(config: &Config) -> HopByHop {
+    config.hop_by_hop.clone().protect(config.request_id.told_in().clone())
 }
 
 /// What a route lets through of that; none where the edge lets nothing through.
 pub(super) fn route(config: &Config, route: &Route) -> Option<HopByHopLayer> {
-    let denied = edge(config) == config.hop_by_hop.clone().upgrade(Upgrade::Deny);
-    let policy = || config.hop_by_hop.clone().upgrade(route.upgrade.clone());
-    (!denied).then(|| HopByHopLayer::new(policy()))
+    let denied = edge(config) == policy(config).upgrade(Upgrade::Deny);
+    (!denied).then(|| HopByHopLayer::new(policy(config).upgrade(route.upgrade.clone())))
 }
 
 /// A replica that is asked in nothing but HTTP/2 makes no tunnel.

@@ -1,10 +1,11 @@
 use std::any::Any;
 use std::error::Error as StdError;
 
-use http::StatusCode;
-use portcullis_refusal::{GrpcStatus, Refusal};
+use http::{Response, StatusCode};
+use portcullis_refusal::{Dialect, GrpcStatus, Refusal};
 
 use crate::body::Side;
+use crate::facts::{Facts, Voice};
 use crate::upstream::{Error, Phase};
 
 use super::client_closed_request;
@@ -31,6 +32,16 @@ impl From<Box<dyn Any + Send>> for Panic {
 }
 
 impl Failure {
+    /// The refusal, with this empty body, of the request that these facts are of.
+    pub(super) fn response<B>(&self, facts: &Facts, empty: B) -> Response<B> {
+        let dialect = {
+            let mut known = facts.known();
+            known.error = Some(self.told());
+            if known.voice == Voice::Grpc { Dialect::Grpc } else { Dialect::Http }
+        };
+        self.refusal().into_response(dialect, empty)
+    }
+
     /// What the client is told.
     pub(super) fn refusal(&self) -> Refusal {
         let error = match self {
@@ -117,7 +128,7 @@ fn broken_body(side: Side) -> Refusal {
 
 #[cfg(test)]
 mod tests {
-    use portcullis_refusal::{Dialect, Refused};
+    use portcullis_refusal::Refused;
 
     use super::*;
     use crate::body;

@@ -33,7 +33,10 @@ impl<'a> Judged<'a> {
         for segment in decoded.split(['/', '\\']) {
             match segment {
                 "" | "." => {}
-                ".." => return Err(BadPath("the path has a `..` segment")),
+                // Servlets take parameters off a segment before they look at it.
+                segment if is_parent(segment) => {
+                    return Err(BadPath("the path has a `..` segment"));
+                }
                 segment => {
                     judged.push('/');
                     judged.push_str(segment);
@@ -44,6 +47,44 @@ impl<'a> Judged<'a> {
             judged.push('/');
         }
         Ok(Self(Cow::Owned(judged)))
+    }
+
+    /// The path for those who know parameters of segments (`/a;b=c/d`); none if it has none.
+    #[must_use]
+    pub fn without_parameters(&self) -> Option<Judged<'static>> {
+        let mut bare = String::new();
+        for segment in self.0.contains(';').then(|| self.0.split('/').skip(1)).into_iter().flatten()
+        {
+            bare.push('/');
+            bare.push_str(segment.split(';').next().unwrap_or_default());
+        }
+        // Judged anew, since a segment may have been nothing but parameters.
+        let bare = Judged::new(&bare).ok()?;
+        self.0.contains(';').then(|| Judged(Cow::Owned(bare.0.into_owned())))
+    }
+
+    /// What a path with `..` segments is for those who take them for names, as S3 does, and for those who resolve them.
+    ///
+    /// None if there are more readings: with empty segments or hidden separators, or above the first segment.
+    #[must_use]
+    pub fn both(path: &'a str) -> Option<(Self, Self)> {
+        let decoded = decode(path).ok()?;
+        let segments = decoded.strip_prefix('/')?;
+        let hidden = decoded.matches('/').count() > path.matches('/').count();
+        if hidden || segments.contains("//") || segments.starts_with('/') || segments.contains('\\')
+        {
+            return None;
+        }
+        let (mut named, mut resolved) = (Vec::new(), Vec::new());
+        for segment in segments.split('/').filter(|segment| !matches!(*segment, "" | ".")) {
+            named.push(segment);
+            match segment {
+                segment if is_parent(segment) => drop(resolved.pop()?),
+                segment => resolved.push(segment),
+            }
+        }
+        let join = |segments: &[&str]| Self(Cow::Owned(format!("/{}", segments.join("/"))));
+        Some((join(&named), join(&resolved)))
     }
 
     /// The path to match.
@@ -78,6 +119,10 @@ impl<'a> Judged<'a> {
         }
         Ok(rest)
     }
+}
+
+fn is_parent(segment: &str) -> bool {
+    segment.strip_prefix("..").is_some_and(|rest| rest.is_empty() || rest.starts_with(';'))
 }
 
 /// Most paths are what they seem.
@@ -154,6 +199,8 @@ mod tests {
             "/..\\b",
             "/%5c..",
             "/a%2f../b",
+            "/a/..;/b",
+            "/a/%2e%2e%3bc/b",
         ] {
             assert!(judge(path).is_err(), "{path}");
         }
@@ -182,6 +229,25 @@ mod tests {
         assert_eq!(after("/a", 0), "/a");
         assert!(Judged::after("/photos%2fa", 1).is_err());
         assert!(Judged::after("/photos\\a", 1).is_err());
+    }
+
+    #[test]
+    fn a_parent_segment_is_a_name_or_leads_back_if_that_is_all_that_it_can_be() {
+        let both = |path| {
+            Judged::both(path)
+                .map(|(named, resolved)| (named.0.into_owned(), resolved.0.into_owned()))
+        };
+
+        let expected = ("/a/b/../c".to_owned(), "/a/c".to_owned());
+        for path in ["/a/b/../c", "/a/b/%2e%2e/c/", "/a/./b/../c"] {
+            assert_eq!(both(path), Some(expected.clone()), "{path}");
+        }
+        assert_eq!(both("/a/.."), Some(("/a/..".to_owned(), "/".to_owned())));
+        for path in
+            ["/..", "/a/../../b", "//a/../b", "/a//../b", "/a%2fb/../c", "/a\\b/../c", "/a/../%"]
+        {
+            assert_eq!(both(path), None, "{path}");
+        }
     }
 
     proptest! {

@@ -14,9 +14,9 @@ use crate::facts::Facts;
 use crate::tunnel::Tunnel;
 
 use super::record::{CountedBody, Record, TunnelRecord};
-use super::{Meters, RecordedBody, RequestId};
+use super::{Meters, RecordedBody};
 
-/// Names, counts and logs every request.
+/// Counts and logs every request, by the id that it has been given.
 #[derive(Clone, Debug)]
 pub struct TelemetryLayer(Arc<Meters>);
 
@@ -57,11 +57,9 @@ where
     }
 
     fn call(&mut self, mut request: Request<Body>) -> Self::Future {
-        let id = RequestId::of(request.headers());
-        id.put(request.headers_mut());
         let facts = Facts::of(&mut request);
         facts.known().client = request.extensions().get().cloned();
-        let record = Record::new(self.meters.clone(), facts, id, &request);
+        let record = Record::new(self.meters.clone(), facts, &request);
         if !request.body().is_end_stream() {
             let bytes = record.received();
             request = request.map(|inner| Body::new(CountedBody { inner, bytes }));
@@ -92,7 +90,7 @@ where
         let Ok(mut response) = ready!(this.inner.poll(cx));
         let mut record = this.record.take();
         if let Some(record) = &mut record {
-            record.answered(&mut response);
+            record.answered(&response);
         }
         // A tunnel is written down at its end, by whoever holds what is in the response.
         if let Some(tunnel) = response.extensions().get::<Tunnel>().cloned()

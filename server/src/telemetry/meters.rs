@@ -199,6 +199,7 @@ fn describe() {
     describe_failover();
     describe_signing();
     describe_limits();
+    describe_ids();
     describe_counter!(
         "jwt_auth_key_set_refreshes_total",
         "How often an issuer was asked for its keys, by what came of it."
@@ -338,6 +339,13 @@ fn describe_limits() {
     );
     describe_gauge!("concurrency_limit_waiting", "Requests that wait for a place.");
     describe_gauge!("concurrency_limit_limit", "How many may be under way, as it is now.");
+}
+
+fn describe_ids() {
+    describe_counter!(
+        "request_id_total",
+        "Ids of requests, by where they are from: `generated`, `accepted`, `invalid`, `untrusted`."
+    );
 }
 
 fn describe_signing() {

@@ -9,6 +9,7 @@ use hyper::body::{Body as HttpBody, Frame, SizeHint};
 use pin_project_lite::pin_project;
 use portcullis_forwarded::Client;
 use portcullis_replica_failover::{Attempt, Attempts};
+use portcullis_request_id::RequestId;
 use tokio::time::Instant;
 
 use crate::body::Error;
@@ -17,7 +18,7 @@ use crate::respond::client_closed_request;
 use crate::tunnel::Tunnel;
 
 use super::lines::ACCESS;
-use super::{Meters, RequestId, RouteMeters};
+use super::{Meters, RouteMeters};
 
 /// What is going to be said of a request: it is written when this is dropped, so nothing that can
 /// happen to a request goes unsaid.
@@ -25,7 +26,7 @@ use super::{Meters, RequestId, RouteMeters};
 pub(super) struct Record {
     meters: Arc<Meters>,
     facts: Facts,
-    id: RequestId,
+    id: Option<RequestId>,
     method: Method,
     uri: Uri,
     version: Version,
@@ -40,17 +41,12 @@ pub(super) struct Record {
 impl Record {
     /// Starts with what the request says.
     #[must_use]
-    pub(super) fn new<B>(
-        meters: Arc<Meters>,
-        facts: Facts,
-        id: RequestId,
-        request: &Request<B>,
-    ) -> Self {
+    pub(super) fn new<B>(meters: Arc<Meters>, facts: Facts, request: &Request<B>) -> Self {
         meters.in_flight.increment(1.0);
         Self {
             meters,
             facts,
-            id,
+            id: request.extensions().get().cloned(),
             method: request.method().clone(),
             uri: request.uri().clone(),
             version: request.version(),
@@ -68,9 +64,8 @@ impl Record {
         self.received.clone()
     }
 
-    /// The headers of the response are ready; they carry the request's id.
-    pub(super) fn answered<B>(&mut self, response: &mut Response<B>) {
-        self.id.put(response.headers_mut());
+    /// The headers of the response are ready.
+    pub(super) fn answered<B>(&mut self, response: &Response<B>) {
         if let Some(attempts) = response.extensions().get::<Attempts>() {
             self.tried = tried(attempts.trail());
             self.tell(attempts);
@@ -83,7 +78,7 @@ impl Record {
     fn tell(&self, attempts: &Attempts) {
         let known = self.facts.known();
         let route = known.route.as_deref().map(RouteMeters::name);
-        let id = self.id.as_str();
+        let id = self.id.as_ref().map(RequestId::as_str);
         let trail = attempts.trail();
         let onwards = trail.iter().skip(1).map(Attempt::replica).chain(attempts.served_by());
         for (attempt, (failed, to)) in (1_u32..).zip(trail.iter().zip(onwards)) {
@@ -134,7 +129,7 @@ impl Drop for Record {
         let milliseconds = |to: Instant| to.duration_since(known.start).as_secs_f64() * 1e3;
         tracing::info!(
             target: ACCESS,
-            request_id = self.id.as_str(),
+            request_id = self.id.as_ref().map(RequestId::as_str),
             client = client.map(|client| display(client.address())),
             client_port = client.and_then(Client::port),
             peer = peer.map(display),

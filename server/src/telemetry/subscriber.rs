@@ -28,12 +28,8 @@ pub fn subscribe(log: &Log) -> Result<(), ParseError> {
         .with_env_filter(EnvFilter::builder().parse(level)?);
     // The error that is passed over: somebody else subscribed before.
     if writes_json(log) {
-        let builder = builder
-            .json()
-            .flatten_event(true)
-            .with_current_span(false)
-            .with_span_list(false)
-            .with_filter_reloading();
+        let builder =
+            builder.json().flatten_event(true).with_span_list(false).with_filter_reloading();
         let filter = builder.reload_handle();
         if builder.finish().try_init().is_ok() {
             let _ = FILTER.set(Box::new(move |new| filter.reload(new)));
