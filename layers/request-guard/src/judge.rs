@@ -232,6 +232,9 @@ fn escaped(high: Option<u8>, low: Option<u8>) -> Option<u8> {
 
 /// Decodes what can be, and leaves what cannot.
 fn decode_again(bytes: &[u8]) -> Option<Vec<u8>> {
+    if !bytes.contains(&b'%') {
+        return None;
+    }
     let mut decoded = Vec::with_capacity(bytes.len());
     let mut rest = bytes;
     while let [byte, after @ ..] = rest {

@@ -33,7 +33,7 @@
 //! the inner service is at work, whoever reads it gets [`GuardedBodyError::TooLarge`], and the client gets the `413`
 //! at once, whatever the inner service makes of that. Once the inner service has answered, only the reader is told.
 //!
-//! //! Trailers count towards nothing. Neither does what the HTTP parser refuses before any layer: its own limits should
+//! Trailers count towards nothing. Neither does what the HTTP parser refuses before any layer: its own limits should
 //! stand above these.
 //!
 //! # What it leaves to others
