@@ -88,6 +88,11 @@ impl Lines {
         state.hurries = false;
     }
 
+    /// Takes a line of the access log.
+    pub(super) fn access(&self, line: &[u8]) {
+        self.push(line, ROOM - RESERVE);
+    }
+
     fn push(&self, line: &[u8], room: usize) {
         let mut state = self.state();
         let before = state.waiting.len();
@@ -170,7 +175,7 @@ impl Begun {
         take(&mut state.untold)
     }
 
-    fn write(&mut self, output: &mut Option<Box<dyn Write>>) {
+    fn write(&self, output: &mut Option<Box<dyn Write>>) {
         for piece in self.1.chunks(PIECE) {
             let written = match output {
                 Some(output) => write(output, piece),
