@@ -4,7 +4,7 @@ use bytes::{Buf, Bytes};
 use http::header::{
     CONTENT_LENGTH, HeaderMap, HeaderName, HeaderValue, TRAILER, TRANSFER_ENCODING,
 };
-use http::{Method, request};
+use http::request;
 use hyper::body::{Body as _, Frame};
 
 use crate::body::Body;
@@ -140,7 +140,7 @@ pub(super) fn encode(request: &request::Parts, body: &Body, out: &mut Outgoing) 
     }
     let coding = coding(request, body);
     match &coding {
-        Coding::None if !expects_length(request) => {}
+        Coding::None if !request.headers.contains_key(CONTENT_LENGTH) => {}
         Coding::None => text.extend_from_slice(b"content-length: 0\r\n"),
         Coding::Length(length) => {
             text.extend_from_slice(b"content-length: ");
@@ -161,12 +161,6 @@ fn coding(request: &request::Parts, body: &Body) -> Coding {
         Some(length) => Coding::Length(length),
         None => Coding::Chunks(trailers(&request.headers)),
     }
-}
-
-/// Whether the length of a body that is none was told, or is expected (RFC 9110 §8.6).
-fn expects_length(request: &request::Parts) -> bool {
-    request.headers.contains_key(CONTENT_LENGTH)
-        || matches!(request.method, Method::POST | Method::PUT | Method::PATCH)
 }
 
 /// What a request says of its length where its body does not know it: one that is read piece by piece, as it was sent.
@@ -198,7 +192,7 @@ const TEXT: usize = 1 << 10;
 
 #[cfg(test)]
 mod tests {
-    use http::Request;
+    use http::{Method, Request};
     use http_body_util::StreamBody;
     use proptest::prelude::*;
 
@@ -256,10 +250,6 @@ mod tests {
         assert_eq!(head, start("GET") + "transfer-encoding: chunked\r\n\r\n");
         assert!(matches!(coding, Coding::Chunks(_)));
         assert_eq!(text(Method::GET, &lies[2..], &Body::empty()).0, start("GET") + "\r\n");
-        assert_eq!(
-            text(Method::PUT, &lies[2..], &Body::empty()).0,
-            start("PUT") + "content-length: 0\r\n\r\n"
-        );
     }
 
     #[test]
