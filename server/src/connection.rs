@@ -34,6 +34,7 @@ use crate::certificate::Certificate;
 use crate::config::{ClientLimits, ClientTimeouts};
 use crate::facts::{ClientCertificate, Peer};
 use crate::seam::Edge;
+use crate::splice::Splice;
 use crate::tunnel::Relay;
 use crate::worker::draining;
 
@@ -56,7 +57,6 @@ pub struct Connections {
 
 /// Who is at the other end of a connection.
 #[derive(Clone, Debug, Default)]
-#[expect(clippy::exhaustive_structs, reason = "what the parts of the stack ask for")]
 pub struct Client {
     /// Where the connection comes from; a unix socket does not tell.
     pub peer: Option<SocketAddr>,
@@ -64,14 +64,21 @@ pub struct Client {
     pub is_tls: bool,
     /// What the client has shown of itself, and somebody vouched for.
     pub certificate: Option<Arc<Certificate>>,
+    /// How bodies get there without being read, if they can.
+    pub(crate) splice: Option<Splice>,
 }
 
 impl Client {
     fn tell<B>(&self, request: &mut Request<B>) {
+        let version = request.version();
         let known = request.extensions_mut();
         known.insert(Peer { address: self.peer, is_tls: self.is_tls });
         if let Some(certificate) = &self.certificate {
             known.insert(ClientCertificate(certificate.clone()));
+        }
+        // What goes into a frame of HTTP/2 has to be read for that.
+        if let Some(splice) = self.splice.as_ref().filter(|_| version <= Version::HTTP_11) {
+            known.insert(splice.clone());
         }
     }
 }

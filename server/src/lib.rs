@@ -21,6 +21,7 @@ pub mod listener;
 /// One connection: what is allowed on it, and for how long.
 pub mod connection;
 /// The order of the layers, and nothing else.
+mod splice;
 pub mod stack;
 pub mod route;
 pub mod cors;

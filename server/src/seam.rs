@@ -7,7 +7,8 @@ use std::task::{Context, Poll};
 
 use http::{Request, Response};
 use portcullis_replica_failover::ReplayBody;
-use tower::{Service, ServiceExt};
+use tower::layer::util::Stack;
+use tower::{Layer, Service, ServiceExt};
 
 use crate::body::Body;
 use crate::upstream;
@@ -56,6 +57,47 @@ impl<E, B> Seam<E, B> {
         B: Send + 'static,
     {
         Self(Arc::new(service))
+    }
+}
+
+/// `layer` with its futures boxed.
+///
+/// For one that is mostly not there: an `Either` is as large as the larger of its two, and is moved at each call.
+pub(crate) const fn boxed<L>(layer: L) -> Stack<L, BoxFutureLayer> {
+    Stack::new(layer, BoxFutureLayer)
+}
+
+/// See [`boxed`].
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct BoxFutureLayer;
+
+impl<S> Layer<S> for BoxFutureLayer {
+    type Service = BoxFuture<S>;
+
+    fn layer(&self, inner: S) -> BoxFuture<S> {
+        BoxFuture(inner)
+    }
+}
+
+/// See [`boxed`].
+#[derive(Clone, Debug)]
+pub(crate) struct BoxFuture<S>(S);
+
+impl<S, R> Service<R> for BoxFuture<S>
+where
+    S: Service<R>,
+    S::Future: Send + 'static,
+{
+    type Response = S::Response;
+    type Error = S::Error;
+    type Future = Pin<Box<dyn Future<Output = Result<S::Response, S::Error>> + Send>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.0.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: R) -> Self::Future {
+        Box::pin(self.0.call(request))
     }
 }
 

@@ -16,7 +16,8 @@ use crate::plan::{DocumentPlan, EdgePlan, RoutePlan};
 use crate::replicas::ReplicaPlan;
 use crate::respond::{RefuseLayer, RespondLayer};
 use crate::route::{Answer, Nothing, Routes};
-use crate::seam::{Backend, Edge, Replica};
+use crate::seam::{Backend, Edge, Replica, boxed};
+use crate::splice::unspliced;
 use crate::telemetry::{Meters, TelemetryLayer};
 use crate::tunnel::ExtendedConnectLayer;
 use crate::upstream::{BrokenOffLayer, ByFault, S3ErrorsLayer, TargetLayer, Upstream};
@@ -83,16 +84,20 @@ pub fn backend(
             // Before anyone asks who it is: what is unfit is unfit from anybody.
             .layer(over_plain(plan.request_guard.clone()))
             // Before anything acts on the request; it takes off the credential that it consumed.
-            .option_layer(plan.auth.as_ref().map(|auth| auth.layer()))
-            .option_layer(plan.verifier.as_ref().map(|verifier| over_plain(verifier.layer())))
+            .option_layer(plan.auth.as_ref().map(|auth| boxed(auth.layer())))
+            .option_layer(
+                plan.verifier.as_ref().map(|verifier| boxed(over_plain(verifier.layer()))),
+            )
             // After authentication: nobody takes of an allowance that is not its own.
             .option_layer(plan.rate_limit.as_ref().map(|limits| limits.layer(stores)))
             // Who is refused by then has no place: it is for those that the upstream works for.
             .option_layer(plan.concurrency_limit.clone().map(boxing))
             // What is below sees a body as it is, not in the coding of S3's clients.
-            .option_layer(plan.aws_chunked.map(over_plain))
+            .option_layer(plan.aws_chunked.map(|layer| boxed(over_plain(layer))))
             // Once for a response, whichever replica it comes from, and after all that reads it on the way.
             .option_layer(plan.compression.clone())
+            // It reads bodies, which otherwise need not be read at all.
+            .option_layer(plan.compression.is_some().then(|| MapRequestLayer::new(unspliced)))
             // After authentication: a client signs the path that it sends.
             .layer(plan.rewrite.clone())
             // Who the client is: for upstreams alone, and not counted among what it may send.
@@ -117,8 +122,10 @@ pub fn answer(plan: &RoutePlan, answer: Answer, stores: &Stores) -> Backend {
             // Who may not pass is not told where to go, either.
             .layer(plan.let_in.clone())
             .layer(over_plain(plan.request_guard.clone()))
-            .option_layer(plan.auth.as_ref().map(|auth| auth.layer()))
-            .option_layer(plan.verifier.as_ref().map(|verifier| over_plain(verifier.layer())))
+            .option_layer(plan.auth.as_ref().map(|auth| boxed(auth.layer())))
+            .option_layer(
+                plan.verifier.as_ref().map(|verifier| boxed(over_plain(verifier.layer()))),
+            )
             // After authentication, as in front of an upstream.
             .option_layer(plan.rate_limit.as_ref().map(|limits| limits.layer(stores)))
             .option_layer(plan.concurrency_limit.clone().map(boxing))
@@ -154,7 +161,7 @@ pub fn replica(plan: &ReplicaPlan) -> Replica {
             .layer(plan.breaker.clone())
             .layer(MapRequestLayer::new(plain))
             // Around the signer, whose credentials it is that an S3 server may not know.
-            .option_layer(plan.is_s3.then(S3ErrorsLayer::default))
+            .option_layer(plan.is_s3.then(|| boxed(S3ErrorsLayer::default())))
             // The path and the authority are the replica's from here on.
             .layer(TargetLayer::new(plan.target.clone()))
             // `Host` is derived from them, never from what the client said.
@@ -162,7 +169,7 @@ pub fn replica(plan: &ReplicaPlan) -> Replica {
             // Around the signer, which reads small bodies and cannot tell why one breaks off.
             .option_layer(plan.signer.is_some().then(BrokenOffLayer::default))
             // Last to touch the request: it signs what is sent.
-            .option_layer(plan.signer.clone().map(over_plain))
+            .option_layer(plan.signer.clone().map(|layer| boxed(over_plain(layer))))
             .service(Upstream::new(plan.connect.clone(), plan.pool, plan.timeouts)),
     )
 }

@@ -1,5 +1,6 @@
 //! Every request is counted once and logged once: refused, failed and cancelled ones, too.
 
+mod access;
 mod layer;
 mod lines;
 mod meters;

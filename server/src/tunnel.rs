@@ -17,14 +17,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use http::HeaderValue;
-use hyper::upgrade::OnUpgrade;
+use tokio::io::{AsyncRead, AsyncWrite};
 
 /// The upstream's side of a tunnel, in the extensions of the response that makes it, and what is known of the whole.
 #[derive(Clone)]
 pub struct Tunnel(Arc<Shared>);
 
 struct Shared {
-    upstream: Mutex<Option<UpstreamSide>>,
+    upstream: Mutex<Option<Box<dyn Wire>>>,
     is_websocket: bool,
     idle: Duration,
     received: AtomicU64,
@@ -32,8 +32,10 @@ struct Shared {
     end: Mutex<Option<End>>,
 }
 
-/// A connection to an upstream that is about to be handed over, and what must live until it is.
-type UpstreamSide = (OnUpgrade, Box<dyn Send>);
+/// A connection to an upstream.
+pub(crate) trait Wire: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<I: AsyncRead + AsyncWrite + Send + Unpin> Wire for I {}
 
 /// How a tunnel ended.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -66,15 +68,14 @@ impl End {
 }
 
 impl Tunnel {
-    /// A tunnel of this protocol to `upstream`, which `held` keeps alive; it ends after `idle` without a byte.
+    /// A tunnel of this protocol to `upstream`; it ends after `idle` without a byte.
     pub(crate) fn new(
-        upstream: OnUpgrade,
-        held: impl Send + 'static,
+        upstream: impl Wire + 'static,
         protocol: &HeaderValue,
         idle: Duration,
     ) -> Self {
         Self(Arc::new(Shared {
-            upstream: Mutex::new(Some((upstream, Box::new(held)))),
+            upstream: Mutex::new(Some(Box::new(upstream))),
             is_websocket: protocol.as_bytes().eq_ignore_ascii_case(b"websocket"),
             idle,
             received: AtomicU64::new(0),
@@ -106,7 +107,7 @@ impl Tunnel {
     }
 
     /// The upstream's side, for the one who relays.
-    fn take(&self) -> Option<UpstreamSide> {
+    fn take(&self) -> Option<Box<dyn Wire>> {
         self.0.upstream.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 }

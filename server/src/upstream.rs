@@ -3,6 +3,7 @@
 mod target;
 mod connect;
 mod pool;
+mod http1;
 mod http2;
 mod form;
 mod framing;
@@ -30,25 +31,27 @@ pub use s3_errors::{S3Errors, S3ErrorsLayer};
 pub use target::{Target, TargetLayer, Targeted};
 pub use tls::ClientTls;
 
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use http::header::{HeaderValue, UPGRADE};
-use http::{Request, Response, StatusCode, Version};
-use hyper::body::{Body as _, Incoming};
+use http::{Request, Response, StatusCode, request};
+use hyper::body::Body as _;
 use hyper::client::conn::TrySendError;
 use tokio::time::{Instant, sleep_until};
 use tower::Service;
 
-use crate::body::{self, Body, find};
+use crate::body::{self, Body, Side, find};
 use crate::config::UpstreamTimeouts;
 use crate::facts::Facts;
 use crate::tunnel::Tunnel;
 
 use self::form::{to_http1, to_http2};
-use self::pool::Lease;
+use self::http1::{Connection, Failure, Http1Body};
+use self::http2::Stream;
+use self::pool::{Http1, Lease};
 use self::progress::{Progress, Watched};
 
 /// One replica as a service: it connects, keeps connections, sends, and waits no longer than told.
@@ -84,21 +87,18 @@ impl Upstream {
         let becomes_tunnel = request.headers().contains_key(UPGRADE);
         // Whether a request that met a dying connection may be sent again without asking anyone: any if the upstream says
         // that it has not acted on it.
-        let copied = request.body().is_end_stream();
-        let repeatable = copied && request.method().is_idempotent();
+        let repeatable = request.body().is_end_stream() && request.method().is_idempotent();
         let result = match self.pool.take(becomes_tunnel) {
-            Some(lease) => {
-                let copy = copied.then(|| copy(&request));
-                match (self.exchange(lease, request).await, copy) {
-                    (Err(Attempt::Unsent(request)), _)
-                    | (Err(Attempt::Refused(_)), Some(request)) => self.fresh(request).await,
-                    (Err(Attempt::Stale(_)), Some(request)) if repeatable => {
-                        self.fresh(request).await
-                    }
-                    (result, _) => result.map_err(Attempt::error),
+            Some(lease) => match self.exchange(lease, request, began).await {
+                Err(Attempt::Unsent(request) | Attempt::Refused(_, Some(request))) => {
+                    Box::pin(self.fresh(request)).await
                 }
-            }
-            None => self.fresh(request).await,
+                Err(Attempt::Stale(_, Some(request))) if repeatable => {
+                    Box::pin(self.fresh(request)).await
+                }
+                result => result.map_err(Attempt::error),
+            },
+            None => Box::pin(self.fresh(request)).await,
         };
         if result.is_ok() {
             self.connect.meters().started(began.elapsed());
@@ -116,38 +116,82 @@ impl Upstream {
         let open = || self.connect.open(becomes_tunnel, &self.timeouts, &self.pool);
         let lease = self.pool.fresh(becomes_tunnel, &self.timeouts, open).await?;
         let is_first = lease.is_first();
-        let result = match self.exchange(lease, request).await {
+        let result = match self.exchange(lease, request, Instant::now()).await {
             // It was room on a connection that others had opened, and that has closed meanwhile.
             Err(Attempt::Unsent(request)) if !is_first => {
-                self.exchange(open().await?, request).await
+                self.exchange(open().await?, request, Instant::now()).await
             }
             result => result,
         };
         result.map_err(Attempt::error)
     }
 
-    /// Sends the request over a connection, and waits for the head of the response.
+    /// Sends the request over a connection, from `now` on, and waits for the head of the response.
     async fn exchange(
         &self,
-        mut lease: Lease,
-        mut request: Request<Body>,
+        lease: Lease,
+        request: Request<Body>,
+        now: Instant,
     ) -> Result<Response<Body>, Attempt> {
-        let is_http2 = lease.version() == Version::HTTP_2;
-        if is_http2 {
-            to_http2(&mut request, self.connect.scheme());
-        } else {
-            to_http1(&mut request);
+        match lease {
+            Lease::Http1(lease) => self.exchange_http1(lease, request, now).await,
+            // What few requests need does not make the future of all of them larger.
+            Lease::Http2(stream) => Box::pin(self.exchange_http2(stream, request)).await,
         }
-        let progress = Progress::of(request.body());
+    }
+
+    async fn exchange_http1(
+        &self,
+        mut lease: Http1,
+        mut request: Request<Body>,
+        now: Instant,
+    ) -> Result<Response<Body>, Attempt> {
+        to_http1(&mut request);
         // What gets here is allowed.
         let upgrade = request.headers().get(UPGRADE).cloned();
+        let (parts, body) = request.into_parts();
+        let connection = lease.connection_mut();
+        connection.begin(&parts, body, now);
+        let limit = self.timeouts.response_header;
+        let head = poll_fn(|cx| connection.poll_head(cx, &parts.method, limit)).await;
+        let head = match head {
+            Ok(head) => head,
+            Err(failure) => return Err(Attempt::of_http1(failure, parts, connection)),
+        };
+        if head.response.status() == StatusCode::SWITCHING_PROTOCOLS {
+            return match upgrade {
+                Some(protocol) if connection.has_sent() => {
+                    Ok(self.tunnel(head.response, lease, &protocol))
+                }
+                _ => {
+                    let unasked = "an upgrade that nobody asked for";
+                    Err(Attempt::Failed(Error::failed(Phase::Headers, true, unasked)))
+                }
+            };
+        }
+        let idle = self.timeouts.response_body;
+        // What is no success may be read by somebody who words it.
+        let splice = parts.extensions.get().filter(|_| head.response.status().is_success());
+        let (framing, persists) = (head.framing, head.persists);
+        let body = Body::new(Http1Body::new(lease, framing, persists, idle, splice.cloned()));
+        Ok(head.response.map(|()| body))
+    }
+
+    async fn exchange_http2(
+        &self,
+        mut stream: Stream,
+        mut request: Request<Body>,
+    ) -> Result<Response<Body>, Attempt> {
+        to_http2(&mut request, self.connect.scheme());
+        let copy = request.body().is_end_stream().then(|| copy(&request));
+        let progress = Progress::of(request.body());
         let request = request.map(|body| Body::new(Watched::new(body, progress.clone())));
         let response = {
-            let sent = lease.send(request);
+            let sent = stream.sender.try_send_request(request);
             let late = self.too_late(&progress);
             tokio::select! {
                 biased;
-                sent = sent => sent.map_err(|error| Attempt::of(error, is_http2, &progress))?,
+                sent = sent => sent.map_err(|error| Attempt::of_http2(error, copy, &progress))?,
                 () = late => {
                     progress.abandon();
                     return Err(Attempt::Failed(Error::timed_out(Phase::Headers, true)));
@@ -155,33 +199,27 @@ impl Upstream {
             }
         };
         if response.status() == StatusCode::SWITCHING_PROTOCOLS {
-            return match upgrade {
-                Some(protocol) if progress.is_done() => Ok(self.tunnel(response, lease, &protocol)),
-                _ => {
-                    let unasked = "an upgrade that nobody asked for";
-                    Err(Attempt::Failed(Error::failed(Phase::Headers, true, unasked)))
-                }
-            };
+            let unasked = "an upgrade that nobody asked for";
+            return Err(Attempt::Failed(Error::failed(Phase::Headers, true, unasked)));
         }
         if let Err(fault) = framing::check(&response) {
             return Err(Attempt::Failed(Error::failed(Phase::Headers, true, fault)));
         }
         Ok(response.map(|body| {
-            Body::new(ResponseBody::new(body, lease, progress, self.timeouts.response_body))
+            Body::new(ResponseBody::new(body, stream, progress, self.timeouts.response_body))
         }))
     }
 
     /// The connection is no longer one of HTTP, and the response has it.
     fn tunnel(
         &self,
-        mut response: Response<Incoming>,
-        lease: Lease,
+        mut response: Response<()>,
+        lease: Http1,
         protocol: &HeaderValue,
     ) -> Response<Body> {
-        let upstream = hyper::upgrade::on(&mut response);
-        let tunnel = Tunnel::new(upstream, lease, protocol, self.timeouts.tunnel_idle);
+        let tunnel = Tunnel::new(lease.into_io(), protocol, self.timeouts.tunnel_idle);
         response.extensions_mut().insert(tunnel);
-        response.map(|_| Body::empty())
+        response.map(|()| Body::empty())
     }
 
     /// Waits until the upstream has had its time since it was given the last piece of the request.
@@ -216,29 +254,52 @@ impl Service<Request<Body>> for Upstream {
 enum Attempt {
     /// Not a byte was sent; here is the request.
     Unsent(Request<Body>),
-    /// The upstream says that it has not acted on the request.
-    Refused(Error),
+    /// The upstream says that it has not acted on the request, which is here if it has no body.
+    Refused(Error, Option<Request<Body>>),
     /// The connection closed instead of answering, as one does that has been idle for too long.
-    Stale(Error),
+    Stale(Error, Option<Request<Body>>),
     /// Anything else.
     Failed(Error),
 }
 
 impl Attempt {
-    fn of(mut error: TrySendError<Request<Body>>, is_http2: bool, progress: &Progress) -> Self {
+    fn of_http1(failure: Failure, request: request::Parts, connection: &mut Connection) -> Self {
+        let failed = |phase, error| Error::failed(phase, true, error);
+        match failure {
+            Failure::Unsent => Self::Unsent(Request::from_parts(request, connection.take_body())),
+            Failure::Lost(broken) => Self::Failed(Error::failed(Phase::Send, false, broken)),
+            Failure::Stale(broken) => {
+                let request = Request::from_parts(request, Body::empty());
+                Self::Stale(failed(Phase::Headers, broken), Some(request))
+            }
+            Failure::Broken(broken) => Self::Failed(failed(Phase::Headers, broken)),
+            Failure::Body(error) => Self::Failed(Error::failed(Phase::Send, true, error)),
+            Failure::Mismatch => {
+                let error = body::Error::bare(Side::Client);
+                Self::Failed(Error::failed(Phase::Send, true, error))
+            }
+            Failure::Late => Self::Failed(Error::timed_out(Phase::Headers, true)),
+        }
+    }
+
+    fn of_http2(
+        mut error: TrySendError<Request<Body>>,
+        copy: Option<Request<Body>>,
+        progress: &Progress,
+    ) -> Self {
         if let Some(request) = error.take_message() {
             return Self::Unsent(request);
         }
         // A stream of HTTP/2 is reset when its request breaks off, and hyper tells of the reset alone.
-        if let Some(side) = progress.broken().filter(|_| is_http2) {
+        if let Some(side) = progress.broken() {
             return Self::Failed(Error::failed(Phase::Send, true, body::Error::bare(side)));
         }
         let error = error.into_error();
         let stale = error.is_incomplete_message() || error.is_canceled() || is_reset(&error);
-        let error = if is_http2 { Error::exchange_http2(error) } else { Error::exchange(error) };
+        let error = Error::exchange_http2(error);
         match error.may_have_run() {
-            false => Self::Refused(error),
-            true if stale => Self::Stale(error),
+            false => Self::Refused(error, copy),
+            true if stale => Self::Stale(error, copy),
             true => Self::Failed(error),
         }
     }
@@ -246,7 +307,7 @@ impl Attempt {
     fn error(self) -> Error {
         match self {
             Self::Unsent(_) => Error::failed(Phase::Send, false, "the connection closed at once"),
-            Self::Refused(error) | Self::Stale(error) | Self::Failed(error) => error,
+            Self::Refused(error, _) | Self::Stale(error, _) | Self::Failed(error) => error,
         }
     }
 }

@@ -10,6 +10,7 @@
 mod admin;
 mod attacks;
 mod auth;
+mod bodies;
 mod browsers;
 mod claims;
 mod certificates;

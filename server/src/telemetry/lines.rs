@@ -88,6 +88,11 @@ impl Lines {
         state.hurries = false;
     }
 
+    /// Takes a line of the access log.
+    pub(super) fn access(&self, line: &[u8]) {
+        self.push(line, ROOM - RESERVE);
+    }
+
     fn push(&self, line: &[u8], room: usize) {
         let mut state = self.state();
         let before = state.waiting.len();

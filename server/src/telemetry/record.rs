@@ -17,7 +17,7 @@ use crate::facts::Facts;
 use crate::respond::client_closed_request;
 use crate::tunnel::Tunnel;
 
-use super::lines::ACCESS;
+use super::access::Access;
 use super::{Meters, RouteMeters};
 
 /// What is going to be said of a request: it is written when this is dropped, so nothing that can
@@ -127,28 +127,28 @@ impl Drop for Record {
             client.map(Client::address) != Some(*peer)
         });
         let milliseconds = |to: Instant| to.duration_since(known.start).as_secs_f64() * 1e3;
-        tracing::info!(
-            target: ACCESS,
-            request_id = self.id.as_ref().map(RequestId::as_str),
-            client = client.map(|client| display(client.address())),
-            client_port = client.and_then(Client::port),
-            peer = peer.map(display),
-            client_certificate = known.certificate.as_ref().map(|shown| shown.subject.as_str()),
-            method = self.method.as_str(),
-            path = self.uri.path(),
-            version = ?self.version,
-            route = route.name(),
-            replica = known.replica.as_deref(),
-            attempts = known.attempts,
-            tried = self.tried,
-            status = status.as_u16(),
-            reason = known.reason,
-            error = known.error,
-            start_ms = self.started.map(milliseconds),
-            duration_ms = milliseconds(now),
-            request_bytes = received,
-            response_bytes = self.sent,
-        );
+        Access {
+            request_id: self.id.as_ref().map(RequestId::as_str),
+            client: client.map(Client::address),
+            client_port: client.and_then(Client::port),
+            peer,
+            client_certificate: known.certificate.as_ref().map(|shown| shown.subject.as_str()),
+            method: self.method.as_str(),
+            path: self.uri.path(),
+            version: self.version,
+            route: route.name(),
+            replica: known.replica.as_deref(),
+            attempts: known.attempts,
+            tried: self.tried.as_deref(),
+            status: status.as_u16(),
+            reason: known.reason,
+            error: known.error.as_deref(),
+            start_ms: self.started.map(milliseconds),
+            duration_ms: milliseconds(now),
+            request_bytes: received,
+            response_bytes: self.sent,
+        }
+        .write();
     }
 }
 

@@ -2,6 +2,7 @@ use std::fs::File;
 use std::io::{IsTerminal, stdout};
 use std::os::fd::AsFd;
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
 use tracing_subscriber::EnvFilter;
@@ -33,6 +34,7 @@ pub fn subscribe(log: &Log) -> Result<(), ParseError> {
         let filter = builder.reload_handle();
         if builder.finish().try_init().is_ok() {
             let _ = FILTER.set(Box::new(move |new| filter.reload(new)));
+            IS_JSON.store(true, Relaxed);
         }
     } else {
         let builder = builder.with_ansi(stdout().is_terminal()).with_filter_reloading();
@@ -42,6 +44,11 @@ pub fn subscribe(log: &Log) -> Result<(), ParseError> {
         }
     }
     Ok(())
+}
+
+/// Where lines of JSON go, if that is what the subscriber of this process writes.
+pub(super) fn json_lines() -> Option<&'static Lines> {
+    LINES.get().filter(|_| IS_JSON.load(Relaxed))
 }
 
 /// Waits until what was logged is written, for as long as standard output takes something: at most a second without.
@@ -102,6 +109,8 @@ pub fn writes_json(log: &Log) -> bool {
 
 /// Standard output is one for the whole process.
 static LINES: OnceLock<Lines> = OnceLock::new();
+
+static IS_JSON: AtomicBool = AtomicBool::new(false);
 
 /// How long an output that takes nothing holds up the end of the process.
 const PATIENCE: Duration = Duration::from_secs(1);

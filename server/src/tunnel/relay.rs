@@ -49,12 +49,11 @@ impl Relay {
     }
 
     async fn relay(&self) -> End {
-        let Some((upstream, _held)) = self.tunnel.take() else { return End::UpstreamLeft };
+        let Some(upstream) = self.tunnel.take() else { return End::UpstreamLeft };
         // The client's side comes when the head of the response has been written.
         let Ok(client) = self.client.clone().await else { return End::ClientLeft };
-        let Ok(upstream) = upstream.await else { return End::UpstreamLeft };
         let (from_client, to_client) = tokio::io::split(TokioIo::new(client));
-        let (from_upstream, to_upstream) = tokio::io::split(TokioIo::new(upstream));
+        let (from_upstream, to_upstream) = tokio::io::split(upstream);
         let shared = &*self.tunnel.0;
         let clock = Clock::new(shared.idle);
         let up = async {

@@ -7,6 +7,7 @@ use portcullis_replica_failover::{FailoverPolicy, Reason, Verdict};
 
 use crate::body::{self, find};
 
+use super::http1::Broken;
 use super::s3_errors::{UPSTREAM_CREDENTIALS, UPSTREAM_ERROR};
 use super::{Error, Phase};
 
@@ -49,8 +50,8 @@ impl failover::Classify<Error> for ByFault {
         let reason = match error.phase() {
             _ if error.is_timeout() => Reason::Timeout,
             Phase::Resolve | Phase::Connect | Phase::Handshake => Reason::Connect,
-            Phase::Send | Phase::Headers | Phase::Body => match find::<hyper::Error>(error) {
-                Some(error) if error.is_parse() => Reason::Error,
+            Phase::Send | Phase::Headers | Phase::Body => match find::<Broken>(error) {
+                Some(broken) if broken.is_malformed() => Reason::Error,
                 _ => Reason::Reset,
             },
         };

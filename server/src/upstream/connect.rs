@@ -3,8 +3,6 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use http::uri::Scheme;
-use hyper::client::conn::http1::handshake;
-use hyper::rt::{Read, Write};
 use hyper_util::rt::TokioIo;
 use rustls::ClientConfig;
 use tokio::net::{TcpStream, lookup_host};
@@ -14,6 +12,7 @@ use tokio_rustls::TlsConnector;
 use crate::config::{HttpVersion, UpstreamTimeouts};
 use crate::telemetry::ReplicaMeters;
 
+use super::http1::{Connection, Io};
 use super::http2::Shared;
 use super::pool::{Lease, Pool};
 use super::{Error, Phase, Target};
@@ -118,7 +117,7 @@ impl Connect {
                 let begun = Shared::begin(TokioIo::new(stream), pool.freed().clone());
                 return pool.share(&timeout(timeouts.tls_handshake, begun).await.map_err(late)??);
             }
-            return http1(TokioIo::new(stream), pool).await;
+            return Ok(Lease::http1(Connection::new(Io::Tcp(stream)), pool));
         };
         let handshake = async {
             let tls = if becomes_tunnel { &self.tls_http1 } else { &self.tls };
@@ -136,7 +135,7 @@ impl Connect {
             }
         };
         match timeout(timeouts.tls_handshake, handshake).await.map_err(late)?? {
-            Ok(stream) => http1(TokioIo::new(stream), pool).await,
+            Ok(stream) => Ok(Lease::http1(Connection::new(Io::Tls(Box::new(stream))), pool)),
             Err(shared) => pool.share(&shared),
         }
     }
@@ -154,19 +153,6 @@ async fn resolve(target: &Target) -> io::Result<Vec<SocketAddr>> {
         Ok(address) => Ok(vec![SocketAddr::new(address, port)]),
         Err(_) => Ok(lookup_host((host, port)).await?.collect()),
     }
-}
-
-async fn http1<I>(io: I, pool: &Arc<Pool>) -> Result<Lease, Error>
-where
-    I: Read + Write + Unpin + Send + 'static,
-{
-    let (sender, connection) =
-        handshake(io).await.map_err(|error| Error::failed(Phase::Connect, false, error))?;
-    let task = tokio::spawn(async move {
-        // Whoever waits for the response hears of the error, too.
-        let _ = connection.with_upgrades().await;
-    });
-    Ok(Lease::http1(sender, task.abort_handle(), pool))
 }
 
 fn failed(phase: Phase, error: io::Error) -> Error {

@@ -65,20 +65,11 @@ impl Error {
         Self { phase, timed_out: true, may_have_run, replica: None, source: None }
     }
 
-    /// What hyper says of an exchange whose request was, at least in part, sent.
-    pub(super) fn exchange(error: hyper::Error) -> Self {
-        let phase = if error.is_user() || error.is_body_write_aborted() {
-            Phase::Send
-        } else {
-            Phase::Headers
-        };
-        Self::failed(phase, true, error)
-    }
-
-    /// What hyper says of an exchange over HTTP/2, whose peer may say that it has not acted on the request.
+    /// What hyper says of an exchange whose peer may say that it has not acted on the request.
     pub(super) fn exchange_http2(error: hyper::Error) -> Self {
         let unprocessed = is_unprocessed(&error);
-        Self { may_have_run: !unprocessed, ..Self::exchange(error) }
+        let ours = error.is_user() || error.is_body_write_aborted();
+        Self::failed(if ours { Phase::Send } else { Phase::Headers }, !unprocessed, error)
     }
 
     /// Why it failed, in a line.

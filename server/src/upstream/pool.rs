@@ -2,18 +2,16 @@ use std::collections::VecDeque;
 use std::future::Future;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
 
-use http::{Request, Response, Version};
-use hyper::body::Incoming;
-use hyper::client::conn::TrySendError;
-use hyper::client::conn::http1::SendRequest;
+use tokio::runtime::Handle;
 use tokio::sync::{Notify, Semaphore};
-use tokio::task::AbortHandle;
-use tokio::time::{Instant, timeout_at};
+use tokio::task::unconstrained;
+use tokio::time::{Instant, sleep, timeout_at};
 
-use crate::body::Body;
 use crate::config::{self, UpstreamTimeouts};
 
+use super::http1::{Connection, Rewound};
 use super::http2::{Shared, Stream};
 use super::{Error, Phase};
 
@@ -25,7 +23,9 @@ use super::{Error, Phase};
 pub struct Pool {
     limits: config::Pool,
     /// The longest idle in front. Only the worker's own thread ever locks it.
-    idle: Mutex<VecDeque<(Instant, Connection)>>,
+    idle: Mutex<VecDeque<(Instant, Box<Connection>)>>,
+    /// Whether somebody looks after the idle ones.
+    swept: AtomicBool,
     shared: Mutex<Vec<Arc<Shared>>>,
     /// Whether the replica is known to speak HTTP/2, so that it is worth waiting for a connection that others open.
     multiplexes: AtomicBool,
@@ -44,6 +44,7 @@ impl Pool {
         Self {
             limits,
             idle: Mutex::default(),
+            swept: AtomicBool::new(false),
             shared: Mutex::default(),
             multiplexes: AtomicBool::new(multiplexes),
             opening: Semaphore::new(1),
@@ -63,14 +64,10 @@ impl Pool {
         let now = Instant::now();
         let mut idle = lock(&self.idle);
         self.expire(&mut idle, now);
-        while let Some((_, connection)) = idle.pop_back() {
-            if connection.sender.is_ready() {
+        while let Some((_, mut connection)) = idle.pop_back() {
+            if connection.is_fit() {
                 let pool = Arc::downgrade(self);
-                return Some(Lease::Http1(Http1 {
-                    connection: Some(connection),
-                    pool,
-                    is_first: false,
-                }));
+                return Some(Lease::Http1(Http1 { connection, pool, is_first: false }));
             }
         }
         None
@@ -162,10 +159,8 @@ impl Pool {
         Ok(Lease::Http2(first))
     }
 
-    fn put(&self, connection: Connection) {
-        if connection.sender.is_closed() {
-            return;
-        }
+    fn put(self: &Arc<Self>, mut connection: Box<Connection>) {
+        connection.rest();
         let now = Instant::now();
         let mut idle = lock(&self.idle);
         self.expire(&mut idle, now);
@@ -173,9 +168,33 @@ impl Pool {
         if idle.len() > self.limits.max_idle {
             idle.pop_front();
         }
+        // Without a runtime the gateway is gone.
+        if !idle.is_empty()
+            && !self.swept.load(Relaxed)
+            && let Ok(runtime) = Handle::try_current()
+        {
+            self.swept.store(true, Relaxed);
+            runtime.spawn(unconstrained(Self::sweep(Arc::downgrade(self))));
+        }
     }
 
-    fn expire(&self, idle: &mut VecDeque<(Instant, Connection)>, now: Instant) {
+    /// Closes, for as long as there are idle connections, those that are too old, and those whose peer has closed them or
+    /// says what nobody asked for.
+    async fn sweep(pool: Weak<Self>) {
+        loop {
+            sleep(BREATH).await;
+            let Some(pool) = pool.upgrade() else { return };
+            let mut idle = lock(&pool.idle);
+            pool.expire(&mut idle, Instant::now());
+            idle.retain_mut(|(_, connection)| connection.is_fit());
+            if idle.is_empty() {
+                pool.swept.store(false, Relaxed);
+                return;
+            }
+        }
+    }
+
+    fn expire(&self, idle: &mut VecDeque<(Instant, Box<Connection>)>, now: Instant) {
         let old = |since: Instant| now.duration_since(since) >= self.limits.idle_timeout;
         while idle.front().is_some_and(|(since, _)| old(*since)) {
             idle.pop_front();
@@ -185,19 +204,6 @@ impl Pool {
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// A connection, and the task that moves its bytes. It closes when this is dropped.
-#[derive(Debug)]
-struct Connection {
-    sender: SendRequest<Body>,
-    task: AbortHandle,
-}
-
-impl Drop for Connection {
-    fn drop(&mut self) {
-        self.task.abort();
-    }
 }
 
 /// What a request is sent over.
@@ -212,24 +218,15 @@ pub(super) enum Lease {
 /// A connection in use. It closes when dropped, unless it is given back.
 #[derive(Debug)]
 pub(super) struct Http1 {
-    connection: Option<Connection>,
+    connection: Box<Connection>,
     pool: Weak<Pool>,
     is_first: bool,
 }
 
 impl Lease {
     /// A connection of HTTP/1.1 that has just been opened.
-    pub(super) fn http1(sender: SendRequest<Body>, task: AbortHandle, pool: &Arc<Pool>) -> Self {
-        let connection = Some(Connection { sender, task });
+    pub(super) fn http1(connection: Box<Connection>, pool: &Arc<Pool>) -> Self {
         Self::Http1(Http1 { connection, pool: Arc::downgrade(pool), is_first: true })
-    }
-
-    /// The version that it speaks.
-    pub(super) const fn version(&self) -> Version {
-        match self {
-            Self::Http1(_) => Version::HTTP_11,
-            Self::Http2(_) => Version::HTTP_2,
-        }
     }
 
     /// Whether the connection was opened for this request, so that it cannot have closed for being idle.
@@ -239,33 +236,29 @@ impl Lease {
             Self::Http2(stream) => stream.is_first,
         }
     }
+}
 
-    pub(super) async fn send(
-        &mut self,
-        request: Request<Body>,
-    ) -> Result<Response<Incoming>, TrySendError<Request<Body>>> {
-        match self {
-            Self::Http1(lease) => lease.sender().try_send_request(request).await,
-            Self::Http2(stream) => stream.sender.try_send_request(request).await,
-        }
+impl Http1 {
+    pub(super) fn connection(&self) -> &Connection {
+        &self.connection
+    }
+
+    pub(super) fn connection_mut(&mut self) -> &mut Connection {
+        &mut self.connection
     }
 
     /// Keeps the connection for another request: this one's exchange is complete.
     pub(super) fn give_back(self) {
-        if let Self::Http1(mut lease) = self
-            && let (Some(connection), Some(pool)) = (lease.connection.take(), lease.pool.upgrade())
-        {
-            pool.put(connection);
+        if let Some(pool) = self.pool.upgrade() {
+            pool.put(self.connection);
         }
+    }
+
+    /// The connection as what it was before HTTP.
+    pub(super) fn into_io(self) -> Rewound {
+        self.connection.into_io()
     }
 }
 
-impl Http1 {
-    #[expect(
-        clippy::expect_used,
-        reason = "the connection leaves in `give_back`, which takes the lease"
-    )]
-    fn sender(&mut self) -> &mut SendRequest<Body> {
-        &mut self.connection.as_mut().expect("a lease has its connection").sender
-    }
-}
+/// How often idle connections are looked after.
+const BREATH: Duration = Duration::from_secs(1);

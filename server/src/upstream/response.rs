@@ -9,39 +9,38 @@ use crate::body::{Error, Side};
 use crate::limit::Idle;
 use crate::trailers::sift;
 
-use super::pool::Lease;
+use super::http2::Stream;
 use super::progress::Progress;
 
-/// What an upstream answers, and the connection that it comes over.
+/// What an upstream answers over HTTP/2, and the stream that it comes over.
 ///
-/// The connection is kept when the last byte has come and the request has been sent whole; it closes, or the stream of it
-/// is reset, when the body is dropped before that.
+/// The stream ends when the last byte has come; it is reset when the body is dropped before that.
 #[derive(Debug)]
 pub struct ResponseBody {
     inner: Incoming,
     idle: Idle,
-    lease: Option<Lease>,
+    stream: Option<Stream>,
     progress: Progress,
 }
 
 impl ResponseBody {
-    pub(super) fn new(inner: Incoming, lease: Lease, progress: Progress, idle: Duration) -> Self {
-        let mut body = Self { inner, idle: Idle::new(idle), lease: Some(lease), progress };
+    pub(super) fn new(inner: Incoming, stream: Stream, progress: Progress, idle: Duration) -> Self {
+        let mut body = Self { inner, idle: Idle::new(idle), stream: Some(stream), progress };
         if body.inner.is_end_stream() {
-            body.give_back();
+            body.end();
         }
         body
     }
 
     fn break_off(&mut self) {
-        self.lease = None;
+        self.stream = None;
         self.progress.abandon();
     }
 
-    fn give_back(&mut self) {
-        match self.lease.take() {
-            Some(lease) if self.progress.is_done() => lease.give_back(),
-            _ => self.progress.abandon(),
+    /// What is left of the request is not wanted any more.
+    fn end(&mut self) {
+        if self.stream.take().is_some() && !self.progress.is_done() {
+            self.progress.abandon();
         }
     }
 }
@@ -49,7 +48,7 @@ impl ResponseBody {
 /// What the client has not taken by then the upstream need not send, nor take more for.
 impl Drop for ResponseBody {
     fn drop(&mut self) {
-        if self.lease.take().is_some() {
+        if self.stream.take().is_some() {
             self.progress.abandon();
         }
     }
@@ -72,7 +71,7 @@ impl HttpBody for ResponseBody {
         let frame = ready!(polled).transpose();
         match &frame {
             Ok(Some(_)) if !this.inner.is_end_stream() => {}
-            Ok(_) => this.give_back(),
+            Ok(_) => this.end(),
             Err(_) => this.break_off(),
         }
         let frame = frame.map(|frame| frame.map(sift));

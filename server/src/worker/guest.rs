@@ -11,6 +11,7 @@ use tokio_rustls::server::TlsStream;
 use crate::certificate::Certificate;
 use crate::connection::{Client, Connections, Ending};
 use crate::listener::{Admission, ListenerTls, Origin, Progress, Stream, Terms, read_header};
+use crate::splice::SplicedIo;
 
 /// A connection that was let in.
 #[derive(Debug)]
@@ -53,7 +54,8 @@ impl Guest {
     pub(super) async fn serve(self, connections: Connections) -> Result<(), Ending> {
         let Self { stream, peer, admission: _counts, terms } = self;
         let Some(tls) = terms.tls() else {
-            return connections.serve(stream, Client { peer, ..Client::default() }).await;
+            let (stream, splice) = SplicedIo::new(stream);
+            return connections.serve(stream, Client { peer, splice, ..Client::default() }).await;
         };
         let time = terms.timeouts().tls_handshake;
         let handshake = timeout(time, handshake(stream, tls, &terms)).await;
@@ -61,7 +63,7 @@ impl Guest {
         // The first is the client's own.
         let shown = stream.get_ref().1.peer_certificates().and_then(<[_]>::first);
         let certificate = shown.and_then(|own| Certificate::read(own)).map(Arc::new);
-        connections.serve(stream, Client { peer, is_tls: true, certificate }).await
+        connections.serve(stream, Client { peer, is_tls: true, certificate, splice: None }).await
     }
 }
 
