@@ -1,4 +1,4 @@
-//! Removing hop-by-hop headers, beside eight blind removals; and giving the upstream its `Host`.
+//! Removing hop-by-hop headers, beside eight blind removals; judging the client's host; and giving the upstream its `Host`.
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use http::header::{
@@ -7,7 +7,9 @@ use http::header::{
 };
 use http::{Request, Uri};
 use portcullis_benches::{NoOp, call, measure};
-use portcullis_host_strip::{HopByHop, HopByHopLayer, HostPolicy, HostStripLayer, Upgrade};
+use portcullis_host_strip::{
+    ClientHost, ClientHostLayer, HopByHop, HopByHopLayer, HostPolicy, HostStripLayer, Upgrade,
+};
 use tower_layer::Layer;
 
 /// A request as a browser's and `more`, in a header map that has room.
@@ -36,6 +38,16 @@ fn hop_by_hop(criterion: &mut Criterion) {
             |request| call(&mut service, request),
         );
         let mut plain = inner;
+        let policy = HopByHop::default().upgrade(Upgrade::WebSocket);
+        let extras = policy.remove(HeaderName::from_static("x-debug"));
+        let mut service = HopByHopLayer::new(extras).layer(inner);
+        measure(
+            criterion,
+            &format!("hop_by_hop, and one more: {name}"),
+            0,
+            || request(more),
+            |request| call(&mut service, request),
+        );
         measure(
             criterion,
             &format!("eight removals: {name}"),
@@ -71,6 +83,18 @@ fn host(criterion: &mut Criterion) {
             || request(&[]),
             |request| call(&mut service, request),
         );
+    }
+
+    let mut service = ClientHostLayer::new(ClientHost::default()).layer(inner);
+    for (name, uri) in [("header", "/items"), ("header and the target", "http://api.example/items")]
+    {
+        let request = || {
+            let mut request = request(&[]);
+            *request.uri_mut() = Uri::from_static(uri);
+            request
+        };
+        let name = format!("client_host: judged by the {name}");
+        measure(criterion, &name, 0, request, |request| call(&mut service, request));
     }
 
     // The map of extensions is there already, as hyper's server leaves it.

@@ -113,12 +113,12 @@ fn rate_limit(criterion: &mut Criterion) {
     measure(
         criterion,
         "rate-limit: by key, announced",
-        4,
+        6,
         || request("/a"),
         |it| call(&mut announced, it),
     );
     let mut spent = layer([by_path("key", policy("1/h"))]).layer(NoOp::<()>::new());
-    measure(criterion, "rate-limit: refused", 11, || request("/a"), |it| call(&mut spent, it));
+    measure(criterion, "rate-limit: refused", 13, || request("/a"), |it| call(&mut spent, it));
 
     for (name, limit) in [
         ("one for all", Limit::new("all", plenty())),

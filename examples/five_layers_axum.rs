@@ -5,7 +5,7 @@ use axum::{Router, routing::post};
 use portcullis_concurrency_limit::{ConcurrencyLimitLayer, ConcurrencyPolicy};
 use portcullis_drain::{DrainHandle, DrainLayer};
 use portcullis_rate_limit::{Limit, Quota, RateLimitLayer};
-use portcullis_request_guard::{Ceilings, RequestGuardLayer};
+use portcullis_request_guard::{Policy, RequestGuardLayer};
 use portcullis_request_id::RequestIdLayer;
 use tokio::net::TcpListener;
 use tower::ServiceBuilder;
@@ -17,7 +17,7 @@ fn app() -> Result<(Router, DrainHandle), Box<dyn Error>> {
     let layers = ServiceBuilder::new()
         .layer(RequestIdLayer::default()) // names refusals, too
         .layer(drain) // counts all that is in flight
-        .layer(RequestGuardLayer::new(Ceilings::new().max_body(1024))) // costs nothing to ask
+        .layer(RequestGuardLayer::new(Policy::ceilings().max_body(1024))) // costs nothing to ask
         .layer(RateLimitLayer::new([Limit::new("all", "3/m".parse::<Quota>()?)])?) // what is too large uses none of it up
         .layer(ConcurrencyLimitLayer::new("app", ConcurrencyPolicy::fixed(TEN))); // a place for who may have one
     Ok((Router::new().route("/", post(async |body: String| body)).layer(layers), handle))

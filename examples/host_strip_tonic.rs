@@ -1,5 +1,5 @@
-//! A gRPC server that hears of no header of the connection but `te`, and remembers the host that it was called by.
-use portcullis_host_strip::{HopByHop, HopByHopLayer, HostPolicy, HostStripLayer, OriginalHost};
+//! A gRPC server that hears of no header of the connection but `te`, is called by one host, and remembers by which.
+use portcullis_host_strip::{ClientHost, ClientHostLayer, HopByHop, HopByHopLayer, OriginalHost};
 use tonic::transport::{Error, Server, server::TcpIncoming};
 use tonic::{Request, Status};
 use tonic_health::pb::health_server::HealthServer;
@@ -9,8 +9,8 @@ async fn serve(incoming: TcpIncoming, host: &'static str) -> Result<(), Error> {
     let health = HealthService::from_health_reporter(HealthReporter::new());
     let health = HealthServer::with_interceptor(health, move |request| answers_to(host, request));
     let server = Server::builder()
+        .layer(ClientHostLayer::new(ClientHost::default()).remember())
         .layer(HopByHopLayer::new(HopByHop::default()))
-        .layer(HostStripLayer::new(HostPolicy::Strip).remember())
         .add_service(health);
     server.serve_with_incoming(incoming).await
 }
@@ -44,6 +44,9 @@ mod tests {
 
         let mut client = HealthClient::new(endpoint.connect_lazy());
         client.check(HealthCheckRequest::default()).await.unwrap();
+        let mut two = Request::new(HealthCheckRequest::default());
+        two.metadata_mut().insert("host", "elsewhere".parse().unwrap());
+        assert_eq!(client.check(two).await.unwrap_err().code(), Code::Internal);
 
         let elsewhere = endpoint.origin("http://elsewhere/".parse().unwrap());
         let mut client = HealthClient::new(elsewhere.connect_lazy());

@@ -57,7 +57,7 @@ use std::time::Duration;
 
 use portcullis_drain::Deadlines;
 use portcullis_forwarded::{Addresses, ForwardedPolicy, Pseudonym};
-use portcullis_host_strip::HopByHop;
+use portcullis_host_strip::{ClientHost, HopByHop};
 use portcullis_request_guard::Policy;
 use portcullis_request_id::RequestIdPolicy;
 use schemars::JsonSchema;
@@ -99,6 +99,9 @@ pub struct Config {
     /// 100 lines.
     #[serde(default)]
     pub request_guard: Policy,
+    /// What becomes of a request that names no host, or two.
+    #[serde(default)]
+    pub client_host: ClientHost,
     /// What is taken off between two hops.
     #[serde(default)]
     pub hop_by_hop: HopByHop,

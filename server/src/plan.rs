@@ -27,12 +27,13 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
+use metrics::with_local_recorder;
 use metrics_exporter_prometheus::PrometheusRecorder;
 use portcullis_concurrency_limit::ConcurrencyLimitLayer;
 use portcullis_drain::DrainLayer;
 use portcullis_forwarded::{ForwardedLayer, LetInLayer, TellLayer, ViaLayer};
 use portcullis_header_inject::HeaderInjectLayer;
-use portcullis_host_strip::{HopByHopLayer, Upgrade};
+use portcullis_host_strip::{ClientHostLayer, HopByHopLayer, HostPolicy, Upgrade};
 use portcullis_jwt_auth::MetadataLayer;
 use portcullis_replica_failover::ReplicaFailoverLayer;
 use portcullis_request_guard::RequestGuardLayer;
@@ -126,6 +127,8 @@ pub struct EdgePlan {
     pub via: Option<ViaLayer>,
     /// Lets in by address.
     pub let_in: LetInLayer,
+    /// Sees to it that a request names one host.
+    pub client_host: ClientHostLayer,
     /// Takes off what is for one hop only.
     pub hop_by_hop: HopByHopLayer,
     /// Refuses what nobody may send.
@@ -193,6 +196,8 @@ pub struct RoutePlan {
     pub tell: TellLayer,
     /// What is set and removed.
     pub header_inject: HeaderInjectLayer,
+    /// Where secrets of that are.
+    pub(crate) header_files: Files,
 }
 
 impl RoutePlan {
@@ -271,7 +276,8 @@ impl Plan {
         let limits = LimitPlans::of(&config, before, &recorder, &mut problems);
         let Routed { table, routes, documents, issuers, clients } =
             routes::plan(&config, before, &upstreams, &limits, &recorder, &mut problems);
-        let edge = edge(&config, before, &limits, &mut problems);
+        let edge =
+            with_local_recorder(&*recorder, || edge(&config, before, &limits, &mut problems));
         let (Some(table), true) = (table, problems.is_empty()) else {
             return Err(problems);
         };
@@ -304,7 +310,9 @@ impl Plan {
         let issuers = self.issuers.values().map(|issuer| issuer.files());
         let clients = self.clients.values().map(|client| client.files());
         let limits = self.limits.files();
-        upstreams.chain(issuers).chain(clients).chain(limits).flat_map(Files::paths)
+        let headers = self.routes.iter().map(|route| &route.header_files);
+        let all = upstreams.chain(issuers).chain(clients).chain(limits).chain(headers);
+        all.flat_map(Files::paths)
     }
 }
 
@@ -327,9 +335,18 @@ fn edge(
         rate_limit: limits.rate_limits(config, names, key, Place::Edge, problems),
         // It knows what is in flight, in stacks of before, too.
         drain: drain.unwrap_or_else(|| DrainLayer::new(config.drain.clone())),
+        client_host: client_host(config),
         hop_by_hop: kept.unwrap_or_else(|| HopByHopLayer::new(upgrades::edge(config))),
         request_guard: guards::edge(config),
     }
+}
+
+/// What the client called the gateway is remembered where an upstream is to be called the same.
+fn client_host(config: &Config) -> ClientHostLayer {
+    let layer = ClientHostLayer::new(config.client_host);
+    let mut upstreams = config.upstream.values().map(Spanned::get_ref);
+    let is_told = upstreams.any(|upstream| upstream.host == Some(HostPolicy::Preserve));
+    if is_told { layer.remember() } else { layer }
 }
 
 fn forwarded(config: &Config) -> ForwardedLayer<PeerOf> {

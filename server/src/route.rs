@@ -22,8 +22,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use http::header::{ALLOW, HOST, HeaderValue};
-use http::uri::Authority;
-use http::{Method, Request, Response, StatusCode, Uri, Version};
+use http::{Method, Request, Response, StatusCode, Uri};
 use portcullis_refusal::{Dialect, Refusal};
 use tower::Service;
 
@@ -130,7 +129,6 @@ impl Routes {
             let detail = "no tunnels are made here";
             return Err(Refusal::new(StatusCode::NOT_IMPLEMENTED, "connect", detail).into());
         }
-        check_host(request)?;
         let matched = self.find(request)?;
         let target = match matched {
             Match::Route(index) => self.0.targets.get(index),
@@ -174,24 +172,6 @@ impl Service<Request<Body>> for Routes {
             }
         }
     }
-}
-
-/// RFC 9112 §3.2: what one server takes for the host, another might not.
-fn check_host(request: &Request<Body>) -> Result<(), Box<Refusal>> {
-    let mut hosts = request.headers().get_all(HOST).iter();
-    let detail = match (hosts.next(), hosts.next()) {
-        (None, _) if request.version() == Version::HTTP_11 => "HTTP/1.1 needs a host",
-        (None, _) => return Ok(()),
-        (Some(host), None) if is_host(host.as_bytes()) => return Ok(()),
-        (Some(_), None) => "the host is no name and no address",
-        (Some(_), Some(_)) => "there is more than one host",
-    };
-    Err(Refusal::new(StatusCode::BAD_REQUEST, "bad_host", detail).into())
-}
-
-/// Empty is what a target without an authority has.
-fn is_host(host: &[u8]) -> bool {
-    host.is_empty() || (!host.contains(&b'@') && Authority::try_from(host).is_ok())
 }
 
 /// The host that the client asked for, without its port: the target's own, where it has one, outranks

@@ -43,6 +43,8 @@ pub fn edge(plan: &EdgePlan, meters: Arc<Meters>, routes: Routes, stores: &Store
             .layer(plan.drain.clone())
             // Before anything is done for a request that comes from where it may not.
             .layer(plan.let_in.clone())
+            // Before anybody goes by the host: a request names one, and names the same to whoever asks.
+            .layer(plan.client_host.clone())
             // What is below knows one way to ask for a tunnel, whatever the client speaks.
             .layer(ExtendedConnectLayer::default())
             // What `Connection` names is gone before anything is injected.

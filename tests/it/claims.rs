@@ -189,8 +189,8 @@ fn a_claim_that_cannot_be_known_is_a_mistake_in_the_file() {
         (
             format!("{auth}, {}", of("request", "claims.sub")),
             format!(
-                "4:91: {comes_from}\"claims.sub\": a source is a claim, as in \"claim:sub\", or \
-                 \"client_certificate:subject\""
+                "4:91: {comes_from}\"claims.sub\": a source is a claim, as in \"claim:sub\", \
+                 \"client_certificate:subject\", \"file:PATH\", \"client_address\""
             ),
         ),
         (
@@ -207,7 +207,7 @@ fn a_claim_that_cannot_be_known_is_a_mistake_in_the_file() {
         ),
         (
             format!("{auth}, {}", of("response", "claim:sub")),
-            "route[0].header_inject: `x-user` is a response's, and its value can only".to_owned(),
+            "route[0].header_inject: `x-user` is a response's, and its value".to_owned(),
         ),
     ] {
         let said = problem(&what);

@@ -197,8 +197,8 @@ async fn a_header_value_that_comes_from_nowhere_does_not_start() {
         complaint(&with("value = \"the-secret-of-the-header\"", "from = \"nobody\"")).await;
 
     let expected = "20:17: route[0].header_inject: `x-feature` comes from \"nobody\": a source is a \
-        claim, as in \"claim:sub\", or \"client_certificate:subject\"";
-    assert!(complaint.ends_with(expected), "{complaint}");
+        claim, as in \"claim:sub\", \"client_certificate:subject\", ";
+    assert!(complaint.contains(expected), "{complaint}");
 }
 
 #[tokio::test]

@@ -35,7 +35,7 @@ fn config(name: &str) -> Config {
     let text = text.replace("tls = { certificate", "# tls = { certificate");
     let text = text.replace("tls: { certificate", "# tls: { certificate");
     let plan = read(&text, format, &lookup).and_then(Plan::of);
-    plan.unwrap_or_else(|found| panic!("{name}: {found:#?}")).config
+    plan.map_err(|found| format!("{name}: {found:#?}")).unwrap().config
 }
 
 #[test]

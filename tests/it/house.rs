@@ -273,6 +273,21 @@ fn nothing_stands_at_the_top_but_what_belongs_there() {
     }
 }
 
+#[test]
+fn the_tests_that_promises_stand_on_are_there() {
+    let promises = fs::read_to_string(root().join(".github/SECURITY.md")).unwrap();
+
+    let tests: Vec<_> = promises
+        .split('`')
+        .filter(|text| text.ends_with(".rs") && *text != "tests/fuzz.rs")
+        .collect();
+
+    assert!(tests.len() > 20, "{tests:?}");
+    for test in tests {
+        assert!(root().join(test).is_file(), "{test}");
+    }
+}
+
 /// How many crates stand below this one, with its default features.
 fn crates_below(package: &str) -> usize {
     let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());

@@ -390,9 +390,8 @@ fn what_is_wrong_with_limits_is_said_with_its_place() {
          limit.who = { rate = { quota = '1/s' }, key = 'claim:sub' }
          limit.far = { rate = { quota = '1/s' }, store = 'shared' }
          store.shared = { redis = 'redis://127.0.0.1/' }";
-    let told = |limits: &str, route: &str| {
-        plan(&config(address, limits, route)).expect_err("a mistake").to_string()
-    };
+    let told =
+        |limits: &str, route: &str| plan(&config(address, limits, route)).expect_err("a mistake");
     for (route, expected) in [
         (
             "rate_limit = ['fwe']",

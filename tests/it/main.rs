@@ -24,6 +24,7 @@ mod failover;
 mod forwarded;
 mod grpc;
 mod guards;
+mod headers;
 mod house;
 mod http2;
 mod issuer;

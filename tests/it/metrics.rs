@@ -33,8 +33,7 @@ fn scraped(scrape: &str) -> BTreeMap<String, Metric> {
         } else if let Some((name, kind)) =
             line.strip_prefix("# TYPE ").and_then(|rest| rest.split_once(' '))
         {
-            let metric =
-                metrics.get_mut(name).unwrap_or_else(|| panic!("{name} has no description"));
+            let metric = metrics.get_mut(name).expect(name);
             metric.kind = kind.to_owned();
         } else if let Some((series, _)) = line.rsplit_once(' ') {
             let (name, labels) =

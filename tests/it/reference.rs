@@ -197,8 +197,7 @@ impl Reference {
             let example = example.map_or_else(|| "–".to_owned(), |example| format!("`{example}`"));
             let path = if place.is_empty() { key.clone() } else { format!("{place}.{key}") };
             let fixed = |one: &&str| path == **one || path.starts_with(&format!("{one}."));
-            let reload =
-                if NEEDS_RESTART.iter().any(|one| fixed(&one)) { "restart" } else { "yes" };
+            let reload = if NEEDS_RESTART.iter().any(fixed) { "restart" } else { "yes" };
             let kind = self.kind(described);
             let says = prose(described);
             table += &format!("| `{key}` | {kind} | {default} | {example} | {reload} | {says} |\n");

@@ -130,7 +130,12 @@ fn asked_for(parts: &Parts) -> Option<Authority> {
         let line = lines.next()?;
         lines.next().is_none().then_some(line)?.to_str().ok().and_then(authority)
     };
-    parts.uri.authority().cloned().or_else(host)
+    match parts.uri.authority().map(|authority| (authority, authority.as_str().rsplit_once('@'))) {
+        Some((authority, None)) => Some(authority.clone()),
+        // Userinfo may be a password.
+        Some((_, Some((_, bare)))) => bare.parse().ok(),
+        None => host(),
+    }
 }
 
 /// The last value of all lines: the nearest proxy's.

@@ -104,6 +104,21 @@ fn what_an_untrusted_peer_says_of_itself_is_neither_believed_nor_passed_on() {
     assert_eq!(names, written);
 }
 
+// RFC 9110 §4.2.4: it is deprecated, and may be a password.
+#[test]
+fn userinfo_in_a_target_is_told_to_nobody() {
+    let mut request = from("192.0.2.7", [("host", "app.example")]);
+    *request.uri_mut() = "http://me:secret@app.example:8080/".parse().unwrap();
+    let policy = trusting().forwarded(NextHop::Write);
+
+    let seen = seen(policy, request);
+
+    let client = seen.extensions().get::<Client>().unwrap();
+    assert_eq!(client.host().unwrap(), "app.example:8080");
+    assert_eq!(lines(seen.headers(), "x-forwarded-host"), ["app.example:8080"]);
+    assert!(!format!("{:?}", seen.headers()).contains("secret"));
+}
+
 #[test]
 fn the_client_is_the_right_most_that_is_not_trusted() {
     for (lines, expected) in [

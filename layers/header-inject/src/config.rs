@@ -1,12 +1,18 @@
 //! Rules as a configuration file has them. No error prints what may be a value.
 
+mod when;
+#[cfg(feature = "schema")]
+pub(crate) mod schema;
+
 use std::fmt;
+use std::str::FromStr;
 
 use http::header::{HeaderName, HeaderValue};
 use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
 use serde::de::{Deserialize, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
-use crate::{HeaderRules, Rule, Value};
+use self::when::When;
+use crate::{Condition, HeaderPrefix, HeaderRules, OnMissing, Rule, Value};
 
 #[derive(serde::Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -14,11 +20,18 @@ struct Entry {
     set: Option<Scalar>,
     append: Option<Scalar>,
     set_if_absent: Option<Scalar>,
+    replace_if_present: Option<Scalar>,
     remove: Option<Scalar>,
+    remove_prefix: Option<Scalar>,
     rename: Option<Scalar>,
+    copy: Option<Scalar>,
     value: Option<Scalar>,
     from: Option<Scalar>,
+    prefix: Option<Scalar>,
+    base64: Option<Scalar>,
     to: Option<Scalar>,
+    on_missing: Option<Scalar>,
+    when: Option<When>,
     secret: Option<Scalar>,
     allow_protected: Option<Scalar>,
 }
@@ -29,63 +42,147 @@ struct Entry {
 enum Scalar {
     Text(String),
     Flag(bool),
+    Number(u16),
+    List(Vec<Self>),
     Other(IgnoredAny),
 }
 
+/// What a rule is about.
+enum Subject {
+    Header(HeaderName),
+    Prefix(HeaderPrefix),
+}
+
+impl Subject {
+    /// Its value, in words.
+    fn value(&self) -> String {
+        match self {
+            Self::Header(name) => format!("the value of `{name}`"),
+            Self::Prefix(_) => "`value`".to_owned(),
+        }
+    }
+}
+
 impl Entry {
-    fn into_rule(self) -> Result<Rule, String> {
-        let Self {
-            set,
-            append,
-            set_if_absent,
-            remove,
-            rename,
-            value,
-            from,
-            to,
-            secret,
-            allow_protected,
-        } = self;
-        let mut verbs = [
-            ("set", set),
-            ("append", append),
-            ("set_if_absent", set_if_absent),
-            ("remove", remove),
-            ("rename", rename),
-        ]
-        .into_iter()
-        .filter_map(|(verb, name)| name.map(|name| (verb, name)));
+    fn into_rule(mut self) -> Result<Rule, String> {
+        let (verb, name) = self.verb()?;
+        let secret = flag("secret", self.secret.take().as_ref())?;
+        let base64 = flag("base64", self.base64.take().as_ref())?;
+        let allowed = flag("allow_protected", self.allow_protected.take().as_ref())?;
+        let on_missing = self.on_missing.take().map(on_missing).transpose()?;
+        let condition = self.when.take().map_or_else(|| Ok(Condition::new()), When::condition)?;
+        let is_plain = !secret && !base64 && self.prefix.is_none();
+        let has_form = !is_plain || on_missing.is_some();
+        let subject = match verb {
+            "remove_prefix" => Subject::Prefix(header_prefix(name)?),
+            _ => Subject::Header(header_name(verb, name)?),
+        };
+        let value = self.value(verb, &subject, base64)?;
+        let to = self.to.map(|to| header_name("to", to)).transpose()?;
+
+        let rule = match (subject, verb, value, to) {
+            (Subject::Prefix(prefix), _, None, None) if !has_form => Rule::remove_prefix(prefix),
+            (Subject::Header(name), "remove", None, None) if !has_form => Rule::remove(name),
+            (Subject::Header(from), "rename", None, Some(to)) if is_plain => Rule::rename(from, to),
+            (Subject::Header(from), "copy", None, Some(to)) if is_plain => Rule::copy(from, to),
+            (Subject::Prefix(_), ..) | (_, "remove", ..) => {
+                return Err(format!("`{verb}` stands alone: it has no value"));
+            }
+            (_, "rename" | "copy", ..) => {
+                return Err(format!("`{verb}` needs `to`, and has no value"));
+            }
+            (Subject::Header(name), _, Some(value), None) => {
+                let value = if secret { value.secret() } else { value };
+                match verb {
+                    "append" => Rule::append(name, value),
+                    "set_if_absent" => Rule::set_if_absent(name, value),
+                    "replace_if_present" => Rule::replace_if_present(name, value),
+                    _ => Rule::set(name, value),
+                }
+            }
+            _ => return Err(format!("`{verb}` needs a `value` or `from`, and no `to`")),
+        };
+        let rule = rule.on_missing(on_missing.unwrap_or_default()).when(condition);
+        let rule = if allowed { rule.allow_protected() } else { rule };
+        rule.check().map_err(|invalid| invalid.to_string())
+    }
+
+    fn verb(&mut self) -> Result<(&'static str, Scalar), String> {
+        let verbs = [
+            ("set", self.set.take()),
+            ("append", self.append.take()),
+            ("set_if_absent", self.set_if_absent.take()),
+            ("replace_if_present", self.replace_if_present.take()),
+            ("remove", self.remove.take()),
+            ("remove_prefix", self.remove_prefix.take()),
+            ("rename", self.rename.take()),
+            ("copy", self.copy.take()),
+        ];
+        let mut verbs = verbs.into_iter().filter_map(|(verb, name)| name.map(|name| (verb, name)));
         let (verb, name) = verbs.next().ok_or_else(|| format!("a rule needs a verb: {VERBS}"))?;
         if let Some((second, _)) = verbs.next() {
             return Err(format!("a rule has one verb, not both `{verb}` and `{second}`"));
         }
+        Ok((verb, name))
+    }
 
-        let name = header_name(verb, name)?;
-        let secret = flag("secret", secret.as_ref())?;
-        let value = match (value, from) {
-            (Some(value), None) => Some(header_value(&name, value)?),
-            (None, Some(source)) => Some(source_name(source)?),
-            (None, None) => None,
+    fn value(
+        &mut self,
+        verb: &str,
+        subject: &Subject,
+        base64: bool,
+    ) -> Result<Option<Value>, String> {
+        let prefix =
+            self.prefix.take().map(|prefix| header_value("`prefix`", prefix)).transpose()?;
+        let mut value = match (self.value.take(), self.from.take()) {
+            // Bytes that are no value by themselves are one in base64.
+            (Some(Scalar::Text(text)), None) if base64 => {
+                let prefix = prefix.as_ref().map(HeaderValue::as_bytes).unwrap_or_default();
+                return Ok(Some(Value::of_bytes([prefix, text.as_bytes()].concat())));
+            }
+            (Some(value), None) => header_value(&subject.value(), value)?.into(),
+            (None, Some(source)) => source_name("from", source)?,
+            (None, None) => return Ok(None),
             (Some(_), Some(_)) => {
                 return Err(format!("`{verb}` needs a `value` or `from`, not both"));
             }
         };
-        let value = if secret { value.map(Value::secret) } else { value };
-        let to = to.map(|to| header_name("to", to)).transpose()?;
-        let rule = match (verb, value, to) {
-            ("set", Some(value), None) => Rule::set(name, value),
-            ("append", Some(value), None) => Rule::append(name, value),
-            ("set_if_absent", Some(value), None) => Rule::set_if_absent(name, value),
-            ("remove", None, None) if !secret => Rule::remove(name),
-            ("rename", None, Some(to)) if !secret => Rule::rename(name, to),
-            ("remove", ..) => return Err("`remove` stands alone: it has no value".to_owned()),
-            ("rename", ..) => return Err("`rename` needs `to`, and has no value".to_owned()),
-            _ => return Err(format!("`{verb}` needs a `value` or `from`, and no `to`")),
-        };
-        let allowed = flag("allow_protected", allow_protected.as_ref())?;
-        let rule = if allowed { rule.allow_protected() } else { rule };
-        rule.check().map_err(|invalid| invalid.to_string())
+        if let Some(prefix) = prefix {
+            value = value.prefixed(prefix);
+        }
+        Ok(Some(if base64 { value.in_base64() } else { value }))
     }
+}
+
+/// One, or a list of them; none if the key is not there.
+fn many(key: Option<Scalar>) -> Result<Vec<Scalar>, String> {
+    match key {
+        None => Ok(Vec::new()),
+        Some(Scalar::List(list)) if list.is_empty() => {
+            Err("a list in `when` must not be empty".to_owned())
+        }
+        Some(Scalar::List(list)) => Ok(list),
+        Some(one) => Ok(vec![one]),
+    }
+}
+
+fn parsed<T: FromStr>(text: Scalar, needed: &str) -> Result<T, String> {
+    let parsed = if let Scalar::Text(text) = text { text.parse().ok() } else { None };
+    parsed.ok_or_else(|| needed.to_owned())
+}
+
+fn on_missing(reaction: Scalar) -> Result<OnMissing, String> {
+    let reaction = if let Scalar::Text(text) = reaction { text } else { String::new() };
+    match reaction.as_str() {
+        "remove" => Ok(OnMissing::Remove),
+        "keep" => Ok(OnMissing::Keep),
+        "reject" => Ok(OnMissing::Reject),
+        _ => Err("`on_missing` must be \"remove\", \"keep\" or \"reject\"".to_owned()),
+    }
+}
+
+fn header_prefix(prefix: Scalar) -> Result<HeaderPrefix, String> {
+    parsed(prefix, "`remove_prefix` must begin the name of a header, as \"x-internal-\" does")
 }
 
 fn header_name(key: &str, name: Scalar) -> Result<HeaderName, String> {
@@ -97,20 +194,18 @@ fn header_name(key: &str, name: Scalar) -> Result<HeaderName, String> {
     })
 }
 
-fn header_value(name: &HeaderName, value: Scalar) -> Result<Value, String> {
+fn header_value(what: &str, value: Scalar) -> Result<HeaderValue, String> {
     let Scalar::Text(value) = value else {
-        return Err(format!("the value of `{name}` must be text, in quotes"));
+        return Err(format!("{what} must be text, in quotes"));
     };
-    let value = HeaderValue::try_from(value).map_err(|_| {
-        format!("the value of `{name}` may hold visible ASCII, spaces and tabs only")
-    })?;
-    Ok(value.into())
+    HeaderValue::try_from(value)
+        .map_err(|_| format!("{what} may hold visible ASCII, spaces and tabs only"))
 }
 
-fn source_name(name: Scalar) -> Result<Value, String> {
+fn source_name(key: &str, name: Scalar) -> Result<Value, String> {
     match name {
         Scalar::Text(name) if !name.is_empty() => Ok(Value::named(name)),
-        _ => Err("`from` must be a name, in quotes, of what the value comes from".to_owned()),
+        _ => Err(format!("`{key}` must be a name, in quotes, of what the value comes from")),
     }
 }
 
@@ -172,61 +267,15 @@ impl<'de> Deserialize<'de> for HeaderRules {
     }
 }
 
-const VERBS: &str = "`set`, `append`, `set_if_absent`, `remove` or `rename`";
-
-#[cfg(feature = "schema")]
-mod schema {
-    use std::borrow::Cow;
-
-    use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-
-    use crate::HeaderRules;
-
-    #[cfg_attr(docsrs, doc(cfg(feature = "schema")))]
-    impl JsonSchema for HeaderRules {
-        fn schema_name() -> Cow<'static, str> {
-            "HeaderRules".into()
-        }
-
-        fn json_schema(_: &mut SchemaGenerator) -> Schema {
-            let name =
-                |description: &str| json_schema!({ "type": "string", "description": description });
-            json_schema!({
-                "description": "Rules for headers, applied in this order; each has one verb.",
-                "type": "array",
-                "items": {
-                    "type": "object",
-                    "properties": {
-                        "set": name("The header that gets a value in place of all that it had."),
-                        "append": name("The header that gets one more value."),
-                        "set_if_absent": name("The header that gets a value if it has none."),
-                        "remove": name("The header that is taken off."),
-                        "rename": name("The header that goes on under another name."),
-                        // It may be a key for the service behind, so that who shows a configuration leaves it out.
-                        "value": {
-                            "type": "string",
-                            "description": "The value: visible ASCII, spaces and tabs.",
-                            "writeOnly": true,
-                        },
-                        "from": name("What the value comes from."),
-                        "to": name("The new name."),
-                        "secret": { "type": "boolean", "default": false, "description": "Never prints the value." },
-                        "allow_protected": {
-                            "type": "boolean",
-                            "default": false,
-                            "description": "Lets the rule change a header that is protected.",
-                        },
-                    },
-                    "additionalProperties": false,
-                    "oneOf": [
-                        { "required": ["set"] },
-                        { "required": ["append"] },
-                        { "required": ["set_if_absent"] },
-                        { "required": ["remove"] },
-                        { "required": ["rename", "to"] },
-                    ],
-                },
-            })
-        }
-    }
+/// A size as text: bytes, or KiB and MiB.
+pub(crate) fn size<'de, D: Deserializer<'de>>(input: D) -> Result<Option<u64>, D::Error> {
+    let text = String::deserialize(input)?;
+    let (number, shift) = [("KiB", 10), ("MiB", 20), ("B", 0)]
+        .into_iter()
+        .find_map(|(unit, shift)| text.strip_suffix(unit).map(|number| (number, shift)))
+        .unwrap_or(("", 0));
+    let size = number.trim().parse().ok().and_then(|number: u64| number.checked_mul(1 << shift));
+    size.map(Some).ok_or_else(|| D::Error::custom("a size like \"16KiB\" is needed here"))
 }
+
+const VERBS: &str = "`set`, `append`, `set_if_absent`, `replace_if_present`, `remove`, `remove_prefix`, `rename` or `copy`";

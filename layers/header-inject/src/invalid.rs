@@ -17,7 +17,7 @@ pub enum InvalidRule {
     Singleton(HeaderName),
     /// The value has bytes beyond visible ASCII, space and tab, which no two parties read alike (RFC 9110 §5.5).
     NotAscii(HeaderName),
-    /// The header is renamed to itself.
+    /// The header is renamed to itself, or copied.
     SameName(HeaderName),
     /// The value has a [name](crate::Value::named) that stands for nothing where the layer is made.
     UnknownSource {
@@ -26,8 +26,11 @@ pub enum InvalidRule {
         /// The name of what its value comes from.
         source: Box<str>,
     },
-    /// The value comes [from the request](crate::Value::from_request), and the rule is one for responses.
+    /// The value comes [from the request](crate::Value::from_request), or the condition asks for what a request has, and the
+    /// rule is one for responses.
     NoRequest(HeaderName),
+    /// The condition asks for a status, and the rule is one for requests.
+    NoResponse(HeaderName),
 }
 
 impl fmt::Display for InvalidRule {
@@ -48,12 +51,23 @@ impl fmt::Display for InvalidRule {
             Self::NotAscii(name) => {
                 write!(f, "the value of `{name}` may hold visible ASCII, spaces and tabs only")
             }
-            Self::SameName(name) => write!(f, "`{name}` is renamed to itself: give another name"),
+            Self::SameName(name) => {
+                write!(f, "`{name}` is renamed or copied to itself: give another name")
+            }
             Self::UnknownSource { header, source } => {
                 write!(f, "`{header}` comes from {source:?}, and nothing here has this name")
             }
             Self::NoRequest(name) => {
-                write!(f, "`{name}` is a response's, and its value can only come from a request")
+                write!(
+                    f,
+                    "`{name}` is a response's, and its value or condition can only come from a request"
+                )
+            }
+            Self::NoResponse(name) => {
+                write!(
+                    f,
+                    "`{name}` is a request's, and its condition asks for the status of a response"
+                )
             }
         }
     }

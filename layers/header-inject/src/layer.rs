@@ -1,7 +1,9 @@
 use std::sync::Arc;
 
+use portcullis_refusal::DefaultBody;
 use tower_layer::Layer;
 
+use crate::meters::Meters;
 use crate::{HeaderInject, InjectHeaders, InvalidRule, Value};
 
 /// Wraps a service in [`InjectHeaders`].
@@ -9,8 +11,16 @@ use crate::{HeaderInject, InjectHeaders, InvalidRule, Value};
 /// The layer, its clones and all their services share one policy: a clone is a reference count.
 #[derive(Clone, Debug)]
 #[must_use = "a layer does nothing until it wraps a service"]
-pub struct HeaderInjectLayer {
-    policy: Arc<HeaderInject>,
+pub struct HeaderInjectLayer<R = DefaultBody> {
+    shared: Arc<Shared>,
+    empty: R,
+}
+
+/// What a layer, its clones and its services have in common.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) policy: HeaderInject,
+    pub(crate) meters: Meters,
 }
 
 impl HeaderInjectLayer {
@@ -18,8 +28,9 @@ impl HeaderInjectLayer {
     ///
     /// # Errors
     ///
-    /// [`InvalidRule::UnknownSource`] for the first value that has a name, and [`InvalidRule::NoRequest`] for the first
-    /// that a response rule wants [from the request](Value::from_request).
+    /// [`InvalidRule::UnknownSource`] for the first value that has a name, [`InvalidRule::NoRequest`] for the first
+    /// that a response rule wants [from the request](Value::from_request), and [`InvalidRule::NoResponse`] for the first request
+    /// rule whose condition asks for a status.
     pub fn new(policy: HeaderInject) -> Result<Self, InvalidRule> {
         Self::resolving(policy, |_| None)
     }
@@ -48,19 +59,27 @@ impl HeaderInjectLayer {
     ///
     /// [`InvalidRule::UnknownSource`] for the first name for which `resolver` has no value, or another name;
     /// [`InvalidRule::NotAscii`] for the first value that cannot be sent; [`InvalidRule::NoRequest`] for the first that a
-    /// response rule wants [from the request](Value::from_request).
+    /// response rule wants [from the request](Value::from_request); [`InvalidRule::NoResponse`] as for [`new`](Self::new).
     pub fn resolving(
         policy: HeaderInject,
         resolver: impl FnMut(&str) -> Option<Value>,
     ) -> Result<Self, InvalidRule> {
-        Ok(Self { policy: Arc::new(policy.resolve(resolver)?) })
+        let shared = Shared { policy: policy.resolve(resolver)?, meters: Meters::new() };
+        Ok(Self { shared: Arc::new(shared), empty: DefaultBody::new() })
     }
 }
 
-impl<S> Layer<S> for HeaderInjectLayer {
-    type Service = InjectHeaders<S>;
+impl<R> HeaderInjectLayer<R> {
+    /// Makes the empty body of a refusal by `empty`, for a body that has no [`Default`].
+    pub fn refuse_with<F>(self, empty: F) -> HeaderInjectLayer<F> {
+        HeaderInjectLayer { shared: self.shared, empty }
+    }
+}
+
+impl<S, R: Clone> Layer<S> for HeaderInjectLayer<R> {
+    type Service = InjectHeaders<S, R>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        InjectHeaders::new(inner, Arc::clone(&self.policy))
+        InjectHeaders::new(inner, Arc::clone(&self.shared), self.empty.clone())
     }
 }

@@ -23,6 +23,13 @@ pub(crate) fn look_alike(one: &HeaderName, other: &HeaderName) -> bool {
     one.len() == other.len() && one.iter().zip(other).all(|(one, other)| fold(*one) == fold(*other))
 }
 
+/// Whether `name` begins with `prefix`, by the same rule.
+pub(crate) fn begins(prefix: &HeaderName, name: &HeaderName) -> bool {
+    let (prefix, name) = (prefix.as_str().as_bytes(), name.as_str().as_bytes());
+    let mut start = prefix.iter().zip(name);
+    prefix.len() <= name.len() && start.all(|(one, other)| fold(*one) == fold(*other))
+}
+
 const fn fold(byte: u8) -> u8 {
     if byte == b'_' { b'-' } else { byte }
 }

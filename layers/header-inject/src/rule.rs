@@ -1,34 +1,33 @@
-use http::header::{Entry, HeaderMap, HeaderName, HeaderValue};
+use http::header::{HeaderMap, HeaderName, HeaderValue};
 use http::request::Parts;
+use http::{Extensions, StatusCode};
 
-use crate::{InvalidRule, Value, names};
+use crate::action::{Action, Verb};
+use crate::meters::{Skip, Tally};
+use crate::{Condition, HeaderPrefix, InvalidRule, NotInjected, OnMissing, Value, names};
 
 /// One change to the headers of a message: a part of [`HeaderRules`](crate::HeaderRules).
 ///
-/// A value is a [`HeaderValue`], or a [`Value`] that each request says. One that is
+/// A value is a [`HeaderValue`], a [`Secret`](crate::Secret), or a [`Value`] that each request says. One that is
 /// [sensitive](HeaderValue::set_sensitive) is not printed by `Debug`.
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[must_use = "a rule does nothing until it is in a list"]
 pub struct Rule {
     action: Action,
+    on_missing: OnMissing,
+    condition: Option<Box<Condition>>,
     allow_protected: bool,
-}
-
-#[derive(Clone, Debug, Eq, PartialEq)]
-enum Action {
-    Set(HeaderName, Value),
-    Append(HeaderName, Value),
-    SetIfAbsent(HeaderName, Value),
-    Remove(HeaderName),
-    Rename { from: HeaderName, to: HeaderName },
+    /// Whether nothing of the client's stays where the condition does not hold: see [`Rule::when`].
+    clears: bool,
 }
 
 impl Rule {
     /// Puts `value` in place of all values under `name`, or adds it where there is none.
     ///
-    /// For a request that has no `value`, what stood under `name` is removed: a client never speaks for the source.
+    /// For a request that has no `value`, what stood under `name` is removed: a client never speaks for the source. Unless
+    /// [`on_missing`](Self::on_missing) says otherwise.
     pub fn set(name: HeaderName, value: impl Into<Value>) -> Self {
-        Self::new(Action::Set(name, value.into()))
+        Self::new(Action::Put(Verb::Set, name, value.into()))
     }
 
     /// Adds `value` as a line of its own beside those under `name`; nothing is joined by commas.
@@ -36,19 +35,34 @@ impl Rule {
     /// What a client sent under `name` stays, and stands alone where a request has no `value`: not for what the
     /// upstream trusts.
     pub fn append(name: HeaderName, value: impl Into<Value>) -> Self {
-        Self::new(Action::Append(name, value.into()))
+        Self::new(Action::Put(Verb::Append, name, value.into()))
     }
 
     /// Adds `value` where there is nothing under `name`, not even an empty value.
     ///
     /// What a client sent under `name` stays, and a source is not asked then: not for what the upstream trusts.
     pub fn set_if_absent(name: HeaderName, value: impl Into<Value>) -> Self {
-        Self::new(Action::SetIfAbsent(name, value.into()))
+        Self::new(Action::Put(Verb::SetIfAbsent, name, value.into()))
+    }
+
+    /// Puts `value` in place of all values under `name`, if there is one, be it empty; otherwise the source is not asked.
+    ///
+    /// Without a `value` it does what [`set`](Self::set) does without one.
+    pub fn replace_if_present(name: HeaderName, value: impl Into<Value>) -> Self {
+        Self::new(Action::Put(Verb::ReplaceIfPresent, name, value.into()))
     }
 
     /// Removes all values under `name`.
     pub const fn remove(name: HeaderName) -> Self {
         Self::new(Action::Remove(name))
+    }
+
+    /// Removes all values under all names that begin like this, whether they have `-` or `_` where it has one.
+    ///
+    /// Headers that no rule may change stay, and so do `authorization` and `host` unless that is
+    /// [allowed](Self::allow_protected). Names that are found cost an allocation.
+    pub const fn remove_prefix(prefix: HeaderPrefix) -> Self {
+        Self::new(Action::RemovePrefix(prefix))
     }
 
     /// Moves all values under `from`, in their order, to `to`.
@@ -60,6 +74,33 @@ impl Rule {
         Self::new(Action::Rename { from, to })
     }
 
+    /// Puts all values under `from`, in their order, under `to` as well; what stood there is removed, as by
+    /// [`rename`](Self::rename).
+    pub const fn copy(from: HeaderName, to: HeaderName) -> Self {
+        Self::new(Action::Copy { from, to })
+    }
+
+    /// Says what happens where there is no value: by default, what stood under the name is removed.
+    ///
+    /// It is for [`set`](Self::set) and [`replace_if_present`](Self::replace_if_present);
+    /// [`append`](Self::append) and [`set_if_absent`](Self::set_if_absent) add nothing then, unless it is
+    /// [`OnMissing::Reject`].
+    pub const fn on_missing(mut self, reaction: OnMissing) -> Self {
+        self.on_missing = reaction;
+        self
+    }
+
+    /// Lets the rule act only where `condition` holds.
+    ///
+    /// Of a request for which it does not, a client's copy of what the rule would have given (the name that is set or
+    /// replaced, or what is renamed or copied to) is removed all the same: no client chooses to speak for the source by not
+    /// meeting the condition. Of several rules that give one header it is the first that removes, so that the others do not
+    /// take off what it has set. [`OnMissing::Keep`] leaves it. A rule of responses then does nothing.
+    pub fn when(mut self, condition: Condition) -> Self {
+        self.condition = (condition != Condition::new()).then(|| Box::new(condition));
+        self
+    }
+
     /// Lets the rule change `authorization` and `host`.
     ///
     /// Headers of framing and of single connections stay refused.
@@ -69,11 +110,13 @@ impl Rule {
     }
 
     const fn new(action: Action) -> Self {
-        Self { action, allow_protected: false }
+        let on_missing = OnMissing::Remove;
+        Self { action, on_missing, condition: None, allow_protected: false, clears: false }
     }
 
-    pub(crate) fn check(self) -> Result<Self, InvalidRule> {
-        for name in self.names() {
+    /// Refuses what must not be, and gives what never changes its form.
+    pub(crate) fn check(mut self) -> Result<Self, InvalidRule> {
+        for name in self.action.changes() {
             if names::is_forbidden(name) {
                 return Err(InvalidRule::Forbidden(name.clone()));
             }
@@ -81,31 +124,31 @@ impl Rule {
                 return Err(InvalidRule::Protected(name.clone()));
             }
         }
-        match &self.action {
-            Action::Set(name, value)
-            | Action::Append(name, value)
-            | Action::SetIfAbsent(name, value)
-                if !value.is_ascii() =>
-            {
-                Err(InvalidRule::NotAscii(name.clone()))
+        if let Action::Put(_, name, value) = &mut self.action {
+            if !value.settle() {
+                return Err(InvalidRule::NotAscii(name.clone()));
             }
-            Action::Append(name, _) if names::is_singleton(name) => {
+        }
+        match &self.action {
+            Action::Put(Verb::Append, name, _) if names::is_singleton(name) => {
                 Err(InvalidRule::Singleton(name.clone()))
             }
-            Action::Rename { from, to } if from == to => Err(InvalidRule::SameName(to.clone())),
+            Action::Rename { from, to } | Action::Copy { from, to } if from == to => {
+                Err(InvalidRule::SameName(to.clone()))
+            }
             _ => Ok(self),
         }
     }
 
-    /// Asks `resolver` what the name stands for that the value has, if it has one.
+    /// Asks `resolver` what the names stand for that values have, if they have one.
     pub(crate) fn resolve(
         mut self,
         resolver: &mut impl FnMut(&str) -> Option<Value>,
     ) -> Result<Self, InvalidRule> {
-        if let Action::Set(header, value)
-        | Action::Append(header, value)
-        | Action::SetIfAbsent(header, value) = &mut self.action
-        {
+        let header = self.action.subject().clone();
+        let own = self.action.value_mut();
+        let asked = self.condition.iter_mut().flat_map(|condition| condition.values_mut());
+        for value in own.into_iter().chain(asked) {
             if let Some(source) = value.name() {
                 // A name that stands for a name would never end.
                 let found = resolver(source).filter(|found| found.name().is_none());
@@ -118,97 +161,124 @@ impl Rule {
         self.check()
     }
 
-    /// Refuses a rule whose value only a request can say.
-    pub(crate) fn check_response(&self) -> Result<(), InvalidRule> {
-        match &self.action {
-            Action::Set(name, value)
-            | Action::Append(name, value)
-            | Action::SetIfAbsent(name, value)
-                if value.needs_request() =>
-            {
-                Err(InvalidRule::NoRequest(name.clone()))
+    /// Refuses what only a response can say.
+    pub(crate) fn check_request(&self) -> Result<(), InvalidRule> {
+        match &self.condition {
+            Some(condition) if condition.asks_for_status() => {
+                Err(InvalidRule::NoResponse(self.action.subject().clone()))
             }
             _ => Ok(()),
         }
     }
 
+    /// Refuses what only a request can say.
+    pub(crate) fn check_response(&self) -> Result<(), InvalidRule> {
+        let condition = self.condition.as_ref();
+        let mut values =
+            self.action.value().into_iter().chain(condition.iter().flat_map(|it| it.values()));
+        let asks_for_method = condition.is_some_and(|condition| condition.asks_for_method());
+        if asks_for_method || values.any(Value::needs_request) {
+            return Err(InvalidRule::NoRequest(self.action.subject().clone()));
+        }
+        Ok(())
+    }
+
+    /// Notes whether the rule is the first of its list that may give what it gives.
+    pub(crate) fn follow(&mut self, before: &[Self]) {
+        let is_first = self
+            .gives()
+            .is_some_and(|name| before.iter().filter_map(Self::gives).all(|other| other != name));
+        self.clears = self.condition.is_some() && is_first;
+    }
+
     /// The names that the rule speaks of.
     pub(crate) fn names(&self) -> impl Iterator<Item = &HeaderName> {
-        let (one, other) = match &self.action {
-            Action::Set(name, _)
-            | Action::Append(name, _)
-            | Action::SetIfAbsent(name, _)
-            | Action::Remove(name) => (name, None),
-            Action::Rename { from, to } => (from, Some(to)),
-        };
-        std::iter::once(one).chain(other)
+        self.action.names()
     }
 
-    /// The names under which nothing of the client's is left.
+    /// The name under which nothing of the client's may be left.
+    fn gives(&self) -> Option<&HeaderName> {
+        self.action.gives().filter(|_| self.on_missing != OnMissing::Keep)
+    }
+
+    /// The names under which nothing of the client's is left, whether the condition holds or not.
     pub(crate) fn decides(&self) -> impl Iterator<Item = &HeaderName> {
-        let open = matches!(self.action, Action::Append(..) | Action::SetIfAbsent(..));
-        self.names().filter(move |_| !open)
+        let taken = self.action.takes().filter(|_| self.condition.is_none());
+        self.gives().into_iter().chain(taken)
     }
 
-    pub(crate) fn change_request(&self, request: &mut Parts) {
-        let value = self.value(&request.headers).and_then(|value| value.ask(request));
-        self.apply(&mut request.headers, value);
+    /// The name that the rule takes only where its condition holds, and so does for this request.
+    pub(crate) fn takes_from(&self, request: &Parts) -> Option<&HeaderName> {
+        let condition = self.condition.as_ref()?;
+        self.action.takes().filter(|_| condition.holds_for_request(request))
     }
 
-    pub(crate) fn change_response(&self, headers: &mut HeaderMap) {
-        let value = self.value(headers).and_then(Value::fixed);
-        self.apply(headers, value);
-    }
-
-    /// The value that the rule wants to add to these headers.
-    fn value(&self, headers: &HeaderMap) -> Option<&Value> {
-        match &self.action {
-            Action::Set(_, value) | Action::Append(_, value) => Some(value),
-            Action::SetIfAbsent(name, value) => (!headers.contains_key(name)).then_some(value),
-            Action::Remove(_) | Action::Rename { .. } => None,
-        }
-    }
-
-    fn apply(&self, headers: &mut HeaderMap, value: Option<HeaderValue>) {
-        match &self.action {
-            Action::Set(name, _) => set(headers, name, value),
-            Action::Append(name, _) | Action::SetIfAbsent(name, _) => {
-                if let Some(value) = value {
-                    // A map that is full stays as it is: see `HeaderRules`.
-                    let _ = headers.try_append(name, value);
-                }
+    pub(crate) fn change_request(
+        &self,
+        request: &mut Parts,
+        tally: &mut Tally,
+    ) -> Result<(), NotInjected> {
+        if self.condition.as_ref().is_some_and(|condition| !condition.holds_for_request(request)) {
+            tally.skipped(Skip::Condition);
+            if let Some(name) = self.gives().filter(|_| self.clears) {
+                request.headers.remove(name);
             }
-            Action::Remove(name) => drop(headers.remove(name)),
-            Action::Rename { from, to } => rename(headers, from, to),
+            return Ok(());
         }
+        let value = self.action.wanted(&request.headers).map(|value| value.ask(request));
+        self.apply(&mut request.headers, value, tally)
     }
-}
 
-fn set(headers: &mut HeaderMap, name: &HeaderName, value: Option<HeaderValue>) {
-    let Some(value) = value else {
-        headers.remove(name);
-        return;
-    };
-    match headers.try_entry(name) {
-        Ok(Entry::Occupied(mut entry)) => drop(entry.insert(value)),
-        Ok(Entry::Vacant(entry)) => drop(entry.try_insert(value)),
-        Err(_) => {
-            // A full map refuses even to replace. What stood there goes all the same, and makes room.
+    pub(crate) fn change_response(
+        &self,
+        status: StatusCode,
+        holds_in: &Extensions,
+        headers: &mut HeaderMap,
+        tally: &mut Tally,
+    ) -> Result<(), NotInjected> {
+        let condition = self.condition.as_ref();
+        if condition.is_some_and(|it| !it.holds_for_response(status, headers, holds_in)) {
+            tally.skipped(Skip::Condition);
+            return Ok(());
+        }
+        let value = self.action.wanted(headers).map(Value::fixed);
+        self.apply(headers, value, tally)
+    }
+
+    /// `value` is none where none is wanted, and has none where there is none.
+    fn apply(
+        &self,
+        headers: &mut HeaderMap,
+        value: Option<Option<HeaderValue>>,
+        tally: &mut Tally,
+    ) -> Result<(), NotInjected> {
+        let done = match value {
+            None => self.action.rearrange(headers, self.allow_protected),
+            Some(Some(value)) => {
+                let has_room = self.action.put(headers, value);
+                if !has_room {
+                    tally.skipped(Skip::Full);
+                }
+                has_room
+            }
+            Some(None) => {
+                tally.skipped(Skip::Missing);
+                return self.miss(headers);
+            }
+        };
+        if done {
+            tally.applied(self.action.verb());
+        }
+        Ok(())
+    }
+
+    fn miss(&self, headers: &mut HeaderMap) -> Result<(), NotInjected> {
+        if self.on_missing == OnMissing::Reject {
+            return Err(NotInjected::MissingValue(self.action.subject().clone()));
+        }
+        if let Some(name) = self.gives() {
             headers.remove(name);
-            let _ = headers.try_insert(name, value);
         }
-    }
-}
-
-fn rename(headers: &mut HeaderMap, from: &HeaderName, to: &HeaderName) {
-    let others = if names::is_singleton(to) { 0 } else { usize::MAX };
-    let others: Vec<_> = headers.get_all(from).iter().skip(1).take(others).cloned().collect();
-
-    headers.remove(to);
-    let Some(first) = headers.remove(from) else {
-        return;
-    };
-    for value in std::iter::once(first).chain(others) {
-        let _ = headers.try_append(to, value);
+        Ok(())
     }
 }

@@ -1,7 +1,9 @@
 use http::header::{HeaderMap, HeaderName};
 use http::request::Parts;
+use http::{Extensions, StatusCode};
 
-use crate::{InvalidRule, Rule, Value, names};
+use crate::meters::Tally;
+use crate::{InvalidRule, NotInjected, Rule, Value, names};
 
 /// A list of rules that act in its order; by default, none.
 ///
@@ -17,11 +19,21 @@ impl HeaderRules {
     ///
     /// The first of `rules` that is refused, as [`InvalidRule`] says.
     pub fn new(rules: impl IntoIterator<Item = Rule>) -> Result<Self, InvalidRule> {
-        rules.into_iter().map(Rule::check).collect::<Result<_, _>>().map(Self)
+        let mut known = Vec::new();
+        for rule in rules {
+            let mut rule = rule.check()?;
+            rule.follow(&known);
+            known.push(rule);
+        }
+        Ok(Self(known))
     }
 
     pub(crate) const fn none() -> Self {
         Self(Vec::new())
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
     }
 
     pub(crate) fn resolve(
@@ -31,34 +43,52 @@ impl HeaderRules {
         self.0.into_iter().map(|rule| rule.resolve(resolver)).collect::<Result<_, _>>().map(Self)
     }
 
+    pub(crate) fn check_request(&self) -> Result<(), InvalidRule> {
+        self.0.iter().try_for_each(Rule::check_request)
+    }
+
     pub(crate) fn check_response(&self) -> Result<(), InvalidRule> {
         self.0.iter().try_for_each(Rule::check_response)
     }
 
-    pub(crate) fn change_request(&self, request: &mut Parts) {
-        self.drop_twins(&mut request.headers);
+    pub(crate) fn change_request(
+        &self,
+        request: &mut Parts,
+        tally: &mut Tally,
+    ) -> Result<(), NotInjected> {
+        self.drop_twins(&mut request.headers, || self.0.iter().flat_map(Rule::decides));
         for rule in &self.0 {
-            rule.change_request(request);
+            if let Some(taken) = rule.takes_from(request) {
+                self.drop_twins(&mut request.headers, || std::iter::once(taken));
+            }
+            rule.change_request(request, tally)?;
         }
+        Ok(())
     }
 
-    pub(crate) fn change_response(&self, headers: &mut HeaderMap) {
-        for rule in &self.0 {
-            rule.change_response(headers);
-        }
+    pub(crate) fn change_response(
+        &self,
+        status: StatusCode,
+        extensions: &Extensions,
+        headers: &mut HeaderMap,
+        tally: &mut Tally,
+    ) -> Result<(), NotInjected> {
+        self.0.iter().try_for_each(|rule| rule.change_response(status, extensions, headers, tally))
     }
 
-    /// Drops what a CGI-like upstream would take for a header that a rule decides.
-    fn drop_twins(&self, headers: &mut HeaderMap) {
-        let twins: Vec<_> = headers.keys().filter(|name| self.has_twin(name)).cloned().collect();
+    /// Drops what a CGI-like upstream would take for one of the `decided` headers.
+    fn drop_twins<'n, N: Iterator<Item = &'n HeaderName>>(
+        &self,
+        headers: &mut HeaderMap,
+        decided: impl Fn() -> N,
+    ) {
+        let named = |name: &HeaderName| self.0.iter().flat_map(Rule::names).any(|own| own == name);
+        let is_twin = |name: &&HeaderName| {
+            decided().any(|decided| names::look_alike(decided, name)) && !named(name)
+        };
+        let twins: Vec<_> = headers.keys().filter(is_twin).cloned().collect();
         for twin in twins {
             headers.remove(twin);
         }
-    }
-
-    fn has_twin(&self, name: &HeaderName) -> bool {
-        let named = || self.0.iter().flat_map(Rule::names).any(|own| own == name);
-        let mut decided = self.0.iter().flat_map(Rule::decides);
-        decided.any(|decided| names::look_alike(decided, name)) && !named()
     }
 }

@@ -2,40 +2,55 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use http::{Request, Response};
+use portcullis_refusal::{DefaultBody, Dialect, EmptyBody};
 use tower_service::Service;
 
-use crate::{HeaderInject, ResponseFuture};
+use crate::ResponseFuture;
+use crate::layer::Shared;
+use crate::meters::Tally;
 
 /// Applies header rules to each request and response; see
 /// [`HeaderInjectLayer`](crate::HeaderInjectLayer).
+///
+/// A refused request leaves the readiness that it was granted with this service, for its next call.
 #[derive(Clone, Debug)]
-pub struct InjectHeaders<S> {
+pub struct InjectHeaders<S, R = DefaultBody> {
     inner: S,
-    policy: Arc<HeaderInject>,
+    shared: Arc<Shared>,
+    empty: R,
 }
 
-impl<S> InjectHeaders<S> {
-    pub(crate) const fn new(inner: S, policy: Arc<HeaderInject>) -> Self {
-        Self { inner, policy }
+impl<S, R> InjectHeaders<S, R> {
+    pub(crate) const fn new(inner: S, shared: Arc<Shared>, empty: R) -> Self {
+        Self { inner, shared, empty }
     }
 }
 
-impl<S, ReqBody, ResBody> Service<Request<ReqBody>> for InjectHeaders<S>
+impl<S, R, ReqBody, ResBody> Service<Request<ReqBody>> for InjectHeaders<S, R>
 where
     S: Service<Request<ReqBody>, Response = Response<ResBody>>,
+    R: EmptyBody<ResBody> + Clone,
 {
     type Response = Response<ResBody>;
     type Error = S::Error;
-    type Future = ResponseFuture<S::Future>;
+    type Future = ResponseFuture<S::Future, R>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
         self.inner.poll_ready(cx)
     }
 
     fn call(&mut self, request: Request<ReqBody>) -> Self::Future {
+        let dialect = Dialect::of(request.headers());
         let (mut parts, body) = request.into_parts();
-        self.policy.change_request(&mut parts);
-        let request = Request::from_parts(parts, body);
-        ResponseFuture::new(self.inner.call(request), Arc::clone(&self.policy))
+        let mut tally = Tally::new();
+        let changed = self.shared.policy.change_request(&mut parts, &mut tally);
+        self.shared.meters.add(&tally);
+        match changed {
+            Ok(()) => {
+                let inner = self.inner.call(Request::from_parts(parts, body));
+                ResponseFuture::called(inner, self.shared.clone(), dialect, self.empty.clone())
+            }
+            Err(why) => ResponseFuture::refused(why, dialect, self.empty.clone()),
+        }
     }
 }

@@ -2,7 +2,10 @@
 #![cfg(feature = "serde")]
 
 use http::header::{ACCEPT, AUTHORIZATION, HeaderName, HeaderValue, SERVER, VIA};
-use portcullis_header_inject::{HeaderInject, HeaderRules, Rule, Value};
+use http::{Method, StatusCode};
+use portcullis_header_inject::{
+    Condition, HeaderInject, HeaderRules, OnMissing, Rule, Statuses, Value,
+};
 use proptest::prelude::*;
 
 fn read(file: &str) -> Result<HeaderInject, String> {
@@ -40,6 +43,12 @@ fn every_verb_is_read_in_its_place() {
             { set = "authorization", value = "Bearer abc", secret = true, allow_protected = true },
             { set = "x-user", from = "claim:sub" },
             { append = "x-role", from = "claim:role", secret = true },
+            { replace_if_present = "x-proto", value = "https" },
+            { remove_prefix = "X-Internal-" },
+            { copy = "accept", to = "x-accept" },
+            { set = "x-key", from = "key", prefix = "Bearer ", on_missing = "reject" },
+            { set = "x-raw-bin", value = "a\u0000b", base64 = true },
+            { set = "x-key-bin", from = "key", base64 = true, on_missing = "keep" },
         ]
     "#;
     let mut token = text("Bearer abc");
@@ -56,9 +65,67 @@ fn every_verb_is_read_in_its_place() {
         Rule::set(AUTHORIZATION, token).allow_protected(),
         Rule::set(HeaderName::from_static("x-user"), Value::named("claim:sub")),
         Rule::append(HeaderName::from_static("x-role"), Value::named("claim:role").secret()),
+        Rule::replace_if_present(HeaderName::from_static("x-proto"), text("https")),
+        Rule::remove_prefix("x-internal-".parse().unwrap()),
+        Rule::copy(ACCEPT, HeaderName::from_static("x-accept")),
+        Rule::set(HeaderName::from_static("x-key"), Value::named("key").prefixed(text("Bearer ")))
+            .on_missing(OnMissing::Reject),
+        Rule::set(HeaderName::from_static("x-raw-bin"), text("YQBi")),
+        Rule::set(HeaderName::from_static("x-key-bin"), Value::named("key").in_base64())
+            .on_missing(OnMissing::Keep),
     ]);
 
     assert_eq!(read(file), Ok(HeaderInject::new().request(rules.unwrap())));
+}
+
+#[test]
+fn every_condition_is_read() {
+    let name = HeaderName::from_static;
+    let read = |when: &str| rule(&format!("{{ remove = 'x-a', when = {when} }}"));
+    let policy = |condition| {
+        let rule = Rule::remove(name("x-a")).when(condition);
+        Ok(HeaderInject::new().request(HeaderRules::new([rule]).unwrap()))
+    };
+    let new = Condition::new;
+
+    assert_eq!(read("{ method = 'POST' }"), policy(new().method(Method::POST)));
+    assert_eq!(
+        read("{ method = ['PUT', 'PURGE'] }"),
+        policy(new().method(Method::PUT).method("PURGE".parse().unwrap()))
+    );
+    assert_eq!(read("{ status = 404 }"), policy(new().status(StatusCode::NOT_FOUND)));
+    assert_eq!(
+        read("{ status = ['4xx', 503, '502'] }"),
+        policy(
+            new()
+                .status(Statuses::CLIENT_ERROR)
+                .status(StatusCode::SERVICE_UNAVAILABLE)
+                .status(StatusCode::BAD_GATEWAY)
+        )
+    );
+    assert_eq!(
+        read("{ header = 'X-B', no_header = ['x-c', 'x-d'] }"),
+        policy(new().has(name("x-b")).lacks(name("x-c")).lacks(name("x-d")))
+    );
+    assert_eq!(
+        read("{ content_type = ['Text/HTML', 'image/*'] }"),
+        policy(
+            new()
+                .content_type("text/html".parse().unwrap())
+                .content_type("image/*".parse().unwrap())
+        )
+    );
+    assert_eq!(read("{ known = 'claim:sub' }"), policy(new().known(Value::named("claim:sub"))));
+}
+
+#[test]
+fn the_bound_is_a_size() {
+    assert_eq!(read("max_header_block = '16KiB'"), Ok(HeaderInject::new().max_header_block(16384)));
+    assert_eq!(read("max_header_block = '100B'"), Ok(HeaderInject::new().max_header_block(100)));
+    for wrong in ["'16KB'", "'a lot'", "''", "'99999999999999999MiB'"] {
+        let error = read(&format!("max_header_block = {wrong}")).unwrap_err();
+        assert!(error.contains("16KiB"), "{error}");
+    }
 }
 
 #[test]
@@ -87,6 +154,28 @@ fn a_rule_that_is_not_clear_is_refused_with_what_would_be_right() {
         ("{ set = 'x-a', value = 1 }", "must be text, in quotes"),
         ("{ set = 'x-a', value = 'a', secret = 'yes' }", "`secret` must be true or false"),
         ("{ set = 'x-a', vlaue = 'a' }", "unknown field `vlaue`"),
+        ("{ copy = 'x-a' }", "`copy` needs `to`"),
+        ("{ copy = 'x-a', to = 'X-A' }", "give another name"),
+        ("{ copy = 'x-a', to = 'te' }", "leave it out"),
+        ("{ remove_prefix = '' }", "must begin the name of a header"),
+        ("{ remove_prefix = 'a b' }", "must begin the name of a header"),
+        ("{ remove_prefix = 'x-', on_missing = 'keep' }", "`remove_prefix` stands alone"),
+        ("{ replace_if_present = 'x-a' }", "`replace_if_present` needs a `value`"),
+        ("{ set = 'x-a', value = 'a', on_missing = 'ignore' }", "\"remove\", \"keep\" or"),
+        ("{ set = 'x-a', from = 'b', prefix = 1 }", "`prefix` must be text"),
+        ("{ set = 'x-a', prefix = 'b' }", "`set` needs a `value`"),
+        ("{ remove = 'x-a', prefix = 'b' }", "`remove` stands alone"),
+        ("{ set = 'x-a', value = 'a', base64 = 1 }", "`base64` must be true or false"),
+        ("{ remove = 'x-a', when = {} }", "`when` needs one of"),
+        ("{ remove = 'x-a', when = { header = [] } }", "must not be empty"),
+        ("{ remove = 'x-a', when = { header = 'a b' } }", "`header` must be the name"),
+        ("{ remove = 'x-a', when = { method = 1 } }", "`method` needs a method"),
+        ("{ remove = 'x-a', when = { status = '6xx' } }", "`status` needs a status"),
+        ("{ remove = 'x-a', when = { status = 1000 } }", "`status` needs a status"),
+        ("{ remove = 'x-a', when = { content_type = 'html' } }", "`content_type` needs a type"),
+        ("{ remove = 'x-a', when = { content_type = '*/*' } }", "`content_type` needs a type"),
+        ("{ remove = 'x-a', when = { known = '' } }", "`known` must be a name"),
+        ("{ remove = 'x-a', when = { unknown = 'b' } }", "unknown field `unknown`"),
         ("{ set = 'host', value = 'a' }", "say `allow_protected`"),
         ("{ set = 'te', value = 'a', allow_protected = true }", "leave it out"),
         ("{ append = 'content-type', value = 'a' }", "not `append`"),
@@ -123,6 +212,13 @@ proptest! {
             "{ set = 'x-a', value = ['SECRET'] }",
             "{ set = 'x-a', value = 'SECRET', from = 'SECRET' }",
             "{ set = 'x-a', from = ['SECRET'] }",
+            "{ set = 'x-a', prefix = 'SECRET' }",
+            "{ set = 'x-a', value = 'SECRET', prefix = ['SECRET'] }",
+            "{ set = 'x-a', value = 'SECRET', base64 = 'SECRET' }",
+            "{ set = 'x-a', value = 'SECRET', on_missing = 'SECRET' }",
+            "{ set = 'x-a', value = 'SECRET', when = { status = 'SECRET' } }",
+            "{ remove_prefix = 'x-', value = 'SECRET' }",
+            "{ copy = 'x-a', to = 'x-b', value = 'SECRET' }",
             "{ set = 'te', from = 'SECRET' }",
             "{ set = 'x-a', value = { secret = 'SECRET' } }",
             "{ set = 'x-a', secret = 'SECRET' }",

@@ -9,8 +9,10 @@ use http::header::{
 };
 use http::{Request, Response, StatusCode};
 use portcullis_header_inject::{
-    HeaderInject, HeaderInjectLayer, HeaderRules, InjectHeaders, InvalidRule, ResponseFuture, Rule,
+    Condition, HeaderInject, HeaderInjectLayer, HeaderPrefix, HeaderRules, InjectHeaders,
+    InvalidRule, MediaType, NotInjected, OnMissing, ResponseFuture, Rule, Secret, Statuses, Value,
 };
+use portcullis_refusal::Refused;
 use tokio_test::{assert_pending, assert_ready_err, assert_ready_ok};
 use tower::limit::ConcurrencyLimitLayer;
 use tower::{Layer, Service, ServiceExt, service_fn};
@@ -51,6 +53,12 @@ fn values<'a>(headers: &'a HeaderMap, name: &str) -> Vec<&'a HeaderValue> {
     headers.get_all(name).iter().collect()
 }
 
+fn names(headers: &HeaderMap) -> Vec<&str> {
+    let mut names: Vec<_> = headers.keys().map(HeaderName::as_str).collect();
+    names.sort_unstable();
+    names
+}
+
 #[tokio::test]
 async fn set_leaves_nothing_of_what_the_client_sent() {
     let seen = forward([Rule::set(USER, text("me"))], &[("X-User", "a"), ("x-user", "b")]).await;
@@ -78,6 +86,68 @@ async fn remove_takes_every_value() {
     let seen = forward([Rule::remove(USER)], &[("x-user", "a"), ("x-user", "b")]).await;
 
     assert!(seen.is_empty());
+}
+
+#[tokio::test]
+async fn replace_if_present_puts_nothing_where_nothing_was() {
+    let rule = || Rule::replace_if_present(USER, text("me"));
+
+    let seen = forward([rule()], &[("x-user", "a"), ("x-user", "")]).await;
+    assert_eq!(values(&seen, "x-user"), ["me"]);
+    assert!(forward([rule()], &[]).await.is_empty());
+}
+
+#[tokio::test]
+async fn copy_leaves_what_it_copies_and_nothing_that_was_forged() {
+    let rule = || Rule::copy(NAME, USER);
+
+    let sent = [("x-name", "a"), ("x-name", "b"), ("x-user", "forged"), ("x_user", "forged")];
+    let seen = forward([rule()], &sent).await;
+    assert_eq!(values(&seen, "x-user"), ["a", "b"]);
+    assert_eq!(values(&seen, "x-name"), ["a", "b"]);
+    assert!(!seen.contains_key("x_user"));
+    assert!(forward([rule()], &sent[2..]).await.is_empty());
+
+    let to_singleton = Rule::copy(NAME, CONTENT_TYPE);
+    let seen = forward([to_singleton], &sent[..2]).await;
+    assert_eq!(values(&seen, "content-type"), ["a"]);
+}
+
+#[tokio::test]
+async fn a_prefix_takes_all_that_begin_alike_in_any_spelling() {
+    let rule = Rule::remove_prefix("X-Internal-".parse().unwrap());
+    let sent = [
+        ("x-internal-a", "1"),
+        ("x-internal-a", "2"),
+        ("X_Internal_B", "1"),
+        ("x-internal", "kept"),
+        ("x-internals-a", "kept"),
+    ];
+
+    let seen = forward([rule], &sent).await;
+
+    assert_eq!(names(&seen), ["x-internal", "x-internals-a"]);
+}
+
+#[tokio::test]
+async fn a_prefix_takes_no_header_that_frames_or_is_protected() {
+    let all =
+        || ["content-", "t", "auth", "ho"].map(|text| Rule::remove_prefix(text.parse().unwrap()));
+    let sent = [
+        ("content-length", "1"),
+        ("content-type", "a/b"),
+        ("te", "trailers"),
+        ("transfer-encoding", "chunked"),
+        ("authorization", "a"),
+        ("host", "a"),
+    ];
+
+    let seen = forward(all(), &sent).await;
+    assert!(!seen.contains_key(CONTENT_TYPE));
+    assert_eq!(seen.len(), sent.len() - 1);
+
+    let seen = forward(all().map(Rule::allow_protected), &sent).await;
+    assert_eq!(names(&seen), ["content-length", "te", "transfer-encoding"]);
 }
 
 #[tokio::test]
@@ -169,6 +239,8 @@ async fn a_full_header_map_neither_panics_nor_keeps_a_forged_value() {
     let policy = HeaderInject::new().request(rules([
         Rule::append(VIA, text("1.1 gateway")),
         Rule::set_if_absent(ACCEPT, text("*/*")),
+        Rule::copy(USER, NAME),
+        Rule::replace_if_present(USER, text("me")),
         Rule::set(USER, text("me")),
     ]));
     let (mut service, mut upstream) =
@@ -283,6 +355,8 @@ fn framing_and_hop_by_hop_headers_are_refused_whatever_the_rule_allows() {
             Rule::remove(name.clone()),
             Rule::rename(name.clone(), USER),
             Rule::rename(USER, name.clone()),
+            Rule::replace_if_present(name.clone(), text("1")),
+            Rule::copy(USER, name.clone()),
         ] {
             let refused = HeaderRules::new([rule.allow_protected()]);
             assert_eq!(refused, Err(InvalidRule::Forbidden(name.clone())));
@@ -297,6 +371,8 @@ fn authorization_and_host_must_be_allowed() {
             Rule::set(name.clone(), text("1")),
             Rule::remove(name.clone()),
             Rule::rename(USER, name.clone()),
+            Rule::replace_if_present(name.clone(), text("1")),
+            Rule::copy(USER, name.clone()),
         ] {
             let refused = HeaderRules::new([rule.clone()]);
             assert_eq!(refused, Err(InvalidRule::Protected(name.clone())));
@@ -318,7 +394,54 @@ fn a_value_beyond_ascii_and_a_rename_to_itself_are_refused() {
     let value = HeaderValue::from_bytes(b"caf\xe9").unwrap();
 
     assert_eq!(HeaderRules::new([Rule::set(USER, value)]), Err(InvalidRule::NotAscii(USER)));
-    assert_eq!(HeaderRules::new([Rule::rename(USER, USER)]), Err(InvalidRule::SameName(USER)));
+    for rule in [Rule::rename(USER, USER), Rule::copy(USER, USER)] {
+        assert_eq!(HeaderRules::new([rule]), Err(InvalidRule::SameName(USER)));
+    }
+}
+
+#[tokio::test]
+async fn headers_that_become_too_large_are_refused_both_ways() {
+    // Names, values and four bytes each: 8 + 10 + 4.
+    let set = || rules([Rule::set(USER, text("0123456789"))]);
+    let bounded = |bytes| HeaderInject::new().request(set()).max_header_block(bytes);
+    let inner = service_fn(async |_: Request<()>| Ok::<_, ()>(Response::new(())));
+    let answer = async |policy: HeaderInject| {
+        let service = HeaderInjectLayer::new(policy).unwrap().layer(inner);
+        service.oneshot(Request::new(())).await.unwrap()
+    };
+
+    assert_eq!(answer(bounded(20)).await.status(), StatusCode::OK);
+    let refused = answer(bounded(19)).await;
+    assert_eq!(refused.status(), StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE);
+    assert_eq!(refused.extensions().get(), Some(&NotInjected::HeadersTooLarge));
+    let reason = refused.extensions().get::<Refused>().unwrap().reason();
+    assert_eq!(reason, "injected_headers_too_large");
+
+    let response = |bytes| HeaderInject::new().response(set()).max_header_block(bytes);
+    assert_eq!(answer(response(20)).await.status(), StatusCode::OK);
+    let failed = answer(response(19)).await;
+    assert_eq!((failed.status(), failed.headers().len()), (StatusCode::BAD_GATEWAY, 0));
+}
+
+#[tokio::test]
+async fn a_refusal_is_made_in_the_clients_dialect_and_without_the_inner_service() {
+    let missing = Value::from_request(|_: &http::request::Parts| None);
+    let rule = || Rule::append(USER, missing.clone()).on_missing(OnMissing::Reject);
+    let layer = || HeaderInjectLayer::new(HeaderInject::new().request(rules([rule()]))).unwrap();
+    let (mut service, mut upstream) = mock::spawn_layer::<Request<()>, Response<()>, _>(layer());
+    assert_ready_ok!(service.poll_ready());
+
+    let refused = service.call(Request::new(())).await.unwrap();
+    assert_eq!(refused.status(), StatusCode::FORBIDDEN);
+    assert_eq!(refused.extensions().get(), Some(&NotInjected::MissingValue(USER)));
+    assert_pending!(tokio_test::task::spawn(upstream.next_request()).poll());
+
+    struct NoDefault;
+    let inner = service_fn(async |_: Request<()>| Ok::<_, ()>(Response::new(NoDefault)));
+    let grpc = Request::builder().header(CONTENT_TYPE, "application/grpc").body(()).unwrap();
+    let service = layer().refuse_with(|| NoDefault).layer(inner);
+    let refused = service.oneshot(grpc).await.unwrap();
+    assert_eq!((refused.status(), &refused.headers()["grpc-status"]), (StatusCode::OK, &text("7")));
 }
 
 #[test]
@@ -338,5 +461,6 @@ fn public_types_cross_threads() {
     fn check<T: Send + Sync + Unpin>() {}
 
     check::<(HeaderInject, HeaderInjectLayer, HeaderRules, Rule, InvalidRule)>();
-    check::<(InjectHeaders<()>, ResponseFuture<()>)>();
+    check::<(InjectHeaders<()>, ResponseFuture<(), ()>, NotInjected, OnMissing)>();
+    check::<(Condition, HeaderPrefix, MediaType, Secret, Statuses)>();
 }

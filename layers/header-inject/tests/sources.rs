@@ -8,7 +8,8 @@ use http::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
 use http::request::Parts;
 use http::{Request, Response};
 use portcullis_header_inject::{
-    HeaderInject, HeaderInjectLayer, HeaderRules, InvalidRule, Rule, Source, Value,
+    HeaderInject, HeaderInjectLayer, HeaderRules, InvalidRule, OnMissing, Rule, Secret, Source,
+    Value,
 };
 use tower::{Layer, ServiceExt, service_fn};
 
@@ -253,4 +254,105 @@ fn public_types_cross_threads() {
     fn check<T: Send + Sync + Unpin>() {}
 
     check::<(Value, Box<dyn Source>)>();
+}
+
+#[test]
+fn what_is_missing_is_removed_kept_or_refused_as_the_rule_says() {
+    let set = || Rule::set(USER, Value::from_request(user));
+    let replace = || Rule::replace_if_present(USER, Value::from_request(user));
+    let answer = |rule: Rule| {
+        let echo = service_fn(async |request: Request<()>| {
+            Ok::<_, ()>(Response::new(request.headers().clone()))
+        });
+        let layer = HeaderInjectLayer::new(policy([rule])).unwrap();
+        let sent = request(None, &[("x-user", "sent"), ("x_user", "twin")]);
+        tokio_test::block_on(layer.layer(echo).oneshot(sent)).unwrap()
+    };
+
+    for rule in [set(), replace()] {
+        assert!(answer(rule.clone()).body().is_empty());
+        let kept = answer(rule.clone().on_missing(OnMissing::Keep)).into_body();
+        assert_eq!(kept.len(), 2);
+        let refused = answer(rule.on_missing(OnMissing::Reject));
+        assert_eq!((refused.status(), refused.body().len()), (http::StatusCode::FORBIDDEN, 0));
+    }
+}
+
+#[test]
+fn a_secret_is_the_one_of_the_moment_in_both_directions() {
+    let secret = Secret::new(HeaderValue::from_static("one"));
+    let response = HeaderRules::new([Rule::set(NAME, &secret)]).unwrap();
+    let bearer = Value::from(secret.clone()).prefixed(HeaderValue::from_static("Bearer "));
+    let rules = [Rule::set(USER, &secret), Rule::set(AUTHORIZATION, bearer).allow_protected()];
+    let layer = HeaderInjectLayer::new(policy(rules).response(response)).unwrap();
+    let echo = service_fn(async |request: Request<()>| {
+        Ok::<_, ()>(Response::new(request.headers().clone()))
+    });
+    let service = layer.layer(echo);
+    let ask = || {
+        let forged = request(None, &[("x-user", "forged"), ("authorization", "forged")]);
+        let (parts, seen) =
+            tokio_test::block_on(service.clone().oneshot(forged)).unwrap().into_parts();
+        for value in seen.values().chain([&parts.headers[NAME]]) {
+            assert!(value.is_sensitive());
+        }
+        [seen[USER].clone(), seen[AUTHORIZATION].clone(), parts.headers[NAME].clone()]
+    };
+
+    assert_eq!(ask(), ["one", "Bearer one", "one"]);
+    secret.replace(HeaderValue::from_static("two"));
+    assert_eq!(ask(), ["two", "Bearer two", "two"]);
+    assert!(!format!("{secret:?} {layer:?}").contains("two"));
+
+    assert_eq!(Value::from(&secret), Value::from(secret.clone()));
+    let other = Secret::new(HeaderValue::from_static("two"));
+    assert_ne!(Value::from(&secret), Value::from(&other));
+}
+
+#[test]
+fn a_secret_that_cannot_be_sent_is_none() {
+    let secret = Secret::new(HeaderValue::from_bytes(b"caf\xe9").unwrap());
+    let layer = HeaderInjectLayer::new(policy([Rule::set(USER, &secret)])).unwrap();
+
+    assert!(seen(&layer, request(None, &[("x-user", "forged")])).is_empty());
+    secret.replace(HeaderValue::from_static("better"));
+    assert_eq!(seen(&layer, request(None, &[]))[USER], "better");
+}
+
+#[test]
+fn a_value_takes_its_form_wherever_it_comes_from() {
+    let name = HeaderName::from_static;
+    let own = Value::from(HeaderValue::from_static("d")).prefixed(HeaderValue::from_static("c"));
+    let named = Value::named("own").prefixed(HeaderValue::from_static("b"));
+    let layer = HeaderInjectLayer::resolving(
+        policy([
+            Rule::set(name("a-bin"), Value::of_bytes(b"\0\xff\n")),
+            Rule::set(name("b-bin"), Value::from_request(user).in_base64()),
+            Rule::set(
+                name("c-bin"),
+                Value::from_request(user).prefixed("a".parse().unwrap()).in_base64(),
+            ),
+            Rule::set(name("d"), Value::from_request(user).prefixed("user ".parse().unwrap())),
+            Rule::set(name("e"), named),
+            Rule::set(name("f"), Value::named("own").secret()),
+        ]),
+        |_| Some(own.clone()),
+    )
+    .unwrap();
+
+    let headers = seen(&layer, request(Some(b"\xe9"), &[]));
+    assert_eq!(headers["a-bin"], "AP8K");
+    assert_eq!(headers["b-bin"], "6Q");
+    assert_eq!(headers["c-bin"], "Yek");
+    assert!(!headers.contains_key("d"), "it is no ASCII");
+    assert_eq!((&headers["e"], &headers["f"]), (&"bcd".parse().unwrap(), &"cd".parse().unwrap()));
+    assert!(headers["f"].is_sensitive() && !headers["e"].is_sensitive());
+
+    let headers = seen(&layer, request(Some(b"bob"), &[]));
+    assert_eq!(
+        (&headers["b-bin"], &headers["d"]),
+        (&"Ym9i".parse().unwrap(), &"user bob".parse().unwrap())
+    );
+    let headers = seen(&layer, request(None, &[("d", "forged"), ("b-bin", "Zm9v")]));
+    assert!(!headers.contains_key("d") && !headers.contains_key("b-bin"));
 }

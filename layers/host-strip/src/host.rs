@@ -15,3 +15,7 @@ pub use original::OriginalHost;
 pub use policy::HostPolicy;
 pub use rejection::NoAuthority;
 pub use service::HostStrip;
+
+pub(crate) use client::{host_and_port, replace};
+pub(crate) use future::Refused;
+pub(crate) use rules::remember;

@@ -1,19 +1,22 @@
-//! Removes hop-by-hop headers, and decides which `Host` the upstream sees.
+//! Removes hop-by-hop headers, sees to it that a client names one host, and decides which `Host` the upstream sees.
 //!
 //! Some headers speak of one connection only, and a client may name more of them in `Connection`. A proxy that passes
-//! them on lets a client switch protocols behind its back, or delete what the proxy itself has added. And a client
-//! names the proxy in `Host`, where an upstream wants its own name. [`HopByHopLayer`] and [`HostStripLayer`] see to one
-//! each.
+//! them on lets a client switch protocols behind its back, or delete what the proxy itself has added. A client may name
+//! two hosts, of which the proxy goes by one and the upstream by the other. And it names the proxy in `Host`, where an
+//! upstream wants its own name. [`HopByHopLayer`], [`ClientHostLayer`] and [`HostStripLayer`] see to one each.
 //!
 //! ```
 //! use http::Request;
 //! use http::header::HeaderName;
-//! use portcullis_host_strip::{HopByHop, HopByHopLayer, HostPolicy, HostStripLayer};
+//! use portcullis_host_strip::{
+//!     ClientHost, ClientHostLayer, HopByHop, HopByHopLayer, HostPolicy, HostStripLayer,
+//! };
 //! use tower_layer::Layer;
 //! # let upstream = ();
 //!
 //! let host = HostStripLayer::new(HostPolicy::FromUri).preserve_as(HeaderName::from_static("x-forwarded-host"));
-//! let service = HopByHopLayer::new(HopByHop::default()).layer(host.layer(upstream));
+//! let hop_by_hop = HopByHopLayer::new(HopByHop::default());
+//! let service = ClientHostLayer::new(ClientHost::default()).layer(hop_by_hop.layer(host.layer(upstream)));
 //!
 //! // The decision alone, without tower:
 //! let mut request = Request::builder().header("connection", "x-mine, host").header("x-mine", "1").body(()).unwrap();
@@ -30,23 +33,33 @@
 //! - Upgrades are denied unless the policy has them ([`Upgrade`]); one to HTTP itself always is.
 //! - `te: trailers` and `trailer` stay, since trailers do not work without them. `content-length` is never touched.
 //! - The authority of the request target outranks `Host`; userinfo is never passed on ([`HostPolicy`]).
+//! - Two hosts, or something that is no host, are refused, unless the policy has another answer ([`ClientHost`]).
 //!
 //! A refused request gets 400, or 500 where the URI has no authority to name; a response that breaks the rules of
-//! framing or of upgrades becomes 502. The reason is in the extensions: [`Violation`], [`NoAuthority`].
+//! framing or of upgrades becomes 502. The reason is in the extensions: [`Violation`], [`AmbiguousHost`],
+//! [`NoAuthority`].
+//!
+//! The feature `metrics` counts `host_strip_headers_removed_total{direction,kind}` (`fixed`, `nominated`, `extra`),
+//! `host_strip_rejected_total{reason}`, and what was not rejected as `host_strip_ignored_total{reason}`.
 //!
 //! # What it leaves to others
 //!
 //! - The URI, and `:authority` with it. It must name the upstream before the request reaches an HTTP client.
-//! - Judging `Host`. Two of them, or one that differs from the target, belong refused at the listener.
 //! - `Via`, `Forwarded` and `X-Forwarded-*`, other than the one that `preserve_as` names.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod hop_by_hop;
+mod client_host;
 mod host;
+mod meters;
 
+pub use client_host::{
+    AmbiguousHost, ClientHost, ClientHostHandle, ClientHostLayer, ClientHostService, OnAmbiguity,
+};
 pub use hop_by_hop::{
-    HopByHop, HopByHopFuture, HopByHopHandle, HopByHopLayer, HopByHopService, Ignored,
-    InvalidProtocol, OnViolation, Protocol, Stripped, Upgrade, Violation,
+    Asked, HeaderPrefix, HopByHop, HopByHopFuture, HopByHopHandle, HopByHopLayer, HopByHopService,
+    Ignored, InvalidPrefix, InvalidProtocol, OnViolation, Protocol, Removed, Stripped, Upgrade,
+    Violation,
 };
 pub use host::{HostPolicy, HostStrip, HostStripFuture, HostStripLayer, NoAuthority, OriginalHost};
 

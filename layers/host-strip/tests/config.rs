@@ -2,7 +2,9 @@
 #![cfg(feature = "serde")]
 
 use http::header::{HeaderName, HeaderValue};
-use portcullis_host_strip::{HopByHop, HostPolicy, OnViolation, Protocol, Upgrade};
+use portcullis_host_strip::{
+    ClientHost, HopByHop, HostPolicy, OnAmbiguity, OnViolation, Protocol, Upgrade,
+};
 
 fn read(file: &str) -> Result<HopByHop, toml::de::Error> {
     toml::from_str(file)
@@ -28,6 +30,8 @@ fn the_documented_defaults_are_the_defaults() {
         max_nominations = 16
         on_violation = 'ignore'
         protected = []
+        remove = []
+        remove_prefixes = []
         upgrade = 'deny'
         keep_expect = false
         keep_proxy_auth = false
@@ -41,6 +45,8 @@ fn every_key_is_read() {
         max_nominations = 4
         on_violation = 'reject'
         protected = ['X-User', 'x-role']
+        remove = ['X-Debug']
+        remove_prefixes = ['X-Internal-']
         upgrade = { tokens = ['websocket', 'mqtt/5'] }
         keep_expect = true
         keep_proxy_auth = true
@@ -50,6 +56,8 @@ fn every_key_is_read() {
         .on_violation(OnViolation::Reject)
         .protect(HeaderName::from_static("x-user"))
         .protect(HeaderName::from_static("x-role"))
+        .remove(HeaderName::from_static("x-debug"))
+        .remove_prefix("x-internal-".parse().unwrap())
         .upgrade(Upgrade::Tokens(vec![Protocol::WEBSOCKET, "mqtt/5".parse().unwrap()]))
         .keep_expect()
         .keep_proxy_auth();
@@ -71,6 +79,10 @@ fn mistakes_are_refused_with_a_reason() {
         ("max_nominations = -1", "invalid value"),
         ("on_violation = 'shrug'", "unknown variant `shrug`"),
         ("protected = ['no spaces']", "invalid HTTP header name"),
+        ("remove = ['no spaces']", "invalid HTTP header name"),
+        ("remove = ['Content-Length']", "`content-length` frames the message"),
+        ("remove_prefixes = ['']", "not the beginning of a header's name"),
+        ("remove_prefixes = ['x y']", "not the beginning of a header's name"),
         ("upgrade = 'h2c'", "unknown variant `h2c`"),
         ("upgrade = { tokens = ['h2c'] }", "not HTTP itself"),
         ("upgrade = { tokens = ['a, b'] }", "not a protocol to upgrade to"),
@@ -108,4 +120,17 @@ fn a_host_that_is_none_is_refused() {
     ] {
         assert!(host(value).is_err(), "{value}");
     }
+}
+
+#[test]
+fn what_happens_to_an_ambiguous_host_is_named() {
+    let read = |file| toml::from_str::<ClientHost>(file).map_err(|error| error.to_string());
+    let policy = |reaction| Ok(ClientHost::default().on_ambiguity(reaction));
+
+    assert_eq!(read(""), policy(OnAmbiguity::Reject));
+    assert_eq!(read("on_ambiguity = 'reject'"), policy(OnAmbiguity::Reject));
+    assert_eq!(read("on_ambiguity = 'prefer_authority'"), policy(OnAmbiguity::PreferAuthority));
+    assert_eq!(read("on_ambiguity = 'ignore'"), policy(OnAmbiguity::Ignore));
+    assert!(read("on_ambiguity = 'prefer'").unwrap_err().contains("unknown variant `prefer`"));
+    assert!(read("ambiguous = 'ignore'").unwrap_err().contains("unknown field `ambiguous`"));
 }

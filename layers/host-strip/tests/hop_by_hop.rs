@@ -2,8 +2,8 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use http::header::{HeaderMap, HeaderName, HeaderValue};
-use http::{Request, Response, Version};
-use portcullis_host_strip::{HopByHop, OnViolation, Protocol, Stripped, Upgrade, Violation};
+use http::{Method, Request, Response, Version};
+use portcullis_host_strip::{Asked, HopByHop, OnViolation, Protocol, Stripped, Upgrade, Violation};
 
 type Lines<'a> = &'a [(&'a str, &'a str)];
 
@@ -30,8 +30,16 @@ fn left(lines: Lines<'_>) -> HeaderMap {
     strip(&HopByHop::default(), lines).0
 }
 
+/// What is left of a response with `lines`, to a request that asked for nothing.
+fn left_of_response(policy: &HopByHop, lines: Lines<'_>) -> HeaderMap {
+    let mut response = Response::new(());
+    *response.headers_mut() = map(lines);
+    policy.strip_response(&mut response, &Asked::default()).unwrap();
+    response.into_parts().0.headers
+}
+
 fn strict() -> HopByHop {
-    HopByHop::default().on_violation(OnViolation::Reject)
+    HopByHop::strict()
 }
 
 /// The `Connection` and `Upgrade` that a request with `upgrade` leaves with.
@@ -182,10 +190,7 @@ fn trailers_are_still_announced() {
     let announced = map(&[("trailer", "x-sum")]);
 
     assert_eq!(left(&lines), announced);
-    let mut response = Response::new(());
-    *response.headers_mut() = map(&lines);
-    HopByHop::default().strip_response(&mut response, None).unwrap();
-    assert_eq!(*response.headers(), announced);
+    assert_eq!(left_of_response(&HopByHop::default(), &lines), announced);
 }
 
 #[test]
@@ -195,7 +200,7 @@ fn two_lengths_for_one_body_are_refused_both_ways() {
 
     let mut response = Response::new(());
     *response.headers_mut() = map(&lines);
-    let stripped = HopByHop::default().strip_response(&mut response, None);
+    let stripped = HopByHop::default().strip_response(&mut response, &Asked::default());
     assert_eq!(stripped, Err(Violation::AmbiguousFraming));
 }
 
@@ -211,7 +216,7 @@ fn a_body_in_any_coding_but_chunks_is_refused_both_ways() {
 
         let mut response = Response::new(());
         *response.headers_mut() = map(lines);
-        let stripped = HopByHop::default().strip_response(&mut response, None);
+        let stripped = HopByHop::default().strip_response(&mut response, &Asked::default());
         assert_eq!(stripped, Err(Violation::UnknownCoding));
     }
     assert!(strip(&HopByHop::default(), &[("transfer-encoding", " Chunked\t")]).1.is_ok());
@@ -288,11 +293,13 @@ fn an_upgrade_takes_both_headers_and_http_1_1() {
 
 #[test]
 fn an_upstream_switches_to_what_was_asked_for_alone() {
-    let asked = HeaderValue::from_static("websocket");
+    let lines = [("connection", "upgrade"), ("upgrade", "websocket")];
+    let (_, stripped) = strip(&HopByHop::default().upgrade(Upgrade::WebSocket), &lines);
+    let asked = stripped.unwrap().into_asked();
     let switch = |lines: Lines<'_>| {
         let mut response = Response::builder().status(101).body(()).unwrap();
         *response.headers_mut() = map(lines);
-        let stripped = HopByHop::default().strip_response(&mut response, Some(&asked));
+        let stripped = HopByHop::default().strip_response(&mut response, &asked);
         stripped.map(|_| response.into_parts().0.headers)
     };
     let connection = ("connection", "upgrade, x-its");
@@ -309,10 +316,7 @@ fn an_upstream_switches_to_what_was_asked_for_alone() {
 
 #[test]
 fn an_expectation_is_none_in_a_response() {
-    let mut response = Response::builder().header("expect", "1").body(()).unwrap();
-    HopByHop::default().strip_response(&mut response, None).unwrap();
-
-    assert_eq!(response.headers().len(), 1);
+    assert_eq!(left_of_response(&HopByHop::default(), &[("expect", "1")]).len(), 1);
 }
 
 #[test]
@@ -324,7 +328,7 @@ fn a_response_is_not_refused_for_its_nominations() {
         ("x-a", "1"),
     ]);
 
-    let stripped = strict().strip_response(&mut response, None).unwrap();
+    let stripped = strict().strip_response(&mut response, &Asked::default()).unwrap();
 
     assert_eq!(*response.headers(), map(&[("cache-control", "no-store")]));
     assert_eq!((stripped.ignored().protected(), stripped.ignored().malformed()), (1, 1));
@@ -336,4 +340,107 @@ fn a_message_without_hop_by_hop_fields_keeps_its_order() {
     let lines: Vec<_> = names.iter().map(|name| (*name, "1")).collect();
 
     assert!(left(&lines).keys().eq(names));
+}
+
+#[test]
+fn what_is_to_go_besides_goes_both_ways_and_no_other() {
+    let policy = HopByHop::default()
+        .remove(HeaderName::from_static("x-debug"))
+        .remove_prefix("X-Internal-".parse().unwrap());
+    let lines = [
+        ("x-debug", "1"),
+        ("x-debug", "2"),
+        ("X-Internal-User", "1"),
+        ("x-internal-", "1"),
+        ("x-internal", "kept"),
+        ("x-debugger", "kept"),
+        ("te", "trailers"),
+    ];
+    let kept = [("x-internal", "kept"), ("x-debugger", "kept")];
+    let with_te = [&kept[..], &[("te", "trailers")]].concat();
+
+    let (headers, stripped) = strip(&policy, &lines);
+    assert_eq!(headers, map(&with_te));
+    let removed = stripped.unwrap().removed();
+    assert_eq!((removed.fixed(), removed.nominated(), removed.extra()), (0, 0, 3));
+    assert_eq!(left_of_response(&policy, &lines), map(&kept));
+}
+
+#[test]
+fn no_policy_removes_the_length_of_a_body() {
+    let policy = HopByHop::default()
+        .remove(http::header::CONTENT_LENGTH)
+        .remove_prefix("content-".parse().unwrap());
+    let lines = [("content-length", "5"), ("content-type", "a/b")];
+
+    assert_eq!(strip(&policy, &lines).0, map(&lines[..1]));
+    assert_eq!(left_of_response(&policy, &lines), map(&lines[..1]));
+}
+
+#[test]
+fn a_prefix_begins_a_name() {
+    for text in ["", " ", "x y", "x:", "caf\u{e9}"] {
+        assert!(text.parse::<portcullis_host_strip::HeaderPrefix>().is_err(), "{text}");
+    }
+}
+
+#[test]
+fn what_was_removed_is_counted_by_name() {
+    let lines = [
+        ("connection", "x-a, x-gone, upgrade"),
+        ("upgrade", "websocket"),
+        ("keep-alive", "5"),
+        ("keep-alive", "6"),
+        ("te", "trailers, gzip"),
+        ("x-a", "1"),
+        ("x-a", "2"),
+    ];
+
+    let counts = |policy: HopByHop| {
+        let removed = strip(&policy, &lines).1.unwrap().removed();
+        (removed.fixed(), removed.nominated(), removed.extra())
+    };
+    assert_eq!(counts(HopByHop::default()), (3, 1, 0));
+    assert_eq!(counts(HopByHop::default().upgrade(Upgrade::WebSocket)), (1, 1, 0));
+}
+
+// RFC 9110 §9.3.6.
+#[test]
+fn what_makes_a_tunnel_has_no_length_and_another_answer_has() {
+    let mut request = Request::builder().method(Method::CONNECT).uri("a:443").body(()).unwrap();
+    let asked = HopByHop::default().strip_request(&mut request).unwrap().into_asked();
+    assert_eq!(request.uri(), "a:443");
+
+    let answer = |status: u16, asked: &Asked, lines: Lines<'_>| {
+        let mut response = Response::builder().status(status).body(()).unwrap();
+        *response.headers_mut() = map(lines);
+        let stripped = HopByHop::default().strip_response(&mut response, asked);
+        stripped.map(|_| response.into_parts().0.headers)
+    };
+    let length = [("content-length", "5")];
+    let both = [("content-length", "5"), ("transfer-encoding", "chunked")];
+    assert_eq!(answer(200, &asked, &length), Ok(HeaderMap::new()));
+    assert_eq!(answer(200, &asked, &both), Ok(HeaderMap::new()));
+    assert_eq!(answer(403, &asked, &length), Ok(map(&length)));
+    assert_eq!(answer(403, &asked, &both), Err(Violation::AmbiguousFraming));
+    assert_eq!(answer(200, &Asked::default(), &length), Ok(map(&length)));
+}
+
+/// What HTTP/2 says of a tunnel (RFC 8441) is no header, and stays.
+#[test]
+fn an_extended_connect_keeps_its_protocol_its_method_and_its_target() {
+    #[derive(Clone, Debug, PartialEq)]
+    struct Protocol(&'static str);
+    let mut request = Request::builder().method(Method::CONNECT).version(Version::HTTP_2);
+    request = request.uri("https://a/chat").extension(Protocol("websocket"));
+    let mut request = request.header("te", "trailers").body(()).unwrap();
+
+    HopByHop::default().upgrade(Upgrade::WebSocket).strip_request(&mut request).unwrap();
+
+    assert_eq!(
+        (request.method(), request.uri()),
+        (&Method::CONNECT, &"https://a/chat".parse().unwrap())
+    );
+    assert_eq!(request.extensions().get(), Some(&Protocol("websocket")));
+    assert_eq!(*request.headers(), map(&[("te", "trailers")]));
 }

@@ -22,7 +22,7 @@ use crate::{Answer, Demands, Store, Verdict, script};
 #[derive(Clone)]
 #[must_use = "a store does nothing until a layer uses it"]
 pub struct Redis {
-    settings: Settings,
+    settings: Arc<Settings>,
     connection: Arc<Connection>,
 }
 
@@ -79,28 +79,32 @@ impl Redis {
             time_limit: Duration::from_millis(100),
             when_away: WhenAway::Local,
         };
-        Ok(Self { settings, connection: Arc::default() })
+        Ok(Self { settings: Arc::new(settings), connection: Arc::default() })
     }
 
     /// Begins the names of all keys with `prefix`, `rate-limit` by default. Who has the same prefix, and the same names of
     /// limits, shares them.
     pub fn prefix(mut self, prefix: impl Into<Arc<str>>) -> Self {
-        self.settings.prefix = prefix.into();
+        self.settings_mut().prefix = prefix.into();
         self
     }
 
     /// Waits for an answer up to `limit`, 100 ms by default.
     ///
     /// After one that did not come, or was an error, the store counts as away: one request each second goes on to ask it.
-    pub const fn time_limit(mut self, limit: Duration) -> Self {
-        self.settings.time_limit = limit;
+    pub fn time_limit(mut self, limit: Duration) -> Self {
+        self.settings_mut().time_limit = limit;
         self
     }
 
     /// Decides what is let through while the store is away: by default what the memory of this process says.
-    pub const fn when_away(mut self, when_away: WhenAway) -> Self {
-        self.settings.when_away = when_away;
+    pub fn when_away(mut self, when_away: WhenAway) -> Self {
+        self.settings_mut().when_away = when_away;
         self
+    }
+
+    fn settings_mut(&mut self) -> &mut Settings {
+        Arc::make_mut(&mut self.settings)
     }
 
     /// The same with a connection of its own: for a worker with a runtime of its own.

@@ -26,7 +26,7 @@ pub(super) async fn circuit(
             other => {
                 let problem =
                     format!("a circuit is set to open, closed or auto, and not to {other:?}");
-                return refused(StatusCode::NOT_FOUND, problem);
+                return refused(StatusCode::NOT_FOUND, &problem);
             }
         }
         applied(json!({ "circuit": circuit.state().name() }))
@@ -54,7 +54,7 @@ fn enable(upstream: &UpstreamPlan, replica: &ReplicaPlan, enabled: bool) -> Resp
     if upstream.failover.handle().set_enabled(&replica.target.name(), enabled) {
         applied(json!({ "drained": !enabled }))
     } else {
-        refused(StatusCode::CONFLICT, "no worker serves it yet".to_owned())
+        refused(StatusCode::CONFLICT, "no worker serves it yet")
     }
 }
 
@@ -70,9 +70,9 @@ pub(super) async fn log(Json(Level { level }): Json<Level>) -> Response {
     match telemetry::set_level(&level) {
         Ok(()) => applied(json!({ "level": level })),
         Err(error @ telemetry::NotSet::Unreadable(_)) => {
-            refused(StatusCode::UNPROCESSABLE_ENTITY, error.to_string())
+            refused(StatusCode::UNPROCESSABLE_ENTITY, &error.to_string())
         }
-        Err(error) => refused(StatusCode::CONFLICT, error.to_string()),
+        Err(error) => refused(StatusCode::CONFLICT, &error.to_string()),
     }
 }
 
@@ -92,7 +92,7 @@ fn with_replica(
         Some((upstream, found)) => change(upstream, &found),
         None => {
             let problem = format!("upstream {upstream:?} has no replica {replica:?}, or is none");
-            refused(StatusCode::NOT_FOUND, problem)
+            refused(StatusCode::NOT_FOUND, &problem)
         }
     }
 }
@@ -104,7 +104,7 @@ fn applied(mut what: Value) -> Response {
     ([(CACHE_CONTROL, "no-store")], Json(what)).into_response()
 }
 
-fn refused(status: StatusCode, problem: String) -> Response {
+fn refused(status: StatusCode, problem: &str) -> Response {
     let what = json!({ "outcome": "refused", "problems": [problem] });
     (status, [(CACHE_CONTROL, "no-store")], Json(what)).into_response()
 }

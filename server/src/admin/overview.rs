@@ -3,6 +3,7 @@ use std::num::NonZeroU32;
 use std::time::{Duration, SystemTime};
 
 use portcullis_circuit_breaker::CircuitBreakerHandle;
+use portcullis_replica_failover::ReplicaSnapshot;
 use serde::Serialize;
 
 use crate::config::{ClientLimits, Listener, Route, Spanned};
@@ -135,14 +136,14 @@ fn replicas(upstream: &UpstreamPlan) -> Vec<ReplicaView> {
     let each = seen.iter().zip(actives).map(|(one, active)| {
         let name = one.replica.target.name();
         let snapshot = snapshots.iter().find(|snapshot| *snapshot.name() == *name);
-        let failed = snapshot.and_then(|snapshot| snapshot.last_failure());
+        let failed = snapshot.and_then(ReplicaSnapshot::last_failure);
         ReplicaView {
             standing: one.chance.standing,
             active,
             drained: snapshot.is_some_and(|snapshot| !snapshot.is_enabled()),
-            priority: snapshot.map_or(1, |snapshot| snapshot.priority()),
+            priority: snapshot.map_or(1, ReplicaSnapshot::priority),
             weight: snapshot.map_or(1, |snapshot| snapshot.weight().get()),
-            in_flight: snapshot.map_or(0, |snapshot| snapshot.in_flight()),
+            in_flight: snapshot.map_or(0, ReplicaSnapshot::in_flight),
             last_failure_seconds: failed.map(|ago| ago.as_secs()),
             circuit: CircuitView::new(&one.replica.breaker.handle()),
             name: name.to_string(),

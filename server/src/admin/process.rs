@@ -62,7 +62,7 @@ pub(super) fn show(out: &mut String, started: SystemTime) {
 /// follows its last parenthesis.
 fn cpu_seconds(stat: &str, ticks_per_second: u64) -> Option<f64> {
     let (_, fields) = stat.rsplit_once(") ")?;
-    let ticks = fields.split(' ').skip(11).take(2).map(|ticks| ticks.parse::<u32>());
+    let ticks = fields.split(' ').skip(11).take(2).map(str::parse::<u32>);
     let ticks: u32 = ticks.sum::<Result<_, _>>().ok()?;
     Some(f64::from(ticks) / f64::from(u32::try_from(ticks_per_second).ok()?))
 }

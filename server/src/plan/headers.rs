@@ -1,35 +1,39 @@
-//! What a route sets and removes, and what headers it learns from claims and certificates.
+//! What a route sets and removes, and what headers it learns from the client, its token and its certificate, and from files.
 
 use std::error::Error;
 
 use http::header::HeaderValue;
 use http::request::Parts;
+use portcullis_forwarded::Client;
 use portcullis_header_inject::{HeaderInject, HeaderInjectLayer, InvalidRule, Value};
 use portcullis_jwt_auth::{ClaimPath, Claims};
+use portcullis_request_id::RequestId;
 use serde::Deserialize;
 use serde::de::value::{Error as PathError, StrDeserializer};
 use serde_json::Value as Claim;
 
 use crate::certificate::Certificate;
-use crate::config::{Config, Problem, Route};
+use crate::config::{Config, Files, Problem, Route, Secret};
 use crate::facts::ClientCertificate;
 
 use super::problem;
 
-/// The rules of a route. Its tokens say what `claim:…` is, and its clients' certificates what `client_certificate:…` is.
+/// The rules of a route, and the files that they are read from.
 pub(super) fn layer(
+    config: &Config,
     route: &Route,
-    asks_clients: bool,
     key: &str,
     problems: &mut Vec<Problem>,
-) -> Option<HeaderInjectLayer> {
+) -> (Option<HeaderInjectLayer>, Files) {
     let Some(section) = &route.header_inject else {
-        return HeaderInjectLayer::new(HeaderInject::new()).ok();
+        return (HeaderInjectLayer::new(HeaderInject::new()).ok(), Files::default());
     };
+    // What was named before belongs to something else.
+    drop(config.folder.take());
+    let sources = Sources { config, route };
     let mut why = None;
     let layer = HeaderInjectLayer::resolving(section.get_ref().clone(), |source| {
-        let found = source_of(source, route.jwt_auth.is_some(), asks_clients);
-        found.map_err(|message| why = Some(message)).ok()
+        sources.find(source).map_err(|message| why = Some(message)).ok()
     });
     let failed = |invalid: InvalidRule| {
         let message = match (&invalid, why) {
@@ -40,26 +44,70 @@ pub(super) fn layer(
         };
         problems.push(problem(&format!("{key}.header_inject"), section, message));
     };
-    layer.map_err(failed).ok()
+    (layer.map_err(failed).ok(), config.folder.take())
 }
 
-/// What a value comes from, where tokens and certificates are asked for or not.
-fn source_of(source: &str, has_claims: bool, asks_clients: bool) -> Result<Value, String> {
-    match source.split_once(':') {
-        Some(("claim", _)) if !has_claims => {
-            Err("the route has no `jwt_auth`, and so no claims".to_owned())
-        }
-        Some(("claim", path)) => from_claim(path),
-        Some(("client_certificate", _)) if !asks_clients => {
-            Err("no listener asks for certificates: `tls.client_certificates`".to_owned())
-        }
-        Some(("client_certificate", part)) => from_certificate(part),
-        _ => {
-            let known =
-                "a source is a claim, as in \"claim:sub\", or \"client_certificate:subject\"";
-            Err(known.to_owned())
+/// What the values of a route's headers may come from.
+struct Sources<'c> {
+    config: &'c Config,
+    route: &'c Route,
+}
+
+impl Sources<'_> {
+    fn find(&self, source: &str) -> Result<Value, String> {
+        match source.split_once(':') {
+            Some(("claim", _)) if self.route.jwt_auth.is_none() => {
+                Err("the route has no `jwt_auth`, and so no claims".to_owned())
+            }
+            Some(("claim", path)) => from_claim(path),
+            Some(("client_certificate", _)) if !asks_clients(self.config) => {
+                Err("no listener asks for certificates: `tls.client_certificates`".to_owned())
+            }
+            Some(("client_certificate", part)) => from_certificate(part),
+            Some(("file", _)) => self.file(source),
+            _ => self.by_name(source),
         }
     }
+
+    fn by_name(&self, source: &str) -> Result<Value, String> {
+        let ask: fn(&Parts) -> Option<HeaderValue> = match source {
+            "client_address" => |request| text(client(request)?.address().to_string()),
+            "client_port" => |request| client(request)?.port().map(HeaderValue::from),
+            "client_scheme" => |request| text(client(request)?.scheme().to_string()),
+            "client_host" => |request| text(client(request)?.host()?.to_string()),
+            "request_id" => {
+                |request| Some(request.extensions.get::<RequestId>()?.as_value().clone())
+            }
+            "route" => {
+                let name = self.route.name.as_deref();
+                let name = name.unwrap_or_else(|| self.route.path.get_ref());
+                let value = text(name.to_owned()).ok_or("the route's name is no value")?;
+                return Ok(value.into());
+            }
+            _ => return Err(KNOWN.to_owned()),
+        };
+        Ok(Value::from_request(ask))
+    }
+
+    /// The secret that is in a file now: a reload reads it again.
+    fn file(&self, source: &str) -> Result<Value, String> {
+        let secret = Secret::from(source.to_owned()).read(&self.config.folder)?;
+        let value = text(secret).filter(|value| value.to_str().is_ok());
+        let value = value.ok_or("what is there is no value: visible ASCII, spaces and tabs")?;
+        Ok(Value::from(value).secret())
+    }
+}
+
+const KNOWN: &str = "a source is a claim, as in \"claim:sub\", \"client_certificate:subject\", \
+    \"file:PATH\", \"client_address\", \"client_port\", \"client_scheme\", \"client_host\", \
+    \"request_id\" or \"route\"";
+
+fn client(request: &Parts) -> Option<&Client> {
+    request.extensions.get()
+}
+
+fn text(text: String) -> Option<HeaderValue> {
+    HeaderValue::try_from(text).ok()
 }
 
 fn from_claim(path: &str) -> Result<Value, String> {

@@ -295,7 +295,7 @@ fn stores(
         let (origin, made) = Origin::of(config, section.get_ref().clone(), make);
         let kept = before.filter(|before| before.origin.is(section.get_ref()));
         let redis = kept.map(|kept| kept.redis.clone());
-        if let Some(redis) = redis.or(made.map(Arc::new)) {
+        if let Some(redis) = redis.or_else(|| made.map(Arc::new)) {
             plans.insert(name.clone(), StorePlan { origin, redis });
         }
     }

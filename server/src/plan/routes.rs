@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use metrics::with_local_recorder;
 use metrics_exporter_prometheus::PrometheusRecorder;
 use portcullis_forwarded::LetInLayer;
 use portcullis_sigv4_sign::AwsChunkedLayer;
@@ -131,7 +132,8 @@ fn route(
     let concurrency_limit = limits.concurrency_limit(config, limit, &limit_key, place, problems);
     let end = end(section, key, upstreams, problems);
     let rewrite = answers::rewrite(route, key, problems);
-    let header_inject = headers::layer(route, headers::asks_clients(config), key, problems);
+    let (header_inject, header_files) =
+        with_local_recorder(&**recorder, || headers::layer(config, route, key, problems));
     let security_headers = browsers::security_headers(route, key, problems);
     let cors = browsers::cors(route, key, problems);
     let compression = browsers::compression(route, key, problems);
@@ -154,7 +156,7 @@ fn route(
         end,
         let_in: LetInLayer::new(route.addresses.clone()),
         voice,
-        upgrade: upgrades::route(config, route),
+        upgrade: with_local_recorder(&**recorder, || upgrades::route(config, route)),
         security_headers,
         cors,
         request_guard: guards::route(config, route, voice),
@@ -168,6 +170,7 @@ fn route(
         compression,
         tell: forwarded(config).tell(),
         header_inject: header_inject?,
+        header_files,
     })
 }
 

@@ -187,6 +187,7 @@ fn describe() {
         "portcullis_nominations_ignored_total",
         "Headers that `Connection` named and that were left alone, by direction and why."
     );
+    describe_headers();
     describe_counter!(
         "portcullis_upstream_failures_total",
         "Attempts that gave no response, by how far they came."
@@ -243,6 +244,26 @@ fn describe() {
     describe_gauge!(
         "portcullis_drain_phase",
         "0 ready, 1 lingering, 2 draining, 3 forced, 4 done."
+    );
+}
+
+fn describe_headers() {
+    describe_counter!(
+        "host_strip_headers_removed_total",
+        "Headers that were taken off between two hops, by direction and why."
+    );
+    describe_counter!(
+        "host_strip_rejected_total",
+        "Messages that were refused for their host or their `Connection`, by the reason."
+    );
+    describe_counter!(
+        "host_strip_ignored_total",
+        "Requests that named no host or two, and went on as `client_host` has it."
+    );
+    describe_counter!("header_inject_applied_total", "Rules for headers that acted, by the verb.");
+    describe_counter!(
+        "header_inject_skipped_total",
+        "Rules for headers that did not act, by the reason."
     );
 }
 

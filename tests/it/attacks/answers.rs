@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use http::Request;
-use http_body_util::{BodyExt, Empty};
+use http_body_util::{BodyExt, Collected, Empty};
 use portcullis_tests::{
     Connection, Frames, InProcess, Response, Upstream, block, bytes, dechunk, exchange, gateway,
     http2, read_request,
@@ -293,7 +293,7 @@ async fn hears_over_http2(name: &str, gateway: &InProcess, fate: Fate) {
 
     let response = client.send_request(ask("/")).await.unwrap();
     let status = response.status().as_u16();
-    let whole = response.into_body().collect().await.map(|whole| whole.to_bytes());
+    let whole = response.into_body().collect().await.map(Collected::to_bytes);
     let next = client.send_request(ask("/next")).await.unwrap();
     let next = next.into_body().collect().await.unwrap().to_bytes();
 

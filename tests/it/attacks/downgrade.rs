@@ -42,7 +42,7 @@ const FIELDS: [(&str, &[Field], Fate); 32] = [
     ),
     ("LF in a value", &[(b"x-a", b"1\nx-b: 2")], Gone(PROTOCOL_ERROR)),
     ("CR in a value", &[(b"x-a", b"1\r2")], Gone(PROTOCOL_ERROR)),
-    ("NUL in a value", &[(b"x-a", b"1\02")], Gone(PROTOCOL_ERROR)),
+    ("NUL in a value", &[(b"x-a", b"1\x002")], Gone(PROTOCOL_ERROR)),
     ("a control byte in a value", &[(b"x-a", b"1\x7f")], Gone(PROTOCOL_ERROR)),
     ("CR LF in a name", &[(b"x-a: 1\r\nx-b", b"2")], Gone(PROTOCOL_ERROR)),
     (
@@ -132,7 +132,10 @@ const HEADS: [(&str, [Field; 4], Fate); 19] = [
 ];
 
 /// A body in pieces: the length that the head tells, the frames, and the trailers.
-const BODIES: [(&str, &[Field], &[&[u8]], Option<&[Field]>, Fate); 10] = [
+type Sent =
+    (&'static str, &'static [Field], &'static [&'static [u8]], Option<&'static [Field]>, Fate);
+
+const BODIES: [Sent; 10] = [
     ("without a length", &[], &[b"a", b"b"], None, Kept("POST /\n\nab")),
     (
         "of its length",
@@ -283,7 +286,7 @@ async fn meets(name: &str, behind: Behind, fate: Fate, send: impl AsyncFnOnce(&m
     let mut expected = Vec::new();
     match fate {
         Refused(status) => {
-            assert!(matches!(end, End::Answered(found, _) if found == status), "{name}: {end:?}")
+            assert!(matches!(end, End::Answered(found, _) if found == status), "{name}: {end:?}");
         }
         Reset(code) | Cut(code) => assert_eq!(end, End::Reset(code), "{name}"),
         Gone(code) => {
@@ -317,7 +320,7 @@ async fn no_field_of_http_2_becomes_another_one() {
         for behind in both().await {
             let all = [&head(b"POST", b"http", b"a", b"/")[..], fields].concat();
             let check = meets(name, behind, fate, async |client| {
-                client.head(1, &all, Frames::END_STREAM).await
+                client.head(1, &all, Frames::END_STREAM).await;
             });
             table.row(name, check).await;
         }
@@ -331,7 +334,7 @@ async fn no_head_of_http_2_becomes_another_one() {
     for (name, fields, fate) in HEADS {
         for behind in both().await {
             let check = meets(name, behind, fate, async |client| {
-                client.head(1, &fields, Frames::END_STREAM).await
+                client.head(1, &fields, Frames::END_STREAM).await;
             });
             table.row(name, check).await;
         }

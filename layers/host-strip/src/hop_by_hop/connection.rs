@@ -40,9 +40,9 @@ impl Connection {
         self.ignored.count(violation);
     }
 
-    /// Removes what is nominated, as far as the policy obeys.
-    pub(super) fn remove_nominated(&self, policy: &HopByHop, headers: &mut HeaderMap) {
-        let mut left = self.nominations;
+    /// Removes what is nominated, as far as the policy obeys, and says how many fields that were.
+    pub(super) fn remove_nominated(&self, policy: &HopByHop, headers: &mut HeaderMap) -> u64 {
+        let (mut left, mut removed) = (self.nominations, 0);
         while left > 0 {
             // Names are read from a line of the very map that changes. Taken out, the line is neither borrowed nor
             // copied; and each round has a nomination to obey, so there are no more rounds than nominations.
@@ -51,14 +51,15 @@ impl Connection {
                     && elements(line).any(|e| Meaning::of(e, policy).nominated().is_some());
                 nominates.then(|| mem::replace(line, HeaderValue::from_static("")))
             });
-            let Some(line) = line else { return };
+            let Some(line) = line else { return removed };
 
             let names = elements(&line).filter_map(|e| Meaning::of(e, policy).nominated());
             for name in names.take(left) {
-                headers.remove(name);
+                removed += u64::from(headers.remove(name).is_some());
                 left -= 1;
             }
         }
+        removed
     }
 }
 

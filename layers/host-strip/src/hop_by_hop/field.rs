@@ -66,6 +66,10 @@ impl Fields {
         self.0 == 0
     }
 
+    pub(super) fn len(self) -> u64 {
+        self.0.count_ones().into()
+    }
+
     pub(super) const fn has(self, field: Field) -> bool {
         self.0 & field as u16 != 0
     }

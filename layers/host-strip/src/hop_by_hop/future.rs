@@ -3,13 +3,12 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use http::header::HeaderValue;
 use http::{Response, StatusCode};
 use pin_project_lite::pin_project;
 use portcullis_refusal::{Dialect, EmptyBody};
 
-use super::Violation;
 use super::layer::Shared;
+use super::{Asked, Violation};
 
 pin_project! {
     /// The response future of [`HopByHopService`](crate::HopByHopService).
@@ -26,7 +25,7 @@ pin_project! {
     #[derive(Debug)]
     #[project = StateProjection]
     enum State<F> {
-        Called { #[pin] inner: F, shared: Arc<Shared>, asked: Option<HeaderValue> },
+        Called { #[pin] inner: F, shared: Arc<Shared>, asked: Asked },
         Refused { violation: Violation },
     }
 }
@@ -35,7 +34,7 @@ impl<F, R> HopByHopFuture<F, R> {
     pub(super) const fn called(
         inner: F,
         shared: Arc<Shared>,
-        asked: Option<HeaderValue>,
+        asked: Asked,
         dialect: Dialect,
         empty: R,
     ) -> Self {
@@ -67,9 +66,15 @@ where
             }
         };
         let mut response = ready!(inner.poll(cx))?;
-        match shared.policy.strip_response(&mut response, asked.as_ref()) {
-            Ok(stripped) => shared.counters.responses.add(stripped.ignored()),
-            Err(violation) => response = refuse(violation, StatusCode::BAD_GATEWAY),
+        match shared.policy.strip_response(&mut response, asked) {
+            Ok(stripped) => {
+                shared.counters.responses.add(stripped.ignored());
+                shared.responses.add(stripped.removed());
+            }
+            Err(violation) => {
+                shared.rejections.count(violation.reason());
+                response = refuse(violation, StatusCode::BAD_GATEWAY);
+            }
         }
         Poll::Ready(Ok(response))
     }

@@ -43,11 +43,15 @@ where
         match self.shared.policy.strip_request(&mut request) {
             Ok(stripped) => {
                 self.shared.counters.requests.add(stripped.ignored());
-                let asked = stripped.upgrade().cloned();
+                self.shared.requests.add(stripped.removed());
+                let asked = stripped.into_asked();
                 let response = self.inner.call(request);
                 HopByHopFuture::called(response, self.shared.clone(), asked, dialect, empty)
             }
-            Err(violation) => HopByHopFuture::refused(violation, dialect, empty),
+            Err(violation) => {
+                self.shared.rejections.count(violation.reason());
+                HopByHopFuture::refused(violation, dialect, empty)
+            }
         }
     }
 }

@@ -7,13 +7,14 @@ use super::connection::Connection;
 use super::field::{Field, Fields};
 use super::list::elements;
 use super::upgrade::agrees;
-use super::{HopByHop, Ignored, OnViolation, Violation};
+use super::{Asked, HopByHop, Ignored, OnViolation, Removed, Violation};
 
-/// What there was to a message besides removing fields.
+/// What became of a message.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Stripped {
     ignored: Ignored,
-    upgrade: Option<HeaderValue>,
+    removed: Removed,
+    asked: Asked,
 }
 
 impl Stripped {
@@ -23,10 +24,22 @@ impl Stripped {
         self.ignored
     }
 
+    /// The fields that are gone.
+    #[must_use]
+    pub const fn removed(&self) -> Removed {
+        self.removed
+    }
+
     /// The protocol that this message still upgrades to, or asks to: the value of its `Upgrade`.
     #[must_use]
     pub const fn upgrade(&self) -> Option<&HeaderValue> {
-        self.upgrade.as_ref()
+        self.asked.upgrade.as_ref()
+    }
+
+    /// What a response to this message may do.
+    #[must_use]
+    pub fn into_asked(self) -> Asked {
+        self.asked
     }
 }
 
@@ -43,10 +56,11 @@ impl HopByHop {
     pub fn strip_request<B>(&self, request: &mut Request<B>) -> Result<Stripped, Violation> {
         // HTTP/1.0 has no upgrades, and HTTP/2 does without (RFC 9110 §7.8, RFC 9113 §8.6).
         let may_upgrade = request.version() == Version::HTTP_11;
+        let mut asked = Asked::of(request);
         let headers = request.headers_mut();
         let fields = self.unwanted(Fields::of(headers));
-        if fields.is_empty() {
-            return Ok(Stripped::default());
+        if fields.is_empty() && !self.has_extras() {
+            return Ok(Stripped { asked, ..Stripped::default() });
         }
 
         check_framing(fields, headers)?;
@@ -56,23 +70,28 @@ impl HopByHop {
         {
             return Err(violation);
         }
-        let upgrade =
+        asked.upgrade =
             (may_upgrade && connection.upgrade).then(|| self.upgrade.choose(headers)).flatten();
         let trailers = fields.has(Field::Te) && accepts_trailers(headers);
 
-        connection.remove_nominated(self, headers);
+        let nominated = connection.remove_nominated(self, headers);
         fields.remove_from(headers);
         if trailers {
             put(headers, TE, HeaderValue::from_static("trailers"));
         }
-        put_upgrade(headers, upgrade.as_ref());
-        Ok(Stripped { ignored: connection.ignored, upgrade })
+        let extra = self.remove_extras(headers);
+        put_upgrade(headers, asked.upgrade.as_ref());
+        // Put in again, they are not gone.
+        let kept = u64::from(trailers) + if asked.upgrade.is_some() { 2 } else { 0 };
+        let removed = Removed { fixed: fields.len().saturating_sub(kept), nominated, extra };
+        Ok(Stripped { ignored: connection.ignored, removed, asked })
     }
 
     /// Removes from a response what is for this connection only.
     ///
-    /// `asked` is what [`Stripped::upgrade`] said of the request: a `101` that agrees is left with one `connection:
-    /// upgrade` and one `upgrade`. `Trailer` stays, as hyper writes no trailers without it.
+    /// `asked` is what [`Stripped::into_asked`] said of the request: a `101` that agrees is left with one `connection:
+    /// upgrade` and one `upgrade`, and what makes a tunnel of a `CONNECT` has no length (RFC 9110 §9.3.6). `Trailer` stays,
+    /// as hyper writes no trailers without it.
     ///
     /// # Errors
     ///
@@ -81,25 +100,35 @@ impl HopByHop {
     pub fn strip_response<B>(
         &self,
         response: &mut Response<B>,
-        asked: Option<&HeaderValue>,
+        asked: &Asked,
     ) -> Result<Stripped, Violation> {
         let switches = response.status() == StatusCode::SWITCHING_PROTOCOLS;
+        let opens = asked.tunnel && response.status().is_success();
         let headers = response.headers_mut();
-        let upgrade = asked.filter(|asked| switches && agrees(headers, asked)).cloned();
+        let upgrade = asked.upgrade.as_ref();
+        let upgrade = upgrade.filter(|asked| switches && agrees(headers, asked)).cloned();
         if switches && upgrade.is_none() {
             return Err(Violation::UnaskedUpgrade);
         }
+        let mut removed = Removed::default();
+        if opens {
+            removed.fixed += u64::from(headers.remove(CONTENT_LENGTH).is_some());
+        }
         let fields = self.unwanted(Fields::of(headers)).without(Field::Expect);
-        if fields.is_empty() {
-            return Ok(Stripped::default());
+        if fields.is_empty() && !self.has_extras() {
+            return Ok(Stripped { removed, ..Stripped::default() });
         }
 
         check_framing(fields, headers)?;
         let connection = Connection::read(self, headers);
-        connection.remove_nominated(self, headers);
+        removed.nominated = connection.remove_nominated(self, headers);
+        let kept = if upgrade.is_some() { 2 } else { 0 };
+        removed.fixed += fields.len().saturating_sub(kept);
         fields.remove_from(headers);
+        removed.extra = self.remove_extras(headers);
         put_upgrade(headers, upgrade.as_ref());
-        Ok(Stripped { ignored: connection.ignored, upgrade })
+        let asked = Asked { upgrade, tunnel: false };
+        Ok(Stripped { ignored: connection.ignored, removed, asked })
     }
 }
 

@@ -23,6 +23,15 @@ pub enum Violation {
 }
 
 impl Violation {
+    pub(super) const ALL: [Self; 6] = [
+        Self::MalformedNomination,
+        Self::ProtectedNomination,
+        Self::TooManyNominations,
+        Self::AmbiguousFraming,
+        Self::UnknownCoding,
+        Self::UnaskedUpgrade,
+    ];
+
     /// The reason in `snake_case`, fit for a metric label.
     #[must_use]
     pub const fn reason(self) -> &'static str {

@@ -4,12 +4,13 @@ use std::task::{Context, Poll};
 
 use http::Response;
 use pin_project_lite::pin_project;
-use portcullis_refusal::{Dialect, EmptyBody};
+use portcullis_refusal::{Dialect, EmptyBody, Refusal};
 
 use super::NoAuthority;
+use crate::client_host::AmbiguousHost;
 
 pin_project! {
-    /// The response future of [`HostStrip`](crate::HostStrip).
+    /// The response future of [`HostStrip`](crate::HostStrip) and [`ClientHostService`](crate::ClientHostService).
     #[derive(Debug)]
     pub struct HostStripFuture<F, R> {
         #[pin]
@@ -22,17 +23,33 @@ pin_project! {
     #[project = StateProjection]
     enum State<F, R> {
         Called { #[pin] inner: F },
-        Refused { no_authority: NoAuthority, dialect: Dialect, empty: R },
+        Refused { refused: Refused, dialect: Dialect, empty: R },
+    }
+}
+
+/// Why there is no inner service to wait for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Refused {
+    NoAuthority(NoAuthority),
+    Ambiguous(AmbiguousHost),
+}
+
+impl Refused {
+    fn refusal(self) -> Refusal {
+        match self {
+            Self::NoAuthority(reason) => reason.refusal(),
+            Self::Ambiguous(reason) => reason.refusal(),
+        }
     }
 }
 
 impl<F, R> HostStripFuture<F, R> {
-    pub(super) const fn called(inner: F) -> Self {
+    pub(crate) const fn called(inner: F) -> Self {
         Self { state: State::Called { inner } }
     }
 
-    pub(super) const fn refused(no_authority: NoAuthority, dialect: Dialect, empty: R) -> Self {
-        Self { state: State::Refused { no_authority, dialect, empty } }
+    pub(crate) const fn refused(refused: Refused, dialect: Dialect, empty: R) -> Self {
+        Self { state: State::Refused { refused, dialect, empty } }
     }
 }
 
@@ -46,9 +63,8 @@ where
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         match self.project().state.project() {
             StateProjection::Called { inner } => inner.poll(cx),
-            StateProjection::Refused { no_authority, dialect, empty } => {
-                let refusal = no_authority.refusal();
-                Poll::Ready(Ok(refusal.into_response(*dialect, empty.empty())))
+            StateProjection::Refused { refused, dialect, empty } => {
+                Poll::Ready(Ok(refused.refusal().into_response(*dialect, empty.empty())))
             }
         }
     }

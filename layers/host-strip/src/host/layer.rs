@@ -5,7 +5,8 @@ use portcullis_refusal::DefaultBody;
 use tower_layer::Layer;
 
 use super::rules::Rules;
-use super::{HostPolicy, HostStrip};
+use super::{HostPolicy, HostStrip, NoAuthority};
+use crate::meters::Reasons;
 
 /// Wraps a service in [`HostStrip`].
 #[derive(Clone, Debug)]
@@ -17,8 +18,10 @@ pub struct HostStripLayer<R = DefaultBody> {
 
 impl HostStripLayer {
     /// Lets the upstream see the host that `policy` says, and keeps no trace of the client's.
-    pub const fn new(policy: HostPolicy) -> Self {
-        let rules = Rules { policy, preserve_as: None, remember: false };
+    pub fn new(policy: HostPolicy) -> Self {
+        let reasons = [NoAuthority.reason()].into_iter();
+        let rejections = Reasons::new("host_strip_rejected_total", reasons);
+        let rules = Rules { policy, preserve_as: None, remember: false, rejections };
         Self { rules, empty: DefaultBody::new() }
     }
 }

@@ -2,7 +2,7 @@ use http::header::{HOST, HeaderMap, HeaderValue};
 use http::{Method, Request};
 
 use super::NoAuthority;
-use super::client::{ClientHost, host_and_port, replace};
+use super::client::{Named, host_and_port, replace};
 
 /// Which `Host` the upstream sees.
 ///
@@ -65,7 +65,7 @@ impl HostPolicy {
                 }
                 Some(HeaderValue::from_str(host).map_err(|_| NoAuthority)?)
             }
-            Self::Preserve => match ClientHost::outranking(request, self) {
+            Self::Preserve => match Named::outranking(request, self) {
                 Some(host) => host.to_value(),
                 None => return Ok(()),
             },

@@ -10,8 +10,14 @@ use portcullis_refusal::Refusal;
 pub struct NoAuthority;
 
 impl NoAuthority {
-    pub(super) fn refusal(self) -> Refusal {
-        Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, "no_authority", DETAIL).extension(self)
+    /// The reason in `snake_case`, fit for a metric label.
+    #[must_use]
+    pub const fn reason(self) -> &'static str {
+        "no_authority"
+    }
+
+    pub(crate) fn refusal(self) -> Refusal {
+        Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, self.reason(), DETAIL).extension(self)
     }
 }
 

@@ -6,6 +6,7 @@ use portcullis_refusal::{DefaultBody, Dialect, EmptyBody};
 use tower_service::Service;
 
 use super::HostStripFuture;
+use super::future::Refused;
 use super::rules::Rules;
 
 /// Gives each request the `Host` that the upstream is to see; see [`HostStripLayer`](crate::HostStripLayer).
@@ -41,8 +42,10 @@ where
         match self.rules.apply(&mut request) {
             Ok(()) => HostStripFuture::called(self.inner.call(request)),
             Err(no_authority) => {
+                self.rules.rejections.count(no_authority.reason());
                 let dialect = Dialect::of(request.headers());
-                HostStripFuture::refused(no_authority, dialect, self.empty.clone())
+                let refused = Refused::NoAuthority(no_authority);
+                HostStripFuture::refused(refused, dialect, self.empty.clone())
             }
         }
     }

@@ -1,0 +1,85 @@
+use std::net::Ipv6Addr;
+
+use super::AmbiguousHost;
+
+/// A host with or without a port, so that two ways of writing one name can be seen to be one.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Name<'a> {
+    host: Host<'a>,
+    port: Option<u16>,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Host<'a> {
+    /// A name or an address of IPv4, without the dot of the root.
+    Text(&'a [u8]),
+    Literal(Ipv6Addr),
+}
+
+impl<'a> Name<'a> {
+    /// Reads `text`, of which nothing but a host and a port is one (RFC 9110 §7.2).
+    ///
+    /// It is stricter than RFC 3986 §3.2.2: no name that is in use has a comma, a percent sign or the like, and what two
+    /// servers could read differently is not worth the doubt.
+    pub(crate) fn parse(text: &'a [u8]) -> Result<Self, AmbiguousHost> {
+        if text.contains(&b'@') {
+            return Err(AmbiguousHost::Userinfo);
+        }
+        let end = match text.first() {
+            Some(b'[') => text.iter().position(|&byte| byte == b']').map(|last| last + 1),
+            _ => text.iter().position(|&byte| byte == b':').or(Some(text.len())),
+        };
+        let (host, port) =
+            end.and_then(|end| text.split_at_checked(end)).ok_or(AmbiguousHost::Malformed)?;
+        Ok(Self { host: Host::parse(host)?, port: parse_port(port)? })
+    }
+
+    /// Whether both are the same, `default` being the port that is meant where there is none. Where not even that is known,
+    /// no port agrees with any.
+    pub(super) fn is(&self, other: &Self, default: Option<u16>) -> bool {
+        let ports = (self.port.or(default), other.port.or(default));
+        let same_port = if let (Some(one), Some(other)) = ports { one == other } else { true };
+        same_port && self.host.is(&other.host)
+    }
+}
+
+impl<'a> Host<'a> {
+    fn parse(text: &'a [u8]) -> Result<Self, AmbiguousHost> {
+        if let Some(literal) = text.strip_prefix(b"[").and_then(|text| text.strip_suffix(b"]")) {
+            let literal = std::str::from_utf8(literal).ok().and_then(|text| text.parse().ok());
+            return literal.map(Self::Literal).ok_or(AmbiguousHost::Malformed);
+        }
+        let name = text.strip_suffix(b".").unwrap_or(text);
+        if name.is_empty() {
+            return Err(AmbiguousHost::Empty);
+        }
+        let is_name_byte = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_~".contains(byte);
+        let is_label = |label: &[u8]| !label.is_empty() && label.iter().all(is_name_byte);
+        if name.split(|&byte| byte == b'.').all(is_label) {
+            Ok(Self::Text(name))
+        } else {
+            Err(AmbiguousHost::Malformed)
+        }
+    }
+
+    fn is(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Text(one), Self::Text(other)) => one.eq_ignore_ascii_case(other),
+            (Self::Literal(one), Self::Literal(other)) => one == other,
+            _ => false,
+        }
+    }
+}
+
+/// The port after its colon; none may follow (RFC 3986 §3.2.3).
+fn parse_port(text: &[u8]) -> Result<Option<u16>, AmbiguousHost> {
+    match text.strip_prefix(b":") {
+        None if text.is_empty() => Ok(None),
+        Some([]) => Ok(None),
+        Some(digits) if digits.iter().all(u8::is_ascii_digit) => {
+            let port = std::str::from_utf8(digits).ok().and_then(|digits| digits.parse().ok());
+            port.map(Some).ok_or(AmbiguousHost::Malformed)
+        }
+        _ => Err(AmbiguousHost::Malformed),
+    }
+}
