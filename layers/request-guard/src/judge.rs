@@ -75,7 +75,7 @@ impl Paths {
     /// The path without all that is to be normalised. What cannot be is left for [`check`](Self::check).
     fn normalise<'p>(&self, path: &'p str) -> Result<Cow<'p, str>, Flaw> {
         let slashed = self.slashed(path)?;
-        let mut kept: Vec<&str> = Vec::new();
+        let mut kept: Vec<&str> = Vec::with_capacity(slashed.matches('/').count());
         let (mut climbs, mut has_dots) = (false, false);
         let mut segments = slashed.split('/').skip(1).peekable();
         while let Some(segment) = segments.next() {
@@ -109,7 +109,14 @@ impl Paths {
         if climbs && (has_dots || has_empty || hides_a_separator(&slashed)) {
             return Err(Flaw::ParentSegment);
         }
-        let normal = format!("/{}", kept.join("/"));
+        let mut normal = String::with_capacity(slashed.len());
+        for segment in kept {
+            normal.push('/');
+            normal.push_str(segment);
+        }
+        if normal.is_empty() {
+            normal.push('/');
+        }
         Ok(if normal == path { Cow::Borrowed(path) } else { Cow::Owned(normal) })
     }
 
