@@ -1,16 +1,12 @@
 //! Health, readiness and metrics.
 
 use std::net::SocketAddr;
-#[cfg(feature = "peers")]
-use std::process::Stdio;
 use std::time::Duration;
 
 use portcullis::gateway::Gateway;
 #[cfg(feature = "peers")]
 use portcullis_tests::Process;
 use portcullis_tests::{InProcess, Nowhere, Response, Upstream, ask, gateway, get, plan};
-#[cfg(feature = "peers")]
-use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::Command;
 use tokio::time::timeout;
 
@@ -245,18 +241,6 @@ async fn two_gateways_in_one_process_count_apart() {
     assert_eq!(other.metric(series).await.to_bits(), 0.0_f64.to_bits());
 }
 
-/// Stops one thread of a process for as long as standard input is open, and says when it has.
-#[cfg(feature = "peers")]
-const STOP: &str = "
-import ctypes, os, sys
-libc = ctypes.CDLL(None, use_errno=True)
-thread = int(sys.argv[1])
-if libc.ptrace(16, thread, 0, 0): # PTRACE_ATTACH
-    sys.exit(os.strerror(ctypes.get_errno()))
-os.waitpid(thread, 0x40000000) # __WALL
-print('stopped', flush=True)
-sys.stdin.read()";
-
 #[cfg(feature = "peers")]
 #[tokio::test]
 async fn probes_are_answered_while_no_worker_can_do_anything() {
@@ -269,16 +253,7 @@ async fn probes_are_answered_while_no_worker_can_do_anything() {
     let (process, gateway, admin) = Process::serve(program, &config).await;
     let admin = admin.unwrap();
 
-    let worker = process.thread("worker-0").to_string();
-    let mut tracer = Command::new(crate::peers::installed("python/bin/python"))
-        .args(["-c", STOP, &worker])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .kill_on_drop(true)
-        .spawn()
-        .unwrap();
-    let mut said = BufReader::new(tracer.stdout.take().unwrap()).lines();
-    assert_eq!(said.next_line().await.unwrap().as_deref(), Some("stopped"));
+    let _stopped = crate::peers::stop(process.thread("worker-0")).await;
     let unanswered = timeout(Duration::from_millis(200), get(gateway, "/0")).await;
     assert!(unanswered.is_err(), "somebody works");
 

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Output, Stdio};
 
 use portcullis_tests::{InProcess, Process, Upstream, ask, gateway, get};
-use tokio::io::AsyncWriteExt;
-use tokio::process::Command;
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+use tokio::process::{Child, Command};
 
 /// Where `tests/run` puts what is not for the whole system.
 pub(crate) fn installed(path: &str) -> PathBuf {
@@ -29,6 +29,31 @@ async fn run(program: &str, arguments: &[&str], input: &str) -> Output {
     drop(stdin);
     child.wait_with_output().await.unwrap()
 }
+
+/// Stops a thread of a process until what is returned is dropped.
+pub(crate) async fn stop(thread: u32) -> Child {
+    let mut tracer = Command::new(installed("python/bin/python"))
+        .args(["-c", STOP, &thread.to_string()])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap();
+    let mut said = BufReader::new(tracer.stdout.take().unwrap()).lines();
+    assert_eq!(said.next_line().await.unwrap().as_deref(), Some("stopped"));
+    tracer
+}
+
+/// Stops a thread for as long as standard input is open, and says when it has.
+const STOP: &str = "
+import ctypes, os, sys
+libc = ctypes.CDLL(None, use_errno=True)
+thread = int(sys.argv[1])
+if libc.ptrace(16, thread, 0, 0): # PTRACE_ATTACH
+    sys.exit(os.strerror(ctypes.get_errno()))
+os.waitpid(thread, 0x40000000) # __WALL
+print('stopped', flush=True)
+sys.stdin.read()";
 
 /// What a program says that must succeed and complain of nothing.
 pub(crate) async fn said(program: &str, arguments: &[&str], input: &str) -> String {
