@@ -48,7 +48,7 @@ async fn upstream() -> (Upstream, mpsc::UnboundedReceiver<()>) {
         let closed = closed.clone();
         async move {
             while let Some(request) = read_request(&mut socket).await {
-                if answer(&mut socket, &request.line().to_owned()).await.is_none() {
+                if answer(&mut socket, request.line()).await.is_none() {
                     break;
                 }
             }
