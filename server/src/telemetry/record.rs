@@ -126,7 +126,9 @@ impl Drop for Record {
             // Who comes without a proxy is said once.
             client.map(Client::address) != Some(*peer)
         });
-        let milliseconds = |to: Instant| to.duration_since(known.start).as_secs_f64() * 1e3;
+        // To the microsecond: more digits say nothing.
+        let milliseconds =
+            |to: Instant| (to.duration_since(known.start).as_secs_f64() * 1e6).round() / 1e3;
         Access {
             request_id: self.id.as_ref().map(RequestId::as_str),
             client: client.map(Client::address),
