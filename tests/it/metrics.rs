@@ -90,6 +90,8 @@ impl Everything {
             "GET /nowhere",
             "GET /signed",
             "GET /hedged",
+            "GET /limited",
+            "GET /shared",
             "GET /%2e%2e/",
         ] {
             ask(address, what, &["connection: x-a, host"]).await;
