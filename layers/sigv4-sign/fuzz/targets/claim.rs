@@ -94,7 +94,9 @@ fn verified(request: Request<Nothing>) -> Option<Uri> {
     response.into_body()
 }
 
-static LAYER: LazyLock<SigV4VerifyLayer<fn() -> Option<Uri>>> = LazyLock::new(|| {
+type Verify = SigV4VerifyLayer<fn() -> Option<Uri>>;
+
+static LAYER: LazyLock<Verify> = LazyLock::new(|| {
     let keys = FixedKeys::new([(KEY, SecretKey::new(SECRET))]);
     let verifying = Verifying::new(ServiceName::new("s3").expect("a service"));
     SigV4VerifyLayer::new(verifying, keys).clock(time).refuse_with(|| None)
