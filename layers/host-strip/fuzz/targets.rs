@@ -70,7 +70,11 @@ pub(crate) fn client_host(input: &[u8]) {
         let (version, uri) = (request.version(), request.uri());
         let hosts: Vec<_> = request.headers().get_all(HOST).iter().collect();
         assert!(hosts.len() <= 1 && (hosts.len() == 1 || version != Version::HTTP_11));
-        let default = uri.scheme_str().map(|scheme| if scheme == "https" { 443 } else { 80 });
+        let default = match uri.scheme_str() {
+            Some("http") => Some(80),
+            Some("https") => Some(443),
+            _ => None,
+        };
         let target = uri.authority().map(|authority| plain(authority.as_str(), default));
         let host = hosts.first().map(|host| plain(host.to_str().expect("ASCII"), default));
         if let (Some((target, port)), Some((host, other))) = (target, host) {

@@ -54,14 +54,16 @@ pub(crate) fn presigned(input: &[u8]) {
     let passed = verified(Request::get(uri).body(Nothing).expect("a request"));
     assert_eq!(passed.is_some(), is_right, "{query}");
     if let Some(uri) = passed {
-        assert_eq!(uri.to_string(), "https://a.example/key?versionId=a%2Fb");
+        assert_eq!(uri.path(), "/key");
+        assert_eq!(parameters(uri.query().unwrap_or_default()), parameters("versionId=a%2Fb"));
     }
 }
 
-/// Names and values, decoded once, in their order.
+/// Names and values, decoded once, in their order. Between two `&` there is none.
 fn parameters(query: &str) -> Vec<(Vec<u8>, Vec<u8>)> {
     let mut parameters: Vec<_> = query
         .split('&')
+        .filter(|parameter| !parameter.is_empty())
         .map(|parameter| parameter.split_once('=').unwrap_or((parameter, "")))
         .map(|(name, value)| (decoded(name.as_bytes()), decoded(value.as_bytes())))
         .collect();
