@@ -11,7 +11,7 @@ use portcullis::body::Body;
 use portcullis::certificate::Certificate;
 use portcullis::config::{Format, Problems, read};
 use portcullis::listener::{Progress, read_header};
-use portcullis::route::{Judged, Rewrite, RewriteLayer, Substitute};
+use portcullis::route::Judged;
 use portcullis::upstream::S3ErrorsLayer;
 use tower::{Layer, Service, service_fn};
 
@@ -58,56 +58,6 @@ pub(crate) fn path(input: &[u8]) {
             assert!(uri.path().ends_with(rest), "{rest:?}");
         }
     }
-}
-
-/// A target is rewritten to a path that is judged well, of the same host and with the same query, or refused. The first byte
-/// says how many segments are stripped and what is looked for, the first line what is put there, the second and third are the
-/// host and the target.
-pub(crate) fn rewrite(input: &[u8]) {
-    let Some((kind, Some(text))) = input
-        .split_first()
-        .map(|(kind, text)| (usize::from(*kind), std::str::from_utf8(text).ok()))
-    else {
-        return;
-    };
-    let mut lines = text.splitn(3, '\n');
-    let (Some(replacement), Some(host), Some(target)) = (lines.next(), lines.next(), lines.next())
-    else {
-        return;
-    };
-    let Ok(uri) = format!("http://{host}{target}").parse::<Uri>() else { return };
-    // Others have no route.
-    if !uri.path().starts_with('/') || Judged::new(uri.path()).is_err() {
-        return;
-    }
-    let sought = ["[ab%]+", "^/v1/(.*)$", "/(?<id>[^/]*)"].get(kind / 4 % 4);
-    let Ok(substitute) = sought.map(|sought| Substitute::new(sought, replacement)).transpose()
-    else {
-        return;
-    };
-    let (prefix, virtual_host) = ("/v2".to_owned(), Some("s3.example".to_owned()));
-    let rewrite = Rewrite { strip: kind % 4, prefix, substitute, virtual_host };
-    let Some(rewritten) = rewritten(rewrite, uri.clone()) else { return };
-    assert_eq!(rewritten.authority(), uri.authority());
-    assert_eq!(rewritten.query(), uri.query(), "{rewritten}");
-    let judged = Judged::new(rewritten.path()).expect("a path");
-    let bucket = uri.host().and_then(|host| host.strip_suffix(".s3.example"));
-    if let Some(bucket) = bucket.filter(|bucket| !bucket.is_empty()) {
-        assert_eq!(judged.as_str().split('/').nth(1), Some(bucket), "{rewritten}");
-        assert_eq!(judged.as_str().split('/').nth(2), Some("v2"), "{rewritten}");
-    }
-}
-
-fn rewritten(rewrite: Rewrite, uri: Uri) -> Option<Uri> {
-    let mut service = RewriteLayer::new(rewrite).layer(service_fn(|request: Request<Body>| {
-        let mut response = Response::new(Body::empty());
-        response.extensions_mut().insert(request.uri().clone());
-        std::future::ready(Ok::<_, Infallible>(response))
-    }));
-    let mut request = Request::new(Body::empty());
-    *request.uri_mut() = uri;
-    let Ok(mut response) = now(service.call(request));
-    response.extensions_mut().remove()
 }
 
 /// An error of S3 means the same whether it comes whole or byte by byte, and what passes is passed on to the byte.

@@ -41,11 +41,6 @@ fn a_path_that_is_judged_leads_nowhere_else() {
 }
 
 #[test]
-fn a_path_is_rewritten_to_a_path_of_the_same_host() {
-    feed("rewrite", targets::rewrite);
-}
-
-#[test]
 fn an_error_of_s3_is_understood_however_it_comes() {
     feed("s3_error", targets::s3_error);
 }
