@@ -19,3 +19,8 @@ fn feed(name: &str, target: fn(&[u8])) {
 fn what_connection_names_is_gone_and_what_it_must_not_name_stays() {
     feed("connection", targets::connection);
 }
+
+#[test]
+fn a_request_that_passes_names_one_host() {
+    feed("client_host", targets::client_host);
+}

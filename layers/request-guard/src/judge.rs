@@ -24,6 +24,9 @@ impl Paths {
         if is_plain(path) {
             return Ok(Cow::Borrowed(path));
         }
+        if !path.starts_with('/') {
+            return Err(Flaw::Encoding);
+        }
         let path = if self.normalises() { self.normalise(path)? } else { Cow::Borrowed(path) };
         self.check(&path)?;
         Ok(path)

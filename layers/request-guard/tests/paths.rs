@@ -107,6 +107,15 @@ fn nul_and_what_encodes_nothing_never_pass() {
 }
 
 #[test]
+fn what_does_not_begin_at_the_root_is_no_path() {
+    for paths in [Paths::new(), Paths::strict(), Paths::s3(), normalising()] {
+        for path in ["", "*", ".", "..", "../a", "a/../b", "%2e%2e/a", "\\.."] {
+            assert_eq!(flaw(paths, path), Some(Flaw::Encoding), "{path}");
+        }
+    }
+}
+
+#[test]
 fn control_characters_are_refused_or_not_as_configured() {
     for path in ["/a%0a", "/%1f", "/%7f", "/%0d%0aset-cookie:a"] {
         assert_eq!(flaw(Paths::new(), path), Some(Flaw::ControlByte), "{path}");

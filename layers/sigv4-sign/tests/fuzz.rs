@@ -29,3 +29,13 @@ fn a_body_in_chunks_passes_if_it_is_right_to_its_end_however_it_comes() {
 fn what_is_signed_has_the_signature_of_awss_own_signer() {
     feed("canonical", targets::canonical);
 }
+
+#[test]
+fn an_authorization_passes_only_if_it_has_what_was_signed() {
+    feed("authorization", targets::authorization);
+}
+
+#[test]
+fn a_presigned_query_passes_only_if_it_has_what_was_signed() {
+    feed("presigned", targets::presigned);
+}

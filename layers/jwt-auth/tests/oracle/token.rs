@@ -21,9 +21,13 @@ const LIMIT: usize = 4096;
 
 /// A layer that trusts [`SECRET`], and remembers nothing.
 pub fn layer() -> JwtAuthLayer {
+    layer_of(TokenSource::header(HeaderName::from_static("x-token")))
+}
+
+/// The same with tokens from somewhere else.
+pub fn layer_of(source: TokenSource) -> JwtAuthLayer {
     let _ = crypto::aws_lc::DEFAULT_PROVIDER.install_default();
     let key = Key::secret(SECRET, [Algorithm::HS256]).unwrap();
-    let source = TokenSource::header(HeaderName::from_static("x-token"));
     let policy = Policy::new().sources([source]).max_token_bytes(LIMIT).cache(CacheLimits::off());
     JwtAuthLayer::new(policy, [Issuer::new([key]).expiry_optional()]).unwrap()
 }
@@ -57,9 +61,14 @@ pub fn compare(layer: &JwtAuthLayer, text: &[u8]) {
 
 /// Compares what the layer says of a token that is signed, whatever it says.
 pub fn compare_signed(layer: &JwtAuthLayer, header: &[u8], claims: &[u8]) {
+    compare(layer, signed(header, claims).as_bytes());
+}
+
+/// A token that is signed by [`SECRET`].
+pub fn signed(header: &[u8], claims: &[u8]) -> String {
     let message = format!("{}.{}", encode(header), encode(claims));
     let signature = signature(message.as_bytes());
-    compare(layer, format!("{message}.{}", encode(&signature)).as_bytes());
+    format!("{message}.{}", encode(&signature))
 }
 
 const OF_FORM: [&str; 5] = [
