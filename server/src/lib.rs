@@ -3,6 +3,9 @@
 //! The modules stand in the order in which a request meets them. Each knows those below it and none
 //! above; [`config`], [`body`], [`certificate`] and [`facts`] are known to all.
 
+// The stack is one type, and as deep as it is high.
+#![recursion_limit = "256"]
+
 /// Arguments and exit codes.
 pub mod cli;
 /// From a plan to a running gateway, and to its end.
@@ -21,8 +24,8 @@ pub mod listener;
 /// One connection: what is allowed on it, and for how long.
 pub mod connection;
 /// The order of the layers, and nothing else.
-mod splice;
 pub mod stack;
+mod splice;
 pub mod route;
 pub mod cors;
 pub mod security_headers;
