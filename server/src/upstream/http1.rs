@@ -14,7 +14,7 @@ mod response;
 
 pub(super) use broken::Broken;
 pub(super) use head::Head;
-pub(super) use io::{Io, Rewound};
+pub(super) use io::Io;
 pub(super) use response::Http1Body;
 
 use std::pin::Pin;
@@ -28,6 +28,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Instant;
 
 use crate::body::{self, Body};
+use crate::rewound::Rewound;
 
 use self::patience::Patience;
 use self::reading::poll_read;
@@ -237,7 +238,7 @@ impl Connection {
     }
 
     /// The connection as what it was before HTTP.
-    pub(super) fn into_io(self) -> Rewound {
+    pub(super) fn into_io(self) -> Rewound<Io> {
         Rewound::new(self.read, self.io)
     }
 }
