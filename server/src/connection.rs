@@ -32,7 +32,7 @@ use crate::certificate::Certificate;
 use crate::config::{ClientLimits, ClientTimeouts};
 use crate::facts::{ClientCertificate, Peer};
 use crate::seam::Edge;
-use crate::splice::Splice;
+use crate::splice::{Splice, Upload};
 use crate::tunnel::Relay;
 use crate::worker::draining;
 
@@ -63,8 +63,8 @@ pub struct Client {
     pub is_tls: bool,
     /// What the client has shown of itself, and somebody vouched for.
     pub certificate: Option<Arc<Certificate>>,
-    /// How bodies get there without being read, if they can.
-    pub(crate) splice: Option<Splice>,
+    /// How bodies get there, and come from there, without being read, if they can.
+    pub(crate) ways: Option<(Splice, Upload)>,
 }
 
 impl Client {
@@ -76,7 +76,7 @@ impl Client {
             known.insert(ClientCertificate(certificate.clone()));
         }
         // What goes into a frame of HTTP/2 has to be read for that.
-        if let Some(splice) = self.splice.as_ref().filter(|_| version <= Version::HTTP_11) {
+        if let Some((splice, _)) = self.ways.as_ref().filter(|_| version <= Version::HTTP_11) {
             known.insert(splice.clone());
         }
     }
@@ -214,7 +214,8 @@ impl Connections {
                 let waits = waits_for_nothing(&request);
                 let closes = request.version() <= Version::HTTP_11;
                 let pace = pace.clone();
-                let request = ClientBody::of(request, timeouts.request_body, pace.busy());
+                let upload = client.ways.as_ref().map(|(_, upload)| upload);
+                let request = ClientBody::of(request, timeouts.request_body, pace.busy(), upload);
                 // Looked up anew for each request, so that a new stack reaches old connections.
                 let answer = Edge::clone(&stack.load()).call(request);
                 async move {

@@ -17,7 +17,7 @@ use crate::replicas::ReplicaPlan;
 use crate::respond::{RefuseLayer, RespondLayer};
 use crate::route::{Answer, Nothing, Routes};
 use crate::seam::{Backend, Edge, Replica, boxed};
-use crate::splice::unspliced;
+use crate::splice::{reading, unspliced};
 use crate::telemetry::{Meters, TelemetryLayer};
 use crate::tunnel::ExtendedConnectLayer;
 use crate::upstream::{BrokenOffLayer, ByFault, S3ErrorsLayer, TargetLayer, Upstream};
@@ -85,15 +85,13 @@ pub fn backend(
             .layer(over_plain(plan.request_guard.clone()))
             // Before anything acts on the request; it takes off the credential that it consumed.
             .option_layer(plan.auth.as_ref().map(|auth| boxed(auth.layer())))
-            .option_layer(
-                plan.verifier.as_ref().map(|verifier| boxed(over_plain(verifier.layer()))),
-            )
+            .option_layer(plan.verifier.as_ref().map(|verifier| boxed(reading(verifier.layer()))))
             // After authentication: nobody takes of an allowance that is not its own.
             .option_layer(plan.rate_limit.as_ref().map(|limits| limits.layer(stores)))
             // Who is refused by then has no place: it is for those that the upstream works for.
             .option_layer(plan.concurrency_limit.clone().map(boxing))
             // What is below sees a body as it is, not in the coding of S3's clients.
-            .option_layer(plan.aws_chunked.map(|layer| boxed(over_plain(layer))))
+            .option_layer(plan.aws_chunked.map(|layer| boxed(reading(layer))))
             // Once for a response, whichever replica it comes from, and after all that reads it on the way.
             .option_layer(plan.compression.clone())
             // It reads bodies, which otherwise need not be read at all.
@@ -170,6 +168,8 @@ pub fn replica(plan: &ReplicaPlan) -> Replica {
             .option_layer(plan.signer.is_some().then(BrokenOffLayer::default))
             // Last to touch the request: it signs what is sent.
             .option_layer(plan.signer.clone().map(|layer| boxed(over_plain(layer))))
-            .service(Upstream::new(plan.connect.clone(), plan.pool, plan.timeouts)),
+            .service(
+                Upstream::new(plan.connect.clone(), plan.pool, plan.timeouts).large(plan.large),
+            ),
     )
 }

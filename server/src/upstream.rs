@@ -46,6 +46,7 @@ use tower::Service;
 use crate::body::{self, Body, Side, find};
 use crate::config::UpstreamTimeouts;
 use crate::facts::Facts;
+use crate::splice::Upload;
 use crate::tunnel::Tunnel;
 
 use self::form::{to_http1, to_http2};
@@ -62,6 +63,7 @@ pub struct Upstream {
     connect: Arc<Connect>,
     pool: Arc<Pool>,
     timeouts: UpstreamTimeouts,
+    large: u64,
 }
 
 impl Upstream {
@@ -73,7 +75,15 @@ impl Upstream {
         timeouts: UpstreamTimeouts,
     ) -> Self {
         let pool = Arc::new(Pool::new(pool, connect.is_http2()));
-        Self { connect, pool, timeouts }
+        Self { connect, pool, timeouts, large: u64::MAX }
+    }
+
+    /// Bodies of requests from this length on need not be read, where client and replica allow that: nobody keeps any of
+    /// them for another attempt, or looks at them. None by default.
+    #[must_use]
+    pub const fn large(mut self, length: u64) -> Self {
+        self.large = length;
+        self
     }
 
     async fn send(self, request: Request<Body>) -> Result<Response<Body>, Error> {
@@ -151,7 +161,7 @@ impl Upstream {
         let upgrade = request.headers().get(UPGRADE).cloned();
         let (parts, body) = request.into_parts();
         let connection = lease.connection_mut();
-        connection.begin(&parts, body, now);
+        connection.begin(&parts, body, now, self.large);
         let limit = self.timeouts.response_header;
         let head = poll_fn(|cx| connection.poll_head(cx, &parts.method, limit)).await;
         let head = match head {
@@ -183,6 +193,8 @@ impl Upstream {
         mut request: Request<Body>,
     ) -> Result<Response<Body>, Attempt> {
         to_http2(&mut request, self.connect.scheme());
+        // What goes into a frame has to be read.
+        request.extensions().get().map(Upload::refuse);
         let copy = request.body().is_end_stream().then(|| copy(&request));
         let progress = Progress::of(request.body());
         let request = request.map(|body| Body::new(Watched::new(body, progress.clone())));

@@ -29,6 +29,7 @@ use tokio::time::Instant;
 
 use crate::body::{self, Body};
 use crate::rewound::Rewound;
+use crate::splice::{Splice, Upload};
 
 use self::patience::Patience;
 use self::reading::poll_read;
@@ -50,6 +51,8 @@ pub(super) struct Connection {
     patience: Patience,
     /// Whether a byte of the request has gone.
     begun: bool,
+    /// Out of what pipe the request's body comes, if it is not read.
+    upload: Option<Splice>,
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -91,12 +94,30 @@ impl Connection {
             since: None,
             patience: Patience::default(),
             begun: false,
+            upload: None,
         })
     }
 
-    /// Begins an exchange, at `now`. It is carried out by [`poll_head`](Self::poll_head) and what follows.
-    pub(super) fn begin(&mut self, request: &http_request::Parts, body: Body, now: Instant) {
+    /// Begins an exchange, at `now`. It is carried out by [`poll_head`](Self::poll_head) and what follows. A body that is
+    /// `large` need not be read.
+    pub(super) fn begin(
+        &mut self,
+        request: &http_request::Parts,
+        body: Body,
+        now: Instant,
+        large: u64,
+    ) {
         self.coding = encode(request, &body, &mut self.out);
+        self.upload = match &self.coding {
+            Coding::None => None,
+            Coding::Length(length) if *length >= large && matches!(self.io, Io::Tcp(_)) => {
+                request.extensions.get().map(Upload::want)
+            }
+            Coding::Length(_) | Coding::Chunks(_) => {
+                request.extensions.get().map(Upload::refuse);
+                None
+            }
+        };
         self.body = (!matches!(self.coding, Coding::None)).then_some(body);
         self.sending = Sending::Rest;
         self.since = Some(now);
@@ -170,7 +191,7 @@ impl Connection {
                 }
                 continue;
             }
-            match ready!(Pin::new(&mut self.io).poll_write_vectored(cx, &self.out.slices())) {
+            match ready!(self.poll_write(cx)) {
                 Ok(0) => return Poll::Ready(self.refused(std::io::ErrorKind::WriteZero.into())),
                 Ok(written) => {
                     self.begun = true;
@@ -180,6 +201,14 @@ impl Connection {
             }
         }
         Poll::Ready(Ok(()))
+    }
+
+    fn poll_write(&mut self, cx: &mut Context<'_>) -> Poll<std::io::Result<usize>> {
+        let slices = self.out.slices();
+        match (&self.upload, &mut self.io) {
+            (Some(upload), Io::Tcp(stream)) => upload.poll_write_vectored(stream, &slices, cx),
+            (_, io) => Pin::new(io).poll_write_vectored(cx, &slices),
+        }
     }
 
     /// Puts the next piece of the body on its way.
@@ -234,6 +263,7 @@ impl Connection {
     /// Gives up what only a connection in use needs.
     pub(super) fn rest(&mut self) {
         self.read = Bytes::new();
+        self.upload = None;
         self.out.shrink();
     }
 

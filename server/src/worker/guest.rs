@@ -54,8 +54,8 @@ impl Guest {
     pub(super) async fn serve(self, connections: Arc<Connections>) -> Result<(), Ending> {
         let Self { stream, peer, admission: _counts, terms } = self;
         let Some(tls) = terms.tls() else {
-            let (stream, splice) = SplicedIo::new(stream);
-            return connections.serve(stream, Client { peer, splice, ..Client::default() }).await;
+            let (stream, ways) = SplicedIo::new(stream);
+            return connections.serve(stream, Client { peer, ways, ..Client::default() }).await;
         };
         // In boxes, or connections without TLS would be as large.
         let time = terms.timeouts().tls_handshake;
@@ -64,7 +64,7 @@ impl Guest {
         // The first is the client's own.
         let shown = stream.get_ref().1.peer_certificates().and_then(<[_]>::first);
         let certificate = shown.and_then(|own| Certificate::read(own)).map(Arc::new);
-        let client = Client { peer, is_tls: true, certificate, splice: None };
+        let client = Client { peer, is_tls: true, certificate, ways: None };
         Box::pin(connections.serve(stream, client)).await
     }
 }

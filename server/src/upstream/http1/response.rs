@@ -83,7 +83,11 @@ impl Http1Body {
                 (&self.splice, &connection.io, &mut self.framing)
                 && *left >= LARGE
             {
-                match splice.fill(upstream, *left, cx).map_err(Broken::Io).map_err(of_upstream)? {
+                match splice
+                    .fill(upstream, *left, usize::MAX, cx)
+                    .map_err(Broken::Io)
+                    .map_err(of_upstream)?
+                {
                     Filled::Piece(piece) => {
                         *left -= u64::try_from(piece.len()).unwrap_or(*left);
                         if *left == 0 {
@@ -93,11 +97,11 @@ impl Http1Body {
                         return Poll::Ready(Ok(Piece::Data(piece)));
                     }
                     Filled::Closed => return Poll::Ready(Err(of_upstream(Broken::Closed))),
-                    Filled::ClientWaits => {
+                    Filled::Full => {
                         self.since = None;
                         return Poll::Pending;
                     }
-                    Filled::UpstreamWaits => break,
+                    Filled::Empty => break,
                     Filled::Impossible => self.splice = None,
                 }
             }
