@@ -32,7 +32,7 @@ use crate::rewound::Rewound;
 use crate::splice::{Splice, Upload};
 
 use self::patience::Patience;
-use self::reading::poll_read;
+use self::reading::{Ahead, poll_read};
 use self::request::{Coding, Mismatch, Outgoing, encode};
 
 /// A connection to a replica, and the request that it carries.
@@ -53,6 +53,8 @@ pub(super) struct Connection {
     begun: bool,
     /// Out of what pipe the request's body comes, if it is not read.
     upload: Option<Splice>,
+    /// Whether the body of the last response was not read.
+    spliced: bool,
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -95,6 +97,7 @@ impl Connection {
             patience: Patience::default(),
             begun: false,
             upload: None,
+            spliced: false,
         })
     }
 
@@ -150,10 +153,13 @@ impl Connection {
                 if status.is_informational() && status != StatusCode::SWITCHING_PROTOCOLS {
                     continue;
                 }
+                self.spliced = false;
                 return Poll::Ready(Ok(head));
             }
             let nothing = self.read.is_empty();
-            let closed = match poll_read(&mut self.io, &mut self.read, 0, cx) {
+            // Who asked for a large body asks for the next.
+            let ahead = if self.spliced { Ahead::Head } else { Ahead::Small };
+            let closed = match poll_read(&mut self.io, &mut self.read, ahead, cx) {
                 Poll::Ready(Ok(0)) => Broken::Closed,
                 Poll::Ready(Ok(_)) => continue,
                 Poll::Ready(Err(error)) => Broken::Io(error),

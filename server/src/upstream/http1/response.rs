@@ -13,7 +13,7 @@ use crate::upstream::pool::Http1;
 
 use super::chunks::Piece;
 use super::head::Framing;
-use super::reading::poll_read;
+use super::reading::{Ahead, poll_read};
 use super::{Broken, Failure, Io};
 
 /// What an upstream answers over HTTP/1.1, and the connection that it comes over.
@@ -94,6 +94,7 @@ impl Http1Body {
                             self.framing = Framing::Ended;
                         }
                         self.since = None;
+                        connection.spliced = true;
                         return Poll::Ready(Ok(Piece::Data(piece)));
                     }
                     Filled::Closed => return Poll::Ready(Err(of_upstream(Broken::Closed))),
@@ -105,7 +106,7 @@ impl Http1Body {
                     Filled::Impossible => self.splice = None,
                 }
             }
-            match poll_read(&mut connection.io, &mut connection.read, left, cx) {
+            match poll_read(&mut connection.io, &mut connection.read, Ahead::Body(left), cx) {
                 Poll::Ready(Ok(0)) if matches!(self.framing, Framing::Close) => {
                     self.framing = Framing::Ended;
                 }
