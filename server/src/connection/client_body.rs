@@ -40,9 +40,9 @@ pub(super) struct ClientBody {
 
 impl ClientBody {
     pub(super) fn of(
-        mut request: Request<Incoming>,
+        request: Request<Incoming>,
         idle: Duration,
-        busy: Busy,
+        busy: impl FnOnce() -> Busy,
         upload: Option<&Upload>,
     ) -> Request<Body> {
         if request.body().is_end_stream() {
@@ -53,10 +53,7 @@ impl ClientBody {
         let plain =
             request.version() <= Version::HTTP_11 && request.body().size_hint().exact().is_some();
         let upload = upload.filter(|_| plain).cloned();
-        if let Some(upload) = &upload {
-            request.extensions_mut().insert(upload.clone());
-        }
-        let (idle, busy) = (Idle::new(idle), Some(busy));
+        let (idle, busy) = (Idle::new(idle), Some(busy()));
         request.map(|body| {
             Body::new(Self { inner: Some(body), idle, waits, busy, upload, begun: false })
         })

@@ -14,11 +14,12 @@ use tower::layer::util::Stack;
 use tower::util::MapRequestLayer;
 
 use crate::body::{Body, Error, PlainLayer, over_plain};
+use crate::facts::Facts;
 
 use super::{Filled, Splice};
 
-/// The way of a request's body from its client past this program's memory, in the extensions of the request: what reads
-/// such a body on its way has to take it out of there first.
+/// The way of a request's body from its client past this program's memory. What reads such a body on its way has to say so
+/// first: see [`reading`].
 ///
 /// hyper, which reads the client's connection, is given empty bytes in place of those that went into the pipe, and they are
 /// exchanged for slices that stand for these when they come out of hyper: one after the other, each as long as it was.
@@ -146,7 +147,7 @@ where
 type ReadLayer = MapRequestLayer<fn(Request<Body>) -> Request<Body>>;
 
 fn read(mut request: Request<Body>) -> Request<Body> {
-    request.extensions_mut().remove::<Upload>();
+    Facts::of(&mut request).known().uploads = false;
     request
 }
 

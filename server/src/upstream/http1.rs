@@ -28,6 +28,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Instant;
 
 use crate::body::{self, Body};
+use crate::facts::Facts;
 use crate::rewound::Rewound;
 use crate::splice::{Splice, Upload};
 
@@ -111,13 +112,14 @@ impl Connection {
         large: u64,
     ) {
         self.coding = encode(request, &body, &mut self.out);
+        let upload = || request.extensions.get().and_then(Facts::upload);
         self.upload = match &self.coding {
             Coding::None => None,
             Coding::Length(length) if *length >= large && matches!(self.io, Io::Tcp(_)) => {
-                request.extensions.get().map(Upload::want)
+                upload().map(Upload::want)
             }
             Coding::Length(_) | Coding::Chunks(_) => {
-                request.extensions.get().map(Upload::refuse);
+                upload().map(Upload::refuse);
                 None
             }
         };

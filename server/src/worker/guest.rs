@@ -9,7 +9,8 @@ use tokio_rustls::LazyConfigAcceptor;
 use tokio_rustls::server::TlsStream;
 
 use crate::certificate::Certificate;
-use crate::connection::{Client, Connections, Ending};
+use crate::connection::{Connections, Ending};
+use crate::facts::Peer;
 use crate::listener::{Admission, ListenerTls, Origin, Progress, Stream, Terms, read_header};
 use crate::splice::SplicedIo;
 
@@ -52,10 +53,12 @@ impl Guest {
     ///
     /// How it ended, if not well.
     pub(super) async fn serve(self, connections: Arc<Connections>) -> Result<(), Ending> {
-        let Self { stream, peer, admission: _counts, terms } = self;
+        let Self { stream, peer: address, admission: _counts, terms } = self;
         let Some(tls) = terms.tls() else {
             let (stream, ways) = SplicedIo::new(stream);
-            return connections.serve(stream, Client { peer, ways, ..Client::default() }).await;
+            let (splice, upload) = ways.unzip();
+            let peer = Peer { address, splice, upload, ..Peer::default() };
+            return connections.serve(stream, peer).await;
         };
         // In boxes, or connections without TLS would be as large.
         let time = terms.timeouts().tls_handshake;
@@ -64,8 +67,8 @@ impl Guest {
         // The first is the client's own.
         let shown = stream.get_ref().1.peer_certificates().and_then(<[_]>::first);
         let certificate = shown.and_then(|own| Certificate::read(own)).map(Arc::new);
-        let client = Client { peer, is_tls: true, certificate, ways: None };
-        Box::pin(connections.serve(stream, client)).await
+        let peer = Peer { address, is_tls: true, certificate, ..Peer::default() };
+        Box::pin(connections.serve(stream, peer)).await
     }
 }
 
