@@ -32,7 +32,7 @@ fn request_id(criterion: &mut Criterion) {
     ] {
         let name = format!("request-id: {name}");
         let mut service = RequestIdLayer::new(policy().format(format)).layer(NoOp::<()>::new());
-        measure(criterion, &name, 10, request, |it| call(&mut service, it));
+        measure(criterion, &name, 9, request, |it| call(&mut service, it));
     }
     let mut service = RequestIdLayer::new(policy().trusted(Trust::All)).layer(NoOp::<()>::new());
     measure(criterion, "request-id: kept", 8, named, |it| call(&mut service, it));

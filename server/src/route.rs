@@ -16,13 +16,10 @@ pub use redirect::Redirect;
 pub use rewrite::{BadSubstitute, Rewrite, RewriteLayer, Rewritten, Substitute};
 pub use table::{Conflict, Match, Rule, Table};
 
-use std::future::Future;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 
 use http::header::{ALLOW, HOST, HeaderValue};
-use http::{Method, Request, Response, StatusCode, Uri};
+use http::{Method, Request, StatusCode, Uri};
 use portcullis_refusal::{Dialect, Refusal};
 use tower::Service;
 
@@ -31,7 +28,6 @@ use crate::cors;
 use crate::facts::{Facts, Known, Voice};
 use crate::seam::Backend;
 use crate::telemetry::RouteMeters;
-use crate::upstream;
 
 /// Sends each request to the backend of its route, or refuses it: 404 without one, 405 with the
 /// methods that the path has.
@@ -152,18 +148,8 @@ impl Routes {
         }
         Ok(target.backend.clone())
     }
-}
 
-impl Service<Request<Body>> for Routes {
-    type Response = Response<Body>;
-    type Error = upstream::Error;
-    type Future = Pin<Box<dyn Future<Output = Result<Response<Body>, upstream::Error>> + Send>>;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), upstream::Error>> {
-        Poll::Ready(Ok(())) // which backend has to be ready, only the request tells
-    }
-
-    fn call(&mut self, request: Request<Body>) -> Self::Future {
+    pub(crate) fn send(&self, request: Request<Body>) -> Answered {
         match self.route(&request) {
             Ok(mut backend) => backend.call(request),
             Err(refusal) => {
@@ -173,6 +159,8 @@ impl Service<Request<Body>> for Routes {
         }
     }
 }
+
+type Answered = <Backend as Service<Request<Body>>>::Future;
 
 /// The host that the client asked for, without its port: the target's own, where it has one, outranks
 /// the header (RFC 9112 §3.2.2), and is all that HTTP/2 sends.

@@ -88,7 +88,7 @@ impl Upstream {
         // Whether a request that met a dying connection may be sent again without asking anyone: any if the upstream says
         // that it has not acted on it.
         let repeatable = request.body().is_end_stream() && request.method().is_idempotent();
-        let result = match self.pool.take(becomes_tunnel) {
+        let result = match self.pool.take(becomes_tunnel, began) {
             Some(lease) => match self.exchange(lease, request, began).await {
                 Err(Attempt::Unsent(request) | Attempt::Refused(_, Some(request))) => {
                     Box::pin(self.fresh(request)).await
@@ -171,9 +171,12 @@ impl Upstream {
         }
         let idle = self.timeouts.response_body;
         // What is no success may be read by somebody who words it.
-        let splice = parts.extensions.get().filter(|_| head.response.status().is_success());
+        let splice = match head.response.status().is_success() {
+            true => parts.extensions.get().and_then(Facts::splice),
+            false => None,
+        };
         let (framing, persists) = (head.framing, head.persists);
-        let body = Body::new(Http1Body::new(lease, framing, persists, idle, splice.cloned()));
+        let body = Body::new(Http1Body::new(lease, framing, persists, idle, splice));
         Ok(head.response.map(|()| body))
     }
 

@@ -24,8 +24,8 @@ pub(crate) struct Text {
     length: usize,
 }
 
-impl Text {
-    pub(crate) fn as_bytes(&self) -> &[u8] {
+impl AsRef<[u8]> for Text {
+    fn as_ref(&self) -> &[u8] {
         self.bytes.get(..self.length).unwrap_or(&self.bytes)
     }
 }
@@ -47,34 +47,46 @@ impl Format {
 /// With the version and the variant in the place of what is there.
 fn uuid(bits: u128, version: u128) -> Text {
     let bits = bits & !(0xf << 76) & !(0b11 << 62) | version << 76 | 0b10 << 62;
-    let digits = hex(bits);
+    let (high, low) = (digits(bits >> 64), digits(bits));
     let mut bytes = [b'-'; 36];
-    let places = (0..36).filter(|place| !matches!(place, 8 | 13 | 18 | 23));
-    for (place, digit) in places.zip(digits.as_bytes()) {
-        if let Some(byte) = bytes.get_mut(place) {
-            *byte = *digit;
-        }
-    }
+    bytes[..8].copy_from_slice(&high[..8]);
+    bytes[9..13].copy_from_slice(&high[8..12]);
+    bytes[14..18].copy_from_slice(&high[12..]);
+    bytes[19..23].copy_from_slice(&low[..4]);
+    bytes[24..].copy_from_slice(&low[4..]);
     Text { bytes, length: 36 }
 }
 
 fn hex(bits: u128) -> Text {
-    digits(bits, 4, 32, b"0123456789abcdef")
+    let mut bytes = [0; 36];
+    bytes[..16].copy_from_slice(&digits(bits >> 64));
+    bytes[16..32].copy_from_slice(&digits(bits));
+    Text { bytes, length: 32 }
+}
+
+/// The hexadecimal digits of the lower half, all at once.
+fn digits(bits: u128) -> [u8; 16] {
+    const EACH: u128 = u128::MAX / 0xff;
+    let bits = bits & 0xffff_ffff_ffff_ffff;
+    let fours = (bits | bits << 32) & 0x0000_0000_ffff_ffff_0000_0000_ffff_ffff;
+    let twos = (fours | fours << 16) & 0x0000_ffff_0000_ffff_0000_ffff_0000_ffff;
+    let bytes = (twos | twos << 8) & 0x00ff_00ff_00ff_00ff_00ff_00ff_00ff_00ff;
+    let nibbles = (bytes | bytes << 4) & 0x0f0f_0f0f_0f0f_0f0f_0f0f_0f0f_0f0f_0f0f;
+    // Above nine, six more reach the next bit; letters are that much further on than digits.
+    let letters = (nibbles + EACH * 6) >> 4 & EACH;
+    (nibbles + EACH * u128::from(b'0') + letters * u128::from(b'a' - b'9' - 1)).to_be_bytes()
 }
 
 /// Base 32 without letters that are taken for others.
-fn crockford(bits: u128) -> Text {
-    digits(bits, 5, 26, b"0123456789ABCDEFGHJKMNPQRSTVWXYZ")
-}
-
-fn digits(mut bits: u128, bits_of_one: u32, length: usize, alphabet: &[u8]) -> Text {
+fn crockford(mut bits: u128) -> Text {
+    const ALPHABET: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
     let mut bytes = [0; 36];
-    for byte in bytes.iter_mut().take(length).rev() {
-        let digit = usize::try_from(bits & ((1 << bits_of_one) - 1)).unwrap_or(0);
-        *byte = alphabet.get(digit).copied().unwrap_or(b'0');
-        bits >>= bits_of_one;
+    for byte in bytes.iter_mut().take(26).rev() {
+        let digit = usize::try_from(bits & 0x1f).unwrap_or(0);
+        *byte = ALPHABET.get(digit).copied().unwrap_or(b'0');
+        bits >>= 5;
     }
-    Text { bytes, length }
+    Text { bytes, length: 26 }
 }
 
 #[cfg(test)]
@@ -85,7 +97,7 @@ mod tests {
     use super::*;
 
     fn text(format: Format, millis: u64, chance: u128) -> String {
-        String::from_utf8(format.text(millis, chance).as_bytes().to_vec()).unwrap()
+        String::from_utf8(format.text(millis, chance).as_ref().to_vec()).unwrap()
     }
 
     const LATEST: u64 = (1 << 48) - 1;

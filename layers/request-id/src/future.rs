@@ -16,7 +16,8 @@ pin_project! {
     pub struct ResponseFuture<F, G = Generator> {
         #[pin]
         inner: F,
-        id: RequestId,
+        // There until the response has it.
+        id: Option<RequestId>,
         span: Span,
         gate: Arc<Gate<G>>,
     }
@@ -24,7 +25,7 @@ pin_project! {
 
 impl<F, G> ResponseFuture<F, G> {
     pub(crate) const fn new(inner: F, id: RequestId, span: Span, gate: Arc<Gate<G>>) -> Self {
-        Self { inner, id, span, gate }
+        Self { inner, id: Some(id), span, gate }
     }
 }
 
@@ -38,14 +39,19 @@ where
         let this = self.project();
         let result = {
             let _span = this.span.enter();
-            let _current = this.gate.keeps_current.then(|| current::enter(this.id));
+            let id = this.id.as_ref().filter(|_| this.gate.keeps_current);
+            let _current = id.map(current::enter);
             ready!(this.inner.poll(cx))
         };
         let mut response = result?;
-        // In the place of what the inner service says: a stored response has the id of another request.
-        let name = this.gate.policy.answered_in();
-        let _ = response.headers_mut().try_insert(name, this.id.as_value().clone());
-        response.extensions_mut().insert(this.id.clone());
+        if let Some(id) = this.id.take() {
+            // In the place of what the inner service says: a stored response has the id of another request.
+            let name = this.gate.policy.answered_in();
+            let _ = response.headers_mut().try_insert(name, id.as_value().clone());
+            if !this.gate.spares_response {
+                response.extensions_mut().insert(id);
+            }
+        }
         Poll::Ready(Ok(response))
     }
 }

@@ -8,17 +8,20 @@ use http::header::HeaderValue;
 use http::request::Parts;
 
 use crate::meters::Meters;
+use crate::policy::Lengths;
 use crate::trace_parent::trace_id;
 use crate::{MakeRequestId, RequestId, RequestIdPolicy, Trust};
 
 pub(crate) struct Gate<G> {
     pub(crate) policy: RequestIdPolicy,
+    pub(crate) lengths: Lengths,
     pub(crate) generator: G,
     pub(crate) peer: Option<Arc<dyn PeerOf>>,
     pub(crate) trusted_if: Option<Arc<dyn TrustedIf>>,
     pub(crate) meters: Meters,
     pub(crate) keeps_current: bool,
     pub(crate) in_span: bool,
+    pub(crate) spares_response: bool,
 }
 
 pub(crate) trait PeerOf: Send + Sync {

@@ -50,12 +50,14 @@ impl Clone for Generator {
 impl MakeRequestId for Generator {
     fn make(&self, _: &Parts) -> RequestId {
         let age = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
+        let (seconds, nanos) = (age.as_secs(), age.subsec_nanos());
+        let number = self.next.fetch_add(1, Ordering::Relaxed) << 1;
         // The time, so that a process and its copy do not go on alike.
-        let seed = (self.next.fetch_add(1, Ordering::Relaxed), age.as_nanos());
-        let half = |half: u8| u128::from(self.key.hash_one((seed, half)));
-        let millis = u64::try_from(age.as_millis()).unwrap_or(u64::MAX);
-        let text = self.format.text(millis & LATEST, half(0) << 64 | half(1));
-        RequestId::made_of(text.as_bytes())
+        let time = u128::from(seconds << 30 | u64::from(nanos));
+        let half = |half: u64| self.key.hash_one(u128::from(number | half) << 64 | time);
+        let chance = u128::from(half(0)) << 64 | u128::from(half(1));
+        let millis = seconds.wrapping_mul(1000) + u64::from(nanos / 1_000_000);
+        RequestId::made(self.format.text(millis & LATEST, chance))
     }
 }
 

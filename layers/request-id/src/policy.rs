@@ -117,18 +117,30 @@ impl RequestIdPolicy {
         &self.header
     }
 
+    /// Where an id may come from or go to.
+    fn own(&self) -> impl Iterator<Item = &HeaderName> {
+        self.accepted().iter().chain([&self.header])
+    }
+
+    pub(crate) fn lengths(&self) -> Lengths {
+        Lengths(self.own().fold(0, |bits, name| bits | Lengths::bit(name.as_str())))
+    }
+
     pub(crate) fn accepted(&self) -> &[HeaderName] {
         self.accept.as_deref().unwrap_or_else(|| std::slice::from_ref(&self.header))
     }
 
-    /// Takes off all that may be read as an id: servers that pass headers on as variables take `_` for `-`.
-    pub(crate) fn remove(&self, headers: &mut HeaderMap) {
-        for name in self.accepted() {
+    /// Takes off all that may be read as an id, but for the header that is going to be written: servers that pass headers on as
+    /// variables take `_` for `-`.
+    ///
+    /// `lengths` are those of the names, which most others have not.
+    pub(crate) fn remove(&self, lengths: Lengths, headers: &mut HeaderMap) {
+        for name in self.accepted().iter().filter(|name| **name != self.header) {
             headers.remove(name);
         }
-        let own = || self.accepted().iter().chain([&self.header]);
         let is_like = |other: &&HeaderName| {
-            other.as_str().contains('_') && own().any(|name| dashed(name).eq(dashed(other)))
+            let other = other.as_str();
+            lengths.may_be(other) && self.own().any(|own| is_variant(own.as_str(), other))
         };
         let named: Vec<_> = headers.keys().filter(is_like).cloned().collect();
         for name in named {
@@ -147,6 +159,22 @@ impl Default for RequestIdPolicy {
     }
 }
 
-fn dashed(name: &HeaderName) -> impl Iterator<Item = u8> + '_ {
-    name.as_str().bytes().map(|byte| if byte == b'_' { b'-' } else { byte })
+/// How long names are, modulo 64.
+#[derive(Clone, Copy)]
+pub(crate) struct Lengths(u64);
+
+impl Lengths {
+    const fn may_be(self, name: &str) -> bool {
+        self.0 & Self::bit(name) != 0
+    }
+
+    const fn bit(name: &str) -> u64 {
+        1 << (name.len() % 64)
+    }
+}
+
+/// Whether one name is another but for a `_` in the place of a `-`.
+fn is_variant(own: &str, other: &str) -> bool {
+    let dashed = |byte| if byte == b'_' { b'-' } else { byte };
+    other.contains('_') && own.bytes().map(dashed).eq(other.bytes().map(dashed))
 }

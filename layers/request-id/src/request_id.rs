@@ -2,9 +2,11 @@ use std::error::Error;
 use std::fmt;
 use std::str::FromStr;
 
+use bytes::Bytes;
 use http::header::HeaderValue;
 
 use crate::current;
+use crate::format::Text;
 
 /// Names one request: found in the extensions of the request and of its response.
 ///
@@ -50,9 +52,10 @@ impl RequestId {
         current::get()
     }
 
-    /// Of ASCII that is known to be harmless.
-    pub(crate) fn made_of(text: &[u8]) -> Self {
-        Self(HeaderValue::from_bytes(text).unwrap_or_else(|_| HeaderValue::from_static("-")))
+    /// Of ASCII that is known to be harmless. It is in one allocation, which all clones share.
+    pub(crate) fn made(text: Text) -> Self {
+        let value = HeaderValue::from_maybe_shared(Bytes::from_owner(text));
+        Self(value.unwrap_or_else(|_| HeaderValue::from_static("-")))
     }
 }
 

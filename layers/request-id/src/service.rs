@@ -39,9 +39,12 @@ where
     fn call(&mut self, request: Request<ReqBody>) -> Self::Future {
         let (mut parts, body) = request.into_parts();
         let (id, not_believed) = self.gate.id(&parts);
-        self.gate.policy.remove(&mut parts.headers);
+        self.gate.policy.remove(self.gate.lengths, &mut parts.headers);
+        let header = &self.gate.policy.header;
         // In the place of all lines; the limit of a header map is not worth a panic.
-        let _ = parts.headers.try_insert(&self.gate.policy.header, id.as_value().clone());
+        if parts.headers.try_insert(header, id.as_value().clone()).is_err() {
+            parts.headers.remove(header);
+        }
         parts.extensions.insert(id.clone());
         let request = Request::from_parts(parts, body);
 

@@ -18,8 +18,7 @@ pub(crate) fn trace_id(headers: &HeaderMap) -> Option<RequestId> {
     // Later versions may go on after the flags; this one may not, and `ff` is none.
     let known = version != "ff" && (version != "00" || parts.next().is_none());
     let zero = |text: &str| text.bytes().all(|digit| digit == b'0');
-    (well_formed && known && !zero(trace) && !zero(parent))
-        .then(|| RequestId::made_of(trace.as_bytes()))
+    (well_formed && known && !zero(trace) && !zero(parent)).then(|| trace.parse().ok()).flatten()
 }
 
 #[cfg(test)]

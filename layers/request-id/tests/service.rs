@@ -293,6 +293,36 @@ fn one_request_within_another_leaves_the_outer_id_in_place() {
     assert_eq!(response.into_body(), expected);
 }
 
+#[test]
+fn a_response_whose_extensions_are_spared_has_the_id_in_its_header_alone() {
+    let inner = service_fn(|_: Request<()>| ready(Ok::<_, ()>(Response::new(()))));
+    let service = RequestIdLayer::new(trusting()).spare_response_extensions().layer(inner);
+
+    let request = sending([("x-request-id", b"mine")]);
+    let response = assert_ready_ok!(spawn(service.oneshot(request)).poll());
+
+    assert_eq!(response.headers()["x-request-id"], "mine");
+    assert!(response.extensions().is_empty());
+}
+
+#[test]
+fn a_map_that_is_full_loses_the_header_rather_than_keep_a_forged_one() {
+    let inner = service_fn(|request| ready(Ok::<_, ()>(Response::new(request))));
+    let mut request = sending([("x-request-id", b"forged")]);
+    let names = (0..).map(|number| HeaderName::try_from(format!("x-{number}")).unwrap());
+    for name in names {
+        if request.headers_mut().try_insert(name, HeaderValue::from_static("")).is_err() {
+            break;
+        }
+    }
+
+    let service = RequestIdLayer::default().layer(inner);
+    let response = assert_ready_ok!(spawn(service.oneshot(request)).poll());
+
+    let sent = response.into_body();
+    assert!(sent.headers().get_all("x-request-id").iter().all(|value| value != "forged"));
+}
+
 /// What is logged.
 #[derive(Clone, Default)]
 struct Log(Arc<Mutex<Vec<u8>>>);

@@ -1,13 +1,11 @@
 use std::mem::MaybeUninit;
 
 use bytes::Bytes;
-use http::header::{
-    CONNECTION, CONTENT_LENGTH, HeaderMap, HeaderName, HeaderValue, TRANSFER_ENCODING,
-};
+use http::header::{CONNECTION, HeaderMap, HeaderName, HeaderValue};
 use http::{Response, StatusCode, Version};
 use hyper::ext::ReasonPhrase;
 
-use crate::upstream::framing::check;
+use crate::upstream::framing::{Framing as Told, framing};
 
 use super::Broken;
 use super::chunks::{Chunks, Piece, take};
@@ -34,6 +32,20 @@ pub(in crate::upstream) enum Framing {
 }
 
 impl Framing {
+    /// That of a response which may have a body.
+    fn of(told: Told<'_>, version: Version) -> Result<Self, Broken> {
+        match told {
+            Told::Chunks if version == Version::HTTP_11 => Ok(Self::Chunked(Chunks::default())),
+            Told::Chunks => Err(Broken::Malformed("chunks in HTTP/1.0")),
+            Told::Length(length) => match length.parse() {
+                Ok(0) => Ok(Self::Ended),
+                Ok(length) => Ok(Self::Length(length)),
+                Err(_) => Err(Broken::Malformed("a length beyond all numbers")),
+            },
+            Told::Untold => Ok(Self::Close),
+        }
+    }
+
     /// The next piece of what is in `buffer`, which is taken out of it.
     pub(super) fn next(&mut self, buffer: &mut Bytes) -> Result<Piece, Broken> {
         let piece = match self {
@@ -89,10 +101,10 @@ pub(super) fn head(buffer: &mut Bytes, to_head: bool) -> Result<Option<Head>, Br
     let mut answer = Response::new(());
     *answer.headers_mut() = fields(&text, response.headers)?;
     // It is passed on even where there is no body.
-    check(&answer).map_err(Broken::Malformed)?;
+    let told = framing(answer.headers()).map_err(Broken::Malformed)?;
     let framing = match to_head || is_bodyless(status) {
         true => Framing::Ended,
-        false => framing(answer.headers(), version)?,
+        false => Framing::of(told, version)?,
     };
     if let Some(reason) =
         response.reason.filter(|reason| Some(*reason) != status.canonical_reason())
@@ -125,22 +137,6 @@ pub(super) fn fields(text: &Bytes, lines: &[httparse::Header<'_>]) -> Result<Hea
         headers.append(name, value);
     }
     Ok(headers)
-}
-
-/// Of a response that may have a body, and that names one way for that to end.
-fn framing(headers: &HeaderMap, version: Version) -> Result<Framing, Broken> {
-    if headers.contains_key(TRANSFER_ENCODING) {
-        return match version {
-            Version::HTTP_11 => Ok(Framing::Chunked(Chunks::default())),
-            _ => Err(Broken::Malformed("chunks in HTTP/1.0")),
-        };
-    }
-    let Some(length) = headers.get(CONTENT_LENGTH) else { return Ok(Framing::Close) };
-    let length = length.to_str().ok().and_then(|length| length.parse().ok());
-    Ok(match length.ok_or(Broken::Malformed("a length beyond all numbers"))? {
-        0 => Framing::Ended,
-        length => Framing::Length(length),
-    })
 }
 
 /// RFC 9112 §9.3.
