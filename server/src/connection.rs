@@ -5,8 +5,9 @@ mod resets;
 mod taken;
 mod tunnels;
 
+use std::convert::Infallible;
 use std::error::Error as StdError;
-use std::future::pending;
+use std::future::{Future, pending};
 use std::hash::{BuildHasher, RandomState};
 use std::io;
 use std::pin::pin;
@@ -15,7 +16,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use http::header::{CONNECTION, COOKIE, EXPECT, HeaderValue};
-use http::{Request, StatusCode, Version};
+use http::{Request, Response, StatusCode, Version};
 use hyper::body::{Body as HttpBody, Incoming};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -28,7 +29,6 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, sleep_until};
-use tower::Service;
 
 use crate::config::{ClientLimits, ClientTimeouts};
 use crate::facts::{Facts, Peer};
@@ -38,7 +38,7 @@ use crate::worker::draining;
 
 use self::aside::aside;
 use self::client_body::ClientBody;
-use self::pace::{Due, Pace, Paced};
+use self::pace::{Busy, Due, Pace, Paced};
 use self::resets::Resets;
 use self::taken::Taken;
 use self::tunnels::Tunnels;
@@ -170,54 +170,19 @@ impl Connections {
     where
         I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        let timeouts = self.timeouts;
-        let pace = Arc::new(Pace::new(timeouts, jittered(self.limits.age)));
+        let pace = Arc::new(Pace::new(self.timeouts, jittered(self.limits.age)));
         let resets = Arc::new(Resets::new(self.limits.resets.get()));
         let tunnels = Arc::new(Tunnels::default());
-        let service = {
-            let (pace, resets, stack) = (pace.clone(), resets.clone(), self.stack);
-            let (tunnels, phase, peer) = (tunnels.clone(), self.phase.clone(), Arc::new(peer));
-            service_fn(move |mut request: Request<Incoming>| {
-                let (busy, unanswered) = (pace.busy(), resets.begin());
-                Facts::begin(&mut request, peer.clone());
-                let upgrade = hyper::upgrade::on(&mut request);
-                let (tunnels, phase) = (tunnels.clone(), phase.clone());
-                join_cookies(&mut request);
-                let waits = waits_for_nothing(&request);
-                let closes = request.version() <= Version::HTTP_11;
-                let pace = pace.clone();
-                let request = ClientBody::of(request, timeouts.request_body, || pace.busy());
-                // Looked up anew for each request, so that a new stack reaches old connections.
-                let answer = Edge::clone(&stack.load()).call(request);
-                async move {
-                    let answer = answer.await;
-                    unanswered.answered();
-                    Ok::<_, std::convert::Infallible>(match answer {
-                        Ok(mut response) => {
-                            let becomes_tunnel =
-                                response.status() == StatusCode::SWITCHING_PROTOCOLS;
-                            // What two could read differently may not be all that the client has sent (RFC 9112 §6.3).
-                            let doubtful = response.extensions().get::<Violation>().is_some();
-                            let last = waits || (closes && (doubtful || pace.is_old()));
-                            if !becomes_tunnel && last {
-                                let close = HeaderValue::from_static("close");
-                                response.headers_mut().insert(CONNECTION, close);
-                            }
-                            match Relay::of(upgrade, &mut response, phase) {
-                                Some(relay) => {
-                                    tunnels.open(relay, busy);
-                                    response.map(|body| HeldBody::free(Taken::new(body, pace)))
-                                }
-                                None => {
-                                    response.map(|body| HeldBody::new(Taken::new(body, pace), busy))
-                                }
-                            }
-                        }
-                        Err(never) => match never {},
-                    })
-                }
-            })
-        };
+        let served = Arc::new(Served {
+            peer: Arc::new(peer),
+            pace: pace.clone(),
+            resets: resets.clone(),
+            tunnels: tunnels.clone(),
+            stack: self.stack,
+            phase: self.phase.clone(),
+            body_timeout: self.timeouts.request_body,
+        });
+        let service = service_fn(move |request| served.clone().answer(request));
         let io = TokioIo::new(Paced::new(io, pace.clone()));
         let mut connection = pin!(self.protocol.serve_connection_with_upgrades(io, service));
         let mut timer = pin!(sleep_until(pace.next_look(Instant::now())));
@@ -278,6 +243,55 @@ impl Connections {
         tunnels.run(&mut open);
         while open.join_next().await.is_some() {}
         Ok(())
+    }
+}
+
+/// What the requests of a connection have in common.
+struct Served {
+    peer: Arc<Peer>,
+    pace: Arc<Pace>,
+    resets: Arc<Resets>,
+    tunnels: Arc<Tunnels>,
+    stack: Arc<ArcSwap<Edge>>,
+    phase: watch::Receiver<Phase>,
+    body_timeout: Duration,
+}
+
+type Answered = HeldBody<Taken, Busy>;
+
+impl Served {
+    fn answer(
+        self: Arc<Self>,
+        mut request: Request<Incoming>,
+    ) -> impl Future<Output = Result<Response<Answered>, Infallible>> {
+        let (busy, unanswered) = (self.pace.busy(), self.resets.begin());
+        Facts::begin(&mut request, self.peer.clone());
+        let upgrade = hyper::upgrade::on(&mut request);
+        join_cookies(&mut request);
+        let waits = waits_for_nothing(&request);
+        let closes = request.version() <= Version::HTTP_11;
+        let request = ClientBody::of(request, self.body_timeout, || self.pace.busy());
+        // Looked up anew for each request, so that a new stack reaches old connections.
+        let answer = self.stack.load().send(request);
+        async move {
+            let mut response = answer.await?;
+            unanswered.answered();
+            let becomes_tunnel = response.status() == StatusCode::SWITCHING_PROTOCOLS;
+            // What two could read differently may not be all that the client has sent (RFC 9112 §6.3).
+            let doubtful = response.extensions().get::<Violation>().is_some();
+            let last = waits || (closes && (doubtful || self.pace.is_old()));
+            if !becomes_tunnel && last {
+                response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+            }
+            let taken = |body| Taken::new(body, self.pace.clone());
+            Ok(match Relay::of(upgrade, &mut response, &self.phase) {
+                Some(relay) => {
+                    self.tunnels.open(relay, busy);
+                    response.map(|body| HeldBody::free(taken(body)))
+                }
+                None => response.map(|body| HeldBody::new(taken(body), busy)),
+            })
+        }
     }
 }
 

@@ -168,13 +168,16 @@ impl Facts {
 
     /// The facts of a request; one that has come over no connection has them from now on.
     pub fn of<B>(request: &mut Request<B>) -> Self {
-        Self::get(request).unwrap_or_else(|| Self::begin(request, Arc::default()))
+        match Self::get(request) {
+            Some(facts) => facts.clone(),
+            None => Self::begin(request, Arc::default()),
+        }
     }
 
-    /// Takes the facts of a request that has come over a connection, or passed the edge.
+    /// The facts of a request that has come over a connection, or passed the edge.
     #[must_use]
-    pub fn get<B>(request: &Request<B>) -> Option<Self> {
-        request.extensions().get().cloned()
+    pub fn get<B>(request: &Request<B>) -> Option<&Self> {
+        request.extensions().get()
     }
 
     /// The way by which the body of the response may get to the client without being read.

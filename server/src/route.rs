@@ -21,13 +21,13 @@ use std::sync::Arc;
 use http::header::{ALLOW, HOST, HeaderValue};
 use http::{Method, Request, StatusCode, Uri};
 use portcullis_refusal::{Dialect, Refusal};
-use tower::Service;
 
 use crate::body::Body;
 use crate::cors;
 use crate::facts::{Facts, Known, Voice};
-use crate::seam::Backend;
+use crate::seam::{Answering, Backend};
 use crate::telemetry::RouteMeters;
+use crate::upstream;
 
 /// Sends each request to the backend of its route, or refuses it: 404 without one, 405 with the
 /// methods that the path has.
@@ -120,7 +120,7 @@ impl Routes {
         }
     }
 
-    fn route(&self, request: &Request<Body>) -> Result<Backend, Box<Refusal>> {
+    fn route(&self, request: &Request<Body>) -> Result<&Backend, Box<Refusal>> {
         if request.method() == Method::CONNECT {
             let detail = "no tunnels are made here";
             return Err(Refusal::new(StatusCode::NOT_IMPLEMENTED, "connect", detail).into());
@@ -146,12 +146,12 @@ impl Routes {
             known.route = Some(target.meters.clone());
             target.speak(&mut known);
         }
-        Ok(target.backend.clone())
+        Ok(&target.backend)
     }
 
-    pub(crate) fn send(&self, request: Request<Body>) -> Answered {
+    pub(crate) fn send(&self, request: Request<Body>) -> Answering<upstream::Error> {
         match self.route(&request) {
-            Ok(mut backend) => backend.call(request),
+            Ok(backend) => backend.send(request),
             Err(refusal) => {
                 let dialect = Dialect::of(request.headers());
                 Box::pin(async move { Ok(refusal.into_response(dialect, Body::empty())) })
@@ -159,8 +159,6 @@ impl Routes {
         }
     }
 }
-
-type Answered = <Backend as Service<Request<Body>>>::Future;
 
 /// The host that the client asked for, without its port: the target's own, where it has one, outranks
 /// the header (RFC 9112 §3.2.2), and is all that HTTP/2 sends.

@@ -29,10 +29,10 @@ pub type Replica = Seam<upstream::Error, ReplayBody<Body>>;
 /// and the clone readied in the future of its call.
 pub struct Seam<E, B = Body>(Arc<dyn Call<E, B>>);
 
-type Answer<E> = Pin<Box<dyn Future<Output = Result<Response<Body>, E>> + Send>>;
+pub(crate) type Answering<E> = Pin<Box<dyn Future<Output = Result<Response<Body>, E>> + Send>>;
 
 trait Call<E, B>: Send + Sync {
-    fn call(&self, request: Request<B>) -> Answer<E>;
+    fn call(&self, request: Request<B>) -> Answering<E>;
 }
 
 struct Shared<S> {
@@ -68,7 +68,7 @@ where
     S::Error: 'static,
     B: Send + 'static,
 {
-    fn call(&self, request: Request<B>) -> Answer<S::Error> {
+    fn call(&self, request: Request<B>) -> Answering<S::Error> {
         if let Some(mut service) = self.service() {
             if let Poll::Ready(Ok(())) = service.poll_ready(&mut Context::from_waker(Waker::noop()))
             {
@@ -95,6 +95,11 @@ impl<E, B> Seam<E, B> {
     {
         Self(Arc::new(Shared::new(service)))
     }
+
+    /// As [`call`](Service::call), for whoever has but a share of it.
+    pub(crate) fn send(&self, request: Request<B>) -> Answering<E> {
+        self.0.call(request)
+    }
 }
 
 impl Backend {
@@ -105,7 +110,7 @@ impl Backend {
 }
 
 impl Call<upstream::Error, Body> for Routes {
-    fn call(&self, request: Request<Body>) -> Answer<upstream::Error> {
+    fn call(&self, request: Request<Body>) -> Answering<upstream::Error> {
         self.send(request)
     }
 }
@@ -214,13 +219,13 @@ impl<E, B> fmt::Debug for Seam<E, B> {
 impl<E, B> Service<Request<B>> for Seam<E, B> {
     type Response = Response<Body>;
     type Error = E;
-    type Future = Answer<E>;
+    type Future = Answering<E>;
 
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), E>> {
         Poll::Ready(Ok(()))
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        self.0.call(request)
+        self.send(request)
     }
 }

@@ -3,11 +3,11 @@
 
 use std::sync::Arc;
 
-use http::Response;
+use http::{Request, Response};
+use portcullis_host_strip::HostStrip;
 use portcullis_replica_failover::ReplicaFailover;
-use tower::ServiceBuilder;
-use tower::util::MapRequestLayer;
-use tower::util::MapResponseLayer;
+use tower::util::{MapRequestLayer, MapResponseLayer};
+use tower::{Service, ServiceBuilder};
 
 use crate::body::{Body, boxing, over_plain, plain};
 use crate::limit::Stores;
@@ -19,7 +19,9 @@ use crate::seam::{Backend, Edge, Replica, SeamLayer, boxed, maybe};
 use crate::splice::unspliced;
 use crate::telemetry::{Meters, TelemetryLayer};
 use crate::tunnel::ExtendedConnectLayer;
-use crate::upstream::{BrokenOffLayer, ByFault, S3ErrorsLayer, TargetLayer, Upstream};
+use crate::upstream::{
+    BrokenOffLayer, ByFault, Error, S3ErrorsLayer, TargetLayer, Targeted, Upstream,
+};
 
 /// In front of all routes.
 #[must_use]
@@ -147,6 +149,32 @@ pub fn document(plan: &DocumentPlan) -> Backend {
 /// In front of one replica; each attempt passes it anew.
 #[must_use]
 pub fn replica(plan: &ReplicaPlan) -> Replica {
+    let upstream = Upstream::new(plan.connect.clone(), plan.pool, plan.timeouts);
+    if plan.signer.is_none() && !plan.is_s3 {
+        return around(plan, addressed(plan, upstream));
+    }
+    let signed = ServiceBuilder::new()
+        // Around the signer, which reads small bodies and cannot tell why one breaks off.
+        .option_layer(plan.signer.is_some().then(BrokenOffLayer::default))
+        // Last to touch the request: it signs what is sent.
+        .option_layer(plan.signer.clone().map(|layer| boxed(over_plain(layer))))
+        .service(upstream);
+    let spoken = ServiceBuilder::new()
+        // Around the signer, whose credentials it is that an S3 server may not know.
+        .option_layer(plan.is_s3.then(|| boxed(S3ErrorsLayer::default())))
+        .service(addressed(plan, signed));
+    around(plan, spoken)
+}
+
+/// What counts all that becomes of an attempt.
+fn around<S>(plan: &ReplicaPlan, service: S) -> Replica
+where
+    S: Service<Request<Body>, Response = Response<Body>, Error = Error, Future: Send>
+        + Clone
+        + Send
+        + Sync
+        + 'static,
+{
     Replica::new(
         ServiceBuilder::new()
             // The seam knows one type of body.
@@ -154,16 +182,16 @@ pub fn replica(plan: &ReplicaPlan) -> Replica {
             // Around all that can fail, time limits included: it counts what it sees.
             .layer(plan.breaker.clone())
             .layer(MapRequestLayer::new(plain))
-            // Around the signer, whose credentials it is that an S3 server may not know.
-            .option_layer(plan.is_s3.then(|| boxed(S3ErrorsLayer::default())))
-            // The path and the authority are the replica's from here on.
-            .layer(TargetLayer::new(plan.target.clone()))
-            // `Host` is derived from them, never from what the client said.
-            .layer(plan.host.clone())
-            // Around the signer, which reads small bodies and cannot tell why one breaks off.
-            .option_layer(plan.signer.is_some().then(BrokenOffLayer::default))
-            // Last to touch the request: it signs what is sent.
-            .option_layer(plan.signer.clone().map(|layer| boxed(over_plain(layer))))
-            .service(Upstream::new(plan.connect.clone(), plan.pool, plan.timeouts)),
+            .service(service),
     )
+}
+
+/// What gives a request the address of the replica.
+fn addressed<S: Clone>(plan: &ReplicaPlan, service: S) -> Targeted<HostStrip<S>> {
+    ServiceBuilder::new()
+        // The path and the authority are the replica's from here on.
+        .layer(TargetLayer::new(plan.target.clone()))
+        // `Host` is derived from them, never from what the client said.
+        .layer(plan.host.clone())
+        .service(service)
 }

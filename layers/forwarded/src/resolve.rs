@@ -1,7 +1,10 @@
 //! Who the client is, of all who are named on the way: from the right to the left, as far as proxies are trusted.
 
+use std::iter;
+
+use bytes::Bytes;
 use http::HeaderMap;
-use http::header::{FORWARDED, HeaderName, HeaderValue};
+use http::header::{FORWARDED, HOST, HeaderName, HeaderValue};
 use http::request::Parts;
 use http::uri::{Authority, Scheme};
 
@@ -9,20 +12,30 @@ use crate::node::port;
 use crate::{Client, Element, ForwardedPolicy, Node, Peer, Source};
 
 /// The client, as far as it is known, and how it came.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Resolved {
     pub(crate) client: Option<Client>,
-    pub(crate) way: Way,
+    pub(crate) way: Option<Way>,
 }
 
 /// The hops that are believed, from the client to the peer, and what the client asked the first of them for. In the extensions
 /// it is for [`Tell`](crate::Tell).
 #[derive(Clone, Debug)]
 pub(crate) struct Way {
-    pub(crate) hops: Vec<Node>,
+    /// Those before the peer.
+    before: Vec<Node>,
+    peer: Node,
     pub(crate) scheme: Scheme,
     pub(crate) host: Option<Authority>,
+    /// Where the host was read, if that says nothing else.
+    pub(crate) line: Option<HeaderValue>,
     pub(crate) port: u16,
+}
+
+impl Way {
+    pub(crate) fn hops(&self) -> impl Iterator<Item = &Node> {
+        self.before.iter().chain(iter::once(&self.peer))
+    }
 }
 
 /// What a trusted chain says.
@@ -37,7 +50,7 @@ struct Chain {
 }
 
 pub(crate) fn resolve(policy: &ForwardedPolicy, peer: &Peer, parts: &Parts) -> Resolved {
-    let own = peer.address.map_or(Node::Unknown, |address| Node::Address(address, peer.port));
+    let last = peer.address.map_or(Node::Unknown, |address| Node::Address(address, peer.port));
     let chain = if !policy.trusts(peer.address) {
         Chain { is_known: true, ..Chain::default() }
     } else if policy.source == Source::Forwarded {
@@ -49,14 +62,18 @@ pub(crate) fn resolve(policy: &ForwardedPolicy, peer: &Peer, parts: &Parts) -> R
     let scheme = chain.scheme.or_else(|| peer.scheme.clone());
     let scheme = scheme.or_else(|| parts.uri.scheme_str().and_then(self::scheme));
     let scheme = scheme.unwrap_or(Scheme::HTTP);
-    let host = chain.host.or_else(|| asked_for(parts));
-    let port = chain.port.or_else(|| host.as_ref().and_then(Authority::port_u16));
+    let (host, line) = match chain.host {
+        Some(host) => (Some(host), None),
+        None => asked_for(parts),
+    };
+    // Few have one, and to look for a colon costs less than to look for a port.
+    let named = host.as_ref().filter(|host| host.as_str().contains(':'));
+    let port = chain.port.or_else(|| named.and_then(Authority::port_u16));
     let port = port.unwrap_or(if scheme == Scheme::HTTPS { 443 } else { 80 });
-    let mut hops = chain.hops;
-    hops.reverse();
-    hops.push(own);
-    let client = match hops.first() {
-        Some(&Node::Address(address, port)) => Some(Client {
+    let mut before = chain.hops;
+    before.reverse();
+    let client = match *before.first().unwrap_or(&last) {
+        Node::Address(address, port) => Some(Client {
             address,
             port,
             peer: peer.address,
@@ -64,9 +81,10 @@ pub(crate) fn resolve(policy: &ForwardedPolicy, peer: &Peer, parts: &Parts) -> R
             host: host.clone(),
             is_known: chain.is_known,
         }),
-        Some(Node::Unknown) | None => None,
+        Node::Unknown => None,
     };
-    Resolved { client, way: Way { hops, scheme, host, port } }
+    let way = policy.tells().then_some(Way { before, peer: last, scheme, host, line, port });
+    Resolved { client, way }
 }
 
 fn x_forwarded(policy: &ForwardedPolicy, headers: &HeaderMap) -> Chain {
@@ -123,19 +141,22 @@ fn walk(
     }
 }
 
-/// What the client asked this hop for: RFC 9112 §3.2.2, RFC 9113 §8.3.1.
-fn asked_for(parts: &Parts) -> Option<Authority> {
-    let host = || {
-        let mut lines = parts.headers.get_all(http::header::HOST).iter();
-        let line = lines.next()?;
-        lines.next().is_none().then_some(line)?.to_str().ok().and_then(authority)
-    };
+/// What the client asked this hop for: RFC 9112 §3.2.2, RFC 9113 §8.3.1. With it the line that says so, if one does.
+fn asked_for(parts: &Parts) -> (Option<Authority>, Option<HeaderValue>) {
     match parts.uri.authority().map(|authority| (authority, authority.as_str().rsplit_once('@'))) {
-        Some((authority, None)) => Some(authority.clone()),
+        Some((authority, None)) => (Some(authority.clone()), None),
         // Userinfo may be a password.
-        Some((_, Some((_, bare)))) => bare.parse().ok(),
-        None => host(),
+        Some((_, Some((_, bare)))) => (bare.parse().ok(), None),
+        None => only_host(&parts.headers).unzip(),
     }
+}
+
+fn only_host(headers: &HeaderMap) -> Option<(Authority, HeaderValue)> {
+    let mut lines = headers.get_all(HOST).iter();
+    let line = lines.next().filter(|_| lines.next().is_none())?;
+    // It shares the bytes of the line, and all that it is cloned for do.
+    let host = Authority::from_maybe_shared(Bytes::from_owner(line.clone())).ok();
+    Some((host.filter(is_bare)?, line.clone()))
 }
 
 /// The last value of all lines: the nearest proxy's.
@@ -153,7 +174,12 @@ fn scheme(text: &str) -> Option<Scheme> {
 }
 
 fn authority(text: &str) -> Option<Authority> {
-    text.parse().ok().filter(|authority: &Authority| !authority.as_str().contains('@'))
+    text.parse().ok().filter(is_bare)
+}
+
+/// Whether it has no userinfo.
+fn is_bare(authority: &Authority) -> bool {
+    !authority.as_str().contains('@')
 }
 
 pub(crate) const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");

@@ -1,13 +1,13 @@
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use http::Request;
 use http::request::Parts;
+use http::{Extensions, Request};
 use tower_service::Service;
 
-use crate::resolve::{Resolved, Way, resolve};
+use crate::resolve::{Resolved, resolve};
 use crate::strip::strip;
-use crate::{Client, ForwardedPolicy, PeerOf};
+use crate::{ForwardedPolicy, PeerOf};
 
 /// Finds out who the client is, and says so in the extensions; see
 /// [`ForwardedLayer`](crate::ForwardedLayer).
@@ -48,14 +48,16 @@ where
 fn introduce(policy: &ForwardedPolicy, peer: &impl PeerOf, parts: &mut Parts) {
     let resolved = peer.peer(parts).map(|peer| resolve(policy, &peer, parts));
     strip(policy, &mut parts.headers);
+    let Resolved { client, way } = resolved.unwrap_or_default();
     // Nobody but this layer says who the client is.
-    parts.extensions.remove::<Client>();
-    parts.extensions.remove::<Way>();
-    let Some(Resolved { client, way }) = resolved else { return };
-    if let Some(client) = client {
-        parts.extensions.insert(client);
-    }
-    if policy.tells() {
-        parts.extensions.insert(way);
-    }
+    leave(&mut parts.extensions, client);
+    leave(&mut parts.extensions, way);
+}
+
+/// Leaves this and no other of its type.
+fn leave<T: Clone + Send + Sync + 'static>(extensions: &mut Extensions, value: Option<T>) {
+    match value {
+        Some(value) => extensions.insert(value),
+        None => extensions.remove(),
+    };
 }

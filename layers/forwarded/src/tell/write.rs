@@ -1,4 +1,6 @@
 use std::fmt::Write;
+use std::iter;
+use std::net::IpAddr;
 
 use http::header::{FORWARDED, HeaderMap, HeaderName, HeaderValue};
 use http::uri::Scheme;
@@ -18,46 +20,74 @@ pub(crate) fn write(policy: &ForwardedPolicy, way: &Way, headers: &mut HeaderMap
 }
 
 fn write_x_forwarded(way: &Way, headers: &mut HeaderMap) {
-    let addresses = addresses(&way.hops);
-    if !addresses.is_empty() {
-        insert(headers, X_FORWARDED_FOR, HeaderValue::try_from(addresses).ok());
-    }
+    insert(headers, X_FORWARDED_FOR, addresses(way));
     let is_https = way.scheme == Scheme::HTTPS;
     let proto = HeaderValue::from_static(if is_https { "https" } else { "http" });
     insert(headers, X_FORWARDED_PROTO, Some(proto));
-    let host = way.host.as_ref();
-    insert(
-        headers,
-        X_FORWARDED_HOST,
-        host.and_then(|host| HeaderValue::from_str(host.as_str()).ok()),
-    );
-    insert(headers, X_FORWARDED_PORT, Some(way.port.into()));
+    let host = || HeaderValue::from_str(way.host.as_ref()?.as_str()).ok();
+    insert(headers, X_FORWARDED_HOST, way.line.clone().or_else(host));
+    let port = match way.port {
+        80 => HeaderValue::from_static("80"),
+        443 => HeaderValue::from_static("443"),
+        port => port.into(),
+    };
+    insert(headers, X_FORWARDED_PORT, Some(port));
 }
 
-fn addresses(hops: &[Node]) -> String {
-    let mut text = String::with_capacity(hops.len() * 16);
-    for hop in hops {
-        if let Node::Address(address, _) = hop {
-            let separator = if text.is_empty() { "" } else { ", " };
-            // A string takes whatever is written.
-            let _ = write!(text, "{separator}{address}");
-        }
+/// Those that are known.
+fn addresses(way: &Way) -> Option<HeaderValue> {
+    let mut known = way.hops().filter_map(|hop| match hop {
+        Node::Address(address, _) => Some(address),
+        Node::Unknown => None,
+    });
+    let first = known.next()?;
+    let Some(second) = known.next() else { return alone(*first) };
+    let mut list = first.to_string();
+    for address in iter::once(second).chain(known) {
+        // A string takes whatever is written.
+        let _ = write!(list, ", {address}");
     }
-    text
+    HeaderValue::try_from(list).ok()
+}
+
+/// One address, as most requests have, in one allocation and without the machinery of `Display`.
+fn alone(address: IpAddr) -> Option<HeaderValue> {
+    let IpAddr::V4(address) = address else {
+        return HeaderValue::try_from(address.to_string()).ok();
+    };
+    let (mut text, mut length) = ([0; 15], 0);
+    let mut push = |byte| {
+        if let Some(place) = text.get_mut(length) {
+            *place = byte;
+            length += 1;
+        }
+    };
+    for (index, octet) in address.octets().into_iter().enumerate() {
+        if index > 0 {
+            push(b'.');
+        }
+        if octet >= 100 {
+            push(b'0' + octet / 100);
+        }
+        if octet >= 10 {
+            push(b'0' + octet / 10 % 10);
+        }
+        push(b'0' + octet % 10);
+    }
+    HeaderValue::from_bytes(text.get(..length)?).ok()
 }
 
 fn elements(way: &Way) -> String {
-    let Way { hops, scheme, host, port: _ } = way;
-    let mut text = String::with_capacity(hops.len() * 64);
-    for (index, hop) in hops.iter().enumerate() {
+    let mut text = String::with_capacity(64);
+    for (index, hop) in way.hops().enumerate() {
         let separator = if index == 0 { "" } else { ", " };
         let _ = write!(text, "{separator}for={}", Value(&hop.to_string()));
         if index == 0 {
             // What the client asked for is said by the first, who had the request from it.
-            if let Some(host) = host {
+            if let Some(host) = &way.host {
                 let _ = write!(text, ";host={}", Value(host.as_str()));
             }
-            let _ = write!(text, ";proto={scheme}");
+            let _ = write!(text, ";proto={}", way.scheme);
         }
     }
     text
@@ -67,5 +97,23 @@ fn insert(headers: &mut HeaderMap, name: HeaderName, value: Option<HeaderValue>)
     if let Some(value) = value {
         // The limit of a header map is not worth a panic.
         let _ = headers.try_insert(name, value);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn an_address_alone_is_written_as_it_is_displayed(v4: [u8; 4], v6: [u8; 16]) {
+            for address in [IpAddr::from(v4), IpAddr::from(v6)] {
+                let value = alone(address).unwrap();
+
+                prop_assert_eq!(value.to_str().unwrap(), address.to_string());
+            }
+        }
     }
 }

@@ -35,18 +35,41 @@ impl Pseudonym {
         })
     }
 
+    pub(super) fn hops(&self) -> Hops {
+        let hop = |protocol| HeaderValue::try_from(format!("{protocol} {}", self.0)).ok();
+        Hops {
+            http_09: hop("0.9"),
+            http_10: hop("1.0"),
+            http_11: hop("1.1"),
+            http_2: hop("2"),
+            http_3: hop("3"),
+        }
+    }
+}
+
+/// What this hop is in `Via`, by the version of the request.
+#[derive(Debug)]
+pub(super) struct Hops {
+    http_09: Option<HeaderValue>,
+    http_10: Option<HeaderValue>,
+    http_11: Option<HeaderValue>,
+    http_2: Option<HeaderValue>,
+    http_3: Option<HeaderValue>,
+}
+
+impl Hops {
     /// Adds this hop to those before it.
-    pub(crate) fn add_to(&self, version: Version, headers: &mut HeaderMap) {
-        let protocol = match version {
-            Version::HTTP_09 => "0.9",
-            Version::HTTP_10 => "1.0",
-            Version::HTTP_2 => "2",
-            Version::HTTP_3 => "3",
-            _ => "1.1",
+    pub(super) fn add_to(&self, version: Version, headers: &mut HeaderMap) {
+        let hop = match version {
+            Version::HTTP_09 => &self.http_09,
+            Version::HTTP_10 => &self.http_10,
+            Version::HTTP_2 => &self.http_2,
+            Version::HTTP_3 => &self.http_3,
+            _ => &self.http_11,
         };
-        if let Ok(hop) = HeaderValue::try_from(format!("{protocol} {}", self.0)) {
+        if let Some(hop) = hop {
             // The limit of a header map is not worth a panic.
-            let _ = headers.try_append(VIA, hop);
+            let _ = headers.try_append(VIA, hop.clone());
         }
     }
 }

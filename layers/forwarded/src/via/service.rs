@@ -1,9 +1,11 @@
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use http::{Request, Response};
 use portcullis_refusal::{DefaultBody, Dialect, EmptyBody};
 use tower_service::Service;
 
+use super::pseudonym::Hops;
 use crate::{NotLetIn, Pseudonym, ResponseFuture};
 
 /// Adds this hop to `Via`, and refuses what has been here before; see [`ViaLayer`](crate::ViaLayer).
@@ -14,12 +16,15 @@ use crate::{NotLetIn, Pseudonym, ResponseFuture};
 pub struct Via<S, R = DefaultBody> {
     inner: S,
     name: Pseudonym,
+    /// Of its own, so that services on different cores do not share the reference counts.
+    hops: Arc<Hops>,
     empty: R,
 }
 
 impl<S, R> Via<S, R> {
-    pub(crate) const fn new(inner: S, name: Pseudonym, empty: R) -> Self {
-        Self { inner, name, empty }
+    pub(crate) fn new(inner: S, name: Pseudonym, empty: R) -> Self {
+        let hops = Arc::new(name.hops());
+        Self { inner, name, hops, empty }
     }
 }
 
@@ -43,7 +48,8 @@ where
             let dialect = Dialect::of(request.headers());
             return ResponseFuture::refused(NotLetIn::Loop, dialect, self.empty.clone());
         }
-        self.name.add_to(request.version(), request.headers_mut());
+        let version = request.version();
+        self.hops.add_to(version, request.headers_mut());
         ResponseFuture::called(self.inner.call(request))
     }
 }
