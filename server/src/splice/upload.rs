@@ -83,7 +83,8 @@ impl Upload {
             return None;
         }
         let mut state = self.state();
-        let filled = state.splice.as_ref()?.fill(client, left, buf.remaining(), cx);
+        let most = buf.remaining().min(MOST);
+        let filled = state.splice.as_ref()?.fill(client, left, most, cx);
         Some(match filled {
             Ok(Filled::Piece(piece)) => {
                 let length = u64::try_from(piece.len()).unwrap_or(left);
@@ -164,6 +165,9 @@ impl fmt::Display for Misplaced {
 }
 
 impl std::error::Error for Misplaced {}
+
+/// What is moved at once: hyper's buffer grows with what it is given, and all of it is set to zero.
+const MOST: usize = 128 << 10;
 
 /// What is left of a body is not worth a pipe below that.
 const LEAST: u64 = 16 << 10;
