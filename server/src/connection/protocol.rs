@@ -165,7 +165,8 @@ where
             ready!(Pin::new(&mut *io).poll_read(cx, &mut bytes))?;
             self.read.extend_from_slice(bytes.filled());
             let ended = bytes.filled().is_empty();
-            if let Some(version) = self.pace.version().or(ended.then_some(Version::HTTP_11)) {
+            if let Some(version) = self.pace.version().or_else(|| ended.then_some(Version::HTTP_11))
+            {
                 self.begin(version);
                 return Poll::Ready(Ok(true));
             }

@@ -223,7 +223,7 @@ mod tests {
         sink.read_exact(&mut came).await.unwrap();
         assert!(came == sent, "other bytes");
         let mut rest = [0; 16];
-        (&client).readable().await.unwrap();
+        client.readable().await.unwrap();
         assert_eq!(client.try_read(&mut rest).unwrap(), 16);
         assert_eq!(&rest, b"the next request");
     }
