@@ -1,1 +1,1 @@
-//! Each layer in an axum and in a tonic application, a file each: `cargo run --example drain_axum`.
+//! Each layer in axum, in tonic and on hyper, a file each: `cargo run --example drain_axum`.

@@ -1,21 +1,22 @@
+mod aside;
 mod client_body;
 mod pace;
 mod resets;
 mod taken;
 mod tunnels;
 
+use std::convert::Infallible;
 use std::error::Error as StdError;
-use std::future::pending;
+use std::future::{Future, pending};
 use std::hash::{BuildHasher, RandomState};
 use std::io;
-use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use http::header::{CONNECTION, COOKIE, EXPECT, HeaderValue};
-use http::{Request, StatusCode, Version};
+use http::{Request, Response, StatusCode, Version};
 use hyper::body::{Body as HttpBody, Incoming};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -28,18 +29,16 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, sleep_until};
-use tower::Service;
 
-use crate::certificate::Certificate;
 use crate::config::{ClientLimits, ClientTimeouts};
-use crate::facts::{ClientCertificate, Peer};
+use crate::facts::{Facts, Peer};
 use crate::seam::Edge;
-use crate::splice::Splice;
 use crate::tunnel::Relay;
 use crate::worker::draining;
 
+use self::aside::aside;
 use self::client_body::ClientBody;
-use self::pace::{Due, Pace, Paced};
+use self::pace::{Busy, Due, Pace, Paced};
 use self::resets::Resets;
 use self::taken::Taken;
 use self::tunnels::Tunnels;
@@ -53,34 +52,6 @@ pub struct Connections {
     timeouts: ClientTimeouts,
     limits: ClientLimits,
     deadlines: Deadlines,
-}
-
-/// Who is at the other end of a connection.
-#[derive(Clone, Debug, Default)]
-pub struct Client {
-    /// Where the connection comes from; a unix socket does not tell.
-    pub peer: Option<SocketAddr>,
-    /// Whether it speaks TLS.
-    pub is_tls: bool,
-    /// What the client has shown of itself, and somebody vouched for.
-    pub certificate: Option<Arc<Certificate>>,
-    /// How bodies get there without being read, if they can.
-    pub(crate) splice: Option<Splice>,
-}
-
-impl Client {
-    fn tell<B>(&self, request: &mut Request<B>) {
-        let version = request.version();
-        let known = request.extensions_mut();
-        known.insert(Peer { address: self.peer, is_tls: self.is_tls });
-        if let Some(certificate) = &self.certificate {
-            known.insert(ClientCertificate(certificate.clone()));
-        }
-        // What goes into a frame of HTTP/2 has to be read for that.
-        if let Some(splice) = self.splice.as_ref().filter(|_| version <= Version::HTTP_11) {
-            known.insert(splice.clone());
-        }
-    }
 }
 
 /// How a connection ended that did not end well: a label of the connection errors.
@@ -195,58 +166,23 @@ impl Connections {
     /// # Errors
     ///
     /// How it ended, if not well.
-    pub async fn serve<I>(self, io: I, client: Client) -> Result<(), Ending>
+    pub async fn serve<I>(self, io: I, peer: Peer) -> Result<(), Ending>
     where
         I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        let timeouts = self.timeouts;
-        let pace = Arc::new(Pace::new(timeouts, jittered(self.limits.age)));
+        let pace = Arc::new(Pace::new(self.timeouts, jittered(self.limits.age)));
         let resets = Arc::new(Resets::new(self.limits.resets.get()));
         let tunnels = Arc::new(Tunnels::default());
-        let service = {
-            let (pace, resets, stack) = (pace.clone(), resets.clone(), self.stack);
-            let (tunnels, phase) = (tunnels.clone(), self.phase.clone());
-            service_fn(move |mut request: Request<Incoming>| {
-                let (busy, unanswered) = (pace.busy(), resets.begin());
-                client.tell(&mut request);
-                let upgrade = hyper::upgrade::on(&mut request);
-                let (tunnels, phase) = (tunnels.clone(), phase.clone());
-                join_cookies(&mut request);
-                let waits = waits_for_nothing(&request);
-                let closes = request.version() <= Version::HTTP_11;
-                let pace = pace.clone();
-                let request = ClientBody::of(request, timeouts.request_body, pace.busy());
-                // Looked up anew for each request, so that a new stack reaches old connections.
-                let answer = Edge::clone(&stack.load()).call(request);
-                async move {
-                    let answer = answer.await;
-                    unanswered.answered();
-                    Ok::<_, std::convert::Infallible>(match answer {
-                        Ok(mut response) => {
-                            let becomes_tunnel =
-                                response.status() == StatusCode::SWITCHING_PROTOCOLS;
-                            // What two could read differently may not be all that the client has sent (RFC 9112 §6.3).
-                            let doubtful = response.extensions().get::<Violation>().is_some();
-                            let last = waits || (closes && (doubtful || pace.is_old()));
-                            if !becomes_tunnel && last {
-                                let close = HeaderValue::from_static("close");
-                                response.headers_mut().insert(CONNECTION, close);
-                            }
-                            match Relay::of(upgrade, &mut response, phase) {
-                                Some(relay) => {
-                                    tunnels.open(relay, busy);
-                                    response.map(|body| HeldBody::free(Taken::new(body, pace)))
-                                }
-                                None => {
-                                    response.map(|body| HeldBody::new(Taken::new(body, pace), busy))
-                                }
-                            }
-                        }
-                        Err(never) => match never {},
-                    })
-                }
-            })
-        };
+        let served = Arc::new(Served {
+            peer: Arc::new(peer),
+            pace: pace.clone(),
+            resets: resets.clone(),
+            tunnels: tunnels.clone(),
+            stack: self.stack,
+            phase: self.phase.clone(),
+            body_timeout: self.timeouts.request_body,
+        });
+        let service = service_fn(move |request| served.clone().answer(request));
         let io = TokioIo::new(Paced::new(io, pace.clone()));
         let mut connection = pin!(self.protocol.serve_connection_with_upgrades(io, service));
         let mut timer = pin!(sleep_until(pace.next_look(Instant::now())));
@@ -254,7 +190,17 @@ impl Connections {
         let mut told = false;
         let mut open = JoinSet::new();
         let ended = loop {
-            tokio::select! {
+            let happens = aside(async {
+                tokio::select! {
+                    biased;
+                    () = timer.as_mut() => Happens::Timer,
+                    () = resets.exceeded() => Happens::Flood,
+                    () = farewell.as_mut(), if !told => Happens::Farewell,
+                    () = tunnels.opened() => Happens::Tunnel,
+                    Some(_) = open.join_next() => Happens::TunnelEnded,
+                }
+            });
+            let happened = tokio::select! {
                 biased;
                 ended = connection.as_mut() => {
                     break match ended {
@@ -262,7 +208,10 @@ impl Connections {
                         ended => ended.map_err(|error| Ending::of(&*error)),
                     };
                 }
-                () = timer.as_mut() => match pace.due(Instant::now()) {
+                happened = happens => happened,
+            };
+            match happened {
+                Happens::Timer => match pace.due(Instant::now()) {
                     Due::Nothing => timer.as_mut().reset(pace.next_look(Instant::now())),
                     Due::Close if told => break Ok(()),
                     Due::Close => {
@@ -280,13 +229,13 @@ impl Connections {
                     }
                     Due::Cut(ending) => break Err(ending),
                 },
-                () = resets.exceeded() => break Err(Ending::TooManyResets),
-                () = farewell.as_mut(), if !told => {
+                Happens::Flood => break Err(Ending::TooManyResets),
+                Happens::Farewell => {
                     told = true;
                     connection.as_mut().graceful_shutdown();
                 }
-                () = tunnels.opened() => tunnels.run(&mut open),
-                Some(_) = open.join_next() => {}
+                Happens::Tunnel => tunnels.run(&mut open),
+                Happens::TunnelEnded => {}
             }
         };
         // One that broke takes its tunnels with it.
@@ -295,6 +244,68 @@ impl Connections {
         while open.join_next().await.is_some() {}
         Ok(())
     }
+}
+
+/// What the requests of a connection have in common.
+struct Served {
+    peer: Arc<Peer>,
+    pace: Arc<Pace>,
+    resets: Arc<Resets>,
+    tunnels: Arc<Tunnels>,
+    stack: Arc<ArcSwap<Edge>>,
+    phase: watch::Receiver<Phase>,
+    body_timeout: Duration,
+}
+
+type Answered = HeldBody<Taken, Busy>;
+
+impl Served {
+    fn answer(
+        self: Arc<Self>,
+        mut request: Request<Incoming>,
+    ) -> impl Future<Output = Result<Response<Answered>, Infallible>> {
+        let (busy, unanswered) = (self.pace.busy(), self.resets.begin());
+        Facts::begin(&mut request, self.peer.clone());
+        let upgrade = hyper::upgrade::on(&mut request);
+        join_cookies(&mut request);
+        let waits = waits_for_nothing(&request);
+        let closes = request.version() <= Version::HTTP_11;
+        let request = ClientBody::of(request, self.body_timeout, || self.pace.busy());
+        // Looked up anew for each request, so that a new stack reaches old connections.
+        let answer = self.stack.load().send(request);
+        async move {
+            let mut response = answer.await?;
+            unanswered.answered();
+            let becomes_tunnel = response.status() == StatusCode::SWITCHING_PROTOCOLS;
+            // What two could read differently may not be all that the client has sent (RFC 9112 §6.3).
+            let doubtful = response.extensions().get::<Violation>().is_some();
+            let last = waits || (closes && (doubtful || self.pace.is_old()));
+            if !becomes_tunnel && last {
+                response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+            }
+            let taken = |body| Taken::new(body, self.pace.clone());
+            Ok(match Relay::of(upgrade, &mut response, &self.phase) {
+                Some(relay) => {
+                    self.tunnels.open(relay, busy);
+                    response.map(|body| HeldBody::free(taken(body)))
+                }
+                None => response.map(|body| HeldBody::new(taken(body), busy)),
+            })
+        }
+    }
+}
+
+/// What happens to a connection, besides requests.
+enum Happens {
+    /// It is time to look at its pace.
+    Timer,
+    /// The client has cancelled too much of what it asked for.
+    Flood,
+    /// It is to be told to close.
+    Farewell,
+    /// A tunnel is to be made of it, or of a part of it.
+    Tunnel,
+    TunnelEnded,
 }
 
 /// Waits until a connection is to be told to close: while the gateway lingers in HTTP/2, which can say so without losing
@@ -339,8 +350,8 @@ fn waits_for_nothing<B: HttpBody>(request: &Request<B>) -> bool {
 
 /// HTTP/2 may send each cookie in a line of its own; all others know one line only (RFC 9113 §8.2.3).
 fn join_cookies<B>(request: &mut Request<B>) {
-    let several = request.headers().get_all(COOKIE).iter().nth(1).is_some();
-    if request.version() != Version::HTTP_2 || !several {
+    let several = || request.headers().get_all(COOKIE).iter().nth(1).is_some();
+    if request.version() != Version::HTTP_2 || !several() {
         return;
     }
     let lines = request.headers().get_all(COOKIE).iter().map(HeaderValue::as_bytes);

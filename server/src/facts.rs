@@ -1,35 +1,62 @@
 use std::net::{IpAddr, SocketAddr};
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll};
 
-use http::Request;
+use http::header::{HOST, HeaderValue};
 use http::request::Parts;
 use http::uri::Scheme;
+use http::{Method, Request, Uri, Version};
 use portcullis_forwarded::Client;
 use portcullis_refusal::Dialect;
+use portcullis_request_id::RequestId;
 use tokio::time::Instant;
-use tower::{Layer, Service};
 
 use crate::certificate::Certificate;
+use crate::splice::Splice;
 use crate::telemetry::RouteMeters;
 
-/// What is known of one request, filled in as it goes down the stack.
+/// What is known of one request: what it asked for, and what is found out as it goes down the stack.
 ///
 /// It is made at the edge and shared by all that handle the request: what a layer below finds out,
 /// the access log above can tell, even of a request that is cancelled half way.
 #[derive(Clone, Debug)]
-pub struct Facts(Arc<Mutex<Known>>);
+pub struct Facts(Arc<Shared>);
 
-/// The contents of [`Facts`].
+#[derive(Debug)]
+struct Shared {
+    asked: Asked,
+    received: AtomicU64,
+    known: Mutex<Known>,
+}
+
+/// What a request was when it came.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Asked {
+    /// When that was.
+    pub start: Instant,
+    /// Who is at the other end of the connection.
+    pub peer: Arc<Peer>,
+    /// Its method.
+    pub method: Method,
+    /// Its target.
+    pub uri: Uri,
+    /// Its version.
+    pub version: Version,
+    /// The host that its header names.
+    pub host: Option<HeaderValue>,
+}
+
+/// What is found out of a request.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Known {
-    /// When the request reached the stack.
-    pub start: Instant,
+    /// Its id, once it has one.
+    pub id: Option<RequestId>,
     /// Who the client is, once that is found out; nobody knows of one over a unix socket, unless a proxy says so.
     pub client: Option<Client>,
-    /// What the client showed of itself, if it was asked and could.
-    pub certificate: Option<Arc<Certificate>>,
+    /// Whether nobody reads the body of the response on its way, or writes another in its place.
+    pub(crate) splices: bool,
     /// The language for refusals.
     pub voice: Voice,
     /// The route, once there is one.
@@ -57,14 +84,18 @@ pub enum Voice {
     Grpc,
 }
 
-/// Where a connection comes from, in the extensions of its requests.
-#[derive(Clone, Debug)]
-#[expect(clippy::exhaustive_structs, reason = "what a connection says of itself")]
+/// Who is at the other end of a connection.
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
 pub struct Peer {
-    /// The address; one over a unix socket has none.
+    /// Where the connection comes from; a unix socket does not tell.
     pub address: Option<SocketAddr>,
     /// Whether it speaks TLS.
     pub is_tls: bool,
+    /// What the client has shown of itself, and somebody vouched for.
+    pub certificate: Option<Arc<Certificate>>,
+    /// How bodies get there without being read, if they can.
+    pub(crate) splice: Option<Splice>,
 }
 
 /// Says who is at the other end of a request's connection.
@@ -73,7 +104,8 @@ pub type PeerOf = fn(&Parts) -> Option<portcullis_forwarded::Peer>;
 /// See [`PeerOf`].
 #[must_use]
 pub fn peer_of(request: &Parts) -> Option<portcullis_forwarded::Peer> {
-    let peer: &Peer = request.extensions.get()?;
+    let facts: &Facts = request.extensions.get()?;
+    let peer = &facts.asked().peer;
     let known = peer.address.map_or_else(portcullis_forwarded::Peer::unix, Into::into);
     Some(known.scheme(if peer.is_tls { Scheme::HTTPS } else { Scheme::HTTP }))
 }
@@ -89,89 +121,85 @@ pub(crate) fn is_over_tls<B>(request: &Request<B>) -> bool {
     let known = request.extensions();
     match known.get::<Client>() {
         Some(client) => *client.scheme() == Scheme::HTTPS,
-        None => known.get().is_some_and(|peer: &Peer| peer.is_tls),
+        None => known.get().is_some_and(|facts: &Facts| facts.asked().peer.is_tls),
     }
 }
 
-/// The certificate that the client of a connection has shown and that somebody vouched for, in the extensions of its
-/// requests.
-#[derive(Clone, Debug)]
-#[expect(clippy::exhaustive_structs, reason = "a certificate and no more")]
-pub struct ClientCertificate(pub Arc<Certificate>);
+/// The certificate that the client has shown and that somebody vouched for.
+#[must_use]
+pub fn client_certificate(request: &Parts) -> Option<Arc<Certificate>> {
+    let facts: &Facts = request.extensions.get()?;
+    facts.asked().peer.certificate.clone()
+}
 
 impl Facts {
-    /// The facts of a request, which are made if there are none yet.
-    pub fn of<B>(request: &mut Request<B>) -> Self {
-        if let Some(facts) = Self::get(request) {
-            return facts;
-        }
+    /// The facts of a request that has come from `peer`, which are in its extensions from now on.
+    pub fn begin<B>(request: &mut Request<B>, peer: Arc<Peer>) -> Self {
         let voice = match Dialect::of(request.headers()) {
             Dialect::Grpc => Voice::Grpc,
             _ => Voice::Plain,
         };
-        let certificate = request.extensions().get();
-        let certificate = certificate.map(|ClientCertificate(shown)| shown.clone());
-        let facts = Self(Arc::new(Mutex::new(Known {
+        // What goes into a frame of HTTP/2 has to be read for that.
+        let splices = request.version() <= Version::HTTP_11;
+        let asked = Asked {
             start: Instant::now(),
+            peer,
+            method: request.method().clone(),
+            uri: request.uri().clone(),
+            version: request.version(),
+            host: request.headers().get(HOST).cloned(),
+        };
+        let known = Known {
+            id: None,
             client: None,
-            certificate,
+            splices,
             voice,
             route: None,
             replica: None,
             attempts: 0,
             reason: None,
             error: None,
-        })));
+        };
+        let (received, known) = (AtomicU64::new(0), Mutex::new(known));
+        let facts = Self(Arc::new(Shared { asked, received, known }));
         request.extensions_mut().insert(facts.clone());
         facts
     }
 
-    /// Takes the facts of a request that has passed the edge.
+    /// The facts of a request; one that has come over no connection has them from now on.
+    pub fn of<B>(request: &mut Request<B>) -> Self {
+        match Self::get(request) {
+            Some(facts) => facts.clone(),
+            None => Self::begin(request, Arc::default()),
+        }
+    }
+
+    /// The facts of a request that has come over a connection, or passed the edge.
     #[must_use]
-    pub fn get<B>(request: &Request<B>) -> Option<Self> {
-        request.extensions().get().cloned()
+    pub fn get<B>(request: &Request<B>) -> Option<&Self> {
+        request.extensions().get()
+    }
+
+    /// The way by which the body of the response may get to the client without being read.
+    pub(crate) fn splice(&self) -> Option<Splice> {
+        let known = self.known();
+        if known.splices { self.asked().peer.splice.clone() } else { None }
+    }
+
+    /// What the request was when it came.
+    #[must_use]
+    pub fn asked(&self) -> &Asked {
+        &self.0.asked
+    }
+
+    /// The bytes of the request's body that have come.
+    pub(crate) fn received(&self) -> &AtomicU64 {
+        &self.0.received
     }
 
     /// Reads or writes. One request has one task at a time, so nobody waits for another here.
     pub fn known(&self) -> MutexGuard<'_, Known> {
         // A panic leaves facts that are old at worst.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// Gives every request its [`Facts`].
-#[derive(Clone, Copy, Debug, Default)]
-#[non_exhaustive]
-pub struct FactsLayer;
-
-impl<S> Layer<S> for FactsLayer {
-    type Service = WithFacts<S>;
-
-    fn layer(&self, inner: S) -> Self::Service {
-        WithFacts { inner }
-    }
-}
-
-/// See [`FactsLayer`].
-#[derive(Clone, Debug)]
-pub struct WithFacts<S> {
-    inner: S,
-}
-
-impl<S, B> Service<Request<B>> for WithFacts<S>
-where
-    S: Service<Request<B>>,
-{
-    type Response = S::Response;
-    type Error = S::Error;
-    type Future = S::Future;
-
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
-        self.inner.poll_ready(cx)
-    }
-
-    fn call(&mut self, mut request: Request<B>) -> S::Future {
-        Facts::of(&mut request);
-        self.inner.call(request)
+        self.0.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

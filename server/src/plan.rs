@@ -164,8 +164,8 @@ pub struct RoutePlan {
     pub meters: Arc<RouteMeters>,
     /// Where it leads to.
     pub end: RouteEnd,
-    /// Lets in by address.
-    pub let_in: LetInLayer,
+    /// Lets in by address; everybody if `None`.
+    pub let_in: Option<LetInLayer>,
     /// The language of refusals.
     pub voice: Voice,
     /// Which tunnels are made; none if `None`, which the edge sees to.
@@ -176,10 +176,10 @@ pub struct RoutePlan {
     pub cors: Option<CrossOriginLayer>,
     /// Refuses what nobody may send to this route.
     pub request_guard: RequestGuardLayer,
-    /// What becomes of the path.
-    pub rewrite: RewriteLayer,
-    /// The most that a request may take.
-    pub deadline: DeadlineLayer,
+    /// What becomes of the path; nothing if `None`.
+    pub rewrite: Option<RewriteLayer>,
+    /// The most that a request may take; any time if `None`.
+    pub deadline: Option<DeadlineLayer>,
     /// Who is let through by a token; everybody if `None`.
     pub auth: Option<Arc<AuthPlan>>,
     /// Who is let through by a signature; everybody if `None`.
@@ -194,8 +194,8 @@ pub struct RoutePlan {
     pub compression: Option<CompressionLayer>,
     /// Tells the upstream who the client is.
     pub tell: TellLayer,
-    /// What is set and removed.
-    pub header_inject: HeaderInjectLayer,
+    /// What is set and removed; nothing if `None`.
+    pub header_inject: Option<HeaderInjectLayer>,
     /// Where secrets of that are.
     pub(crate) header_files: Files,
 }

@@ -11,8 +11,8 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
-use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderName, HeaderValue};
-use http::{Method, Request, Response, StatusCode, Uri};
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderName};
+use http::{Request, Response, StatusCode};
 use http_body_util::Full;
 use hyper::body::{Body as HttpBody, Frame, SizeHint};
 use pin_project_lite::pin_project;
@@ -83,14 +83,7 @@ where
     }
 
     fn call(&mut self, mut request: Request<Body>) -> Self::Future {
-        let asked = Asked {
-            facts: Facts::of(&mut request),
-            id: request.extensions().get().cloned(),
-            method: request.method().clone(),
-            uri: request.uri().clone(),
-            host: request.headers().get(HOST).cloned(),
-            routes: self.routes.clone(),
-        };
+        let teller = Teller { facts: Facts::of(&mut request), routes: self.routes.clone() };
         let called = match self.broken.take() {
             Some(error) => Err(Failure::Upstream(error)),
             None => caught(|| self.inner.call(request)),
@@ -99,7 +92,7 @@ where
             Ok(inner) => (Some(inner), None),
             Err(failure) => (None, Some(failure)),
         };
-        ResponseFuture { inner, broken, asked }
+        ResponseFuture { inner, broken, teller }
     }
 }
 
@@ -111,18 +104,14 @@ fn caught<T>(act: impl FnOnce() -> T) -> Result<T, Failure> {
     catch_unwind(AssertUnwindSafe(act)).map_err(|panic| Failure::Panic(panic.into()))
 }
 
-/// What the words of a refusal are made of.
+/// Words a refusal.
 #[derive(Debug)]
-struct Asked {
+struct Teller {
     facts: Facts,
-    id: Option<RequestId>,
-    method: Method,
-    uri: Uri,
-    host: Option<HeaderValue>,
     routes: Routes,
 }
 
-impl Asked {
+impl Teller {
     fn fail<B>(&self, failure: &Failure) -> Response<Answer<B>> {
         self.word(failure.response(&self.facts, Answer::empty()))
     }
@@ -133,31 +122,32 @@ impl Asked {
             return response;
         };
         let exceeded = response.extensions().get().map(Throttled::limit);
-        let voice = {
+        let asked = self.facts.asked();
+        let (voice, id) = {
             let mut known = self.facts.known();
             known.reason = Some(refused.reason());
             if let Some(limit) = exceeded {
                 known.error.get_or_insert_with(|| format!("by the limit `{limit}`"));
             }
             if known.route.is_none() && known.voice == Voice::Plain {
-                known.voice = self.routes.voice(&self.method, &self.uri, self.host.as_ref());
+                known.voice = self.routes.voice(&asked.method, &asked.uri, asked.host.as_ref());
             }
-            known.voice
+            (known.voice, known.id.clone())
         };
-        let id = self.id.as_ref().map(RequestId::as_str).unwrap_or_default();
+        let shown = id.as_ref().map(RequestId::as_str).unwrap_or_default();
         let (content_type, words) = match voice {
             Voice::Grpc => return response,
-            Voice::Plain => words::problem(&refused, id),
+            Voice::Plain => words::problem(&refused, shown),
             Voice::S3 => {
                 if response.status() == StatusCode::TOO_MANY_REQUESTS {
                     // S3 knows no other status for it, and its clients slow down by this one.
                     *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
                 }
                 let code = response.extensions().get().copied().map(Unverified::code);
-                words::s3_error(&refused, code, self.uri.path(), id)
+                words::s3_error(&refused, code, asked.uri.path(), shown)
             }
         };
-        if let (Voice::S3, Some(id)) = (voice, &self.id) {
+        if let (Voice::S3, Some(id)) = (voice, &id) {
             response.headers_mut().insert(X_AMZ_REQUEST_ID, id.as_value().clone());
         }
         response.headers_mut().insert(CONTENT_TYPE, content_type);
@@ -181,7 +171,7 @@ pin_project! {
         #[pin]
         inner: Option<F>, // none when the inner service was broken
         broken: Option<Failure>,
-        asked: Asked,
+        teller: Teller,
     }
 }
 
@@ -203,8 +193,8 @@ where
         };
         this.inner.set(None);
         Poll::Ready(Ok(match result {
-            Ok(response) => this.asked.word(response.map(Answer::passed)),
-            Err(failure) => this.asked.fail(&failure),
+            Ok(response) => this.teller.word(response.map(Answer::passed)),
+            Err(failure) => this.teller.fail(&failure),
         }))
     }
 }

@@ -16,20 +16,16 @@ pub use redirect::Redirect;
 pub use rewrite::{BadSubstitute, Rewrite, RewriteLayer, Rewritten, Substitute};
 pub use table::{Conflict, Match, Rule, Table};
 
-use std::future::Future;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 
 use http::header::{ALLOW, HOST, HeaderValue};
-use http::{Method, Request, Response, StatusCode, Uri};
+use http::{Method, Request, StatusCode, Uri};
 use portcullis_refusal::{Dialect, Refusal};
-use tower::Service;
 
 use crate::body::Body;
 use crate::cors;
 use crate::facts::{Facts, Known, Voice};
-use crate::seam::Backend;
+use crate::seam::{Answering, Backend};
 use crate::telemetry::RouteMeters;
 use crate::upstream;
 
@@ -124,7 +120,7 @@ impl Routes {
         }
     }
 
-    fn route(&self, request: &Request<Body>) -> Result<Backend, Box<Refusal>> {
+    fn route(&self, request: &Request<Body>) -> Result<&Backend, Box<Refusal>> {
         if request.method() == Method::CONNECT {
             let detail = "no tunnels are made here";
             return Err(Refusal::new(StatusCode::NOT_IMPLEMENTED, "connect", detail).into());
@@ -150,22 +146,12 @@ impl Routes {
             known.route = Some(target.meters.clone());
             target.speak(&mut known);
         }
-        Ok(target.backend.clone())
-    }
-}
-
-impl Service<Request<Body>> for Routes {
-    type Response = Response<Body>;
-    type Error = upstream::Error;
-    type Future = Pin<Box<dyn Future<Output = Result<Response<Body>, upstream::Error>> + Send>>;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), upstream::Error>> {
-        Poll::Ready(Ok(())) // which backend has to be ready, only the request tells
+        Ok(&target.backend)
     }
 
-    fn call(&mut self, request: Request<Body>) -> Self::Future {
+    pub(crate) fn send(&self, request: Request<Body>) -> Answering<upstream::Error> {
         match self.route(&request) {
-            Ok(mut backend) => backend.call(request),
+            Ok(backend) => backend.send(request),
             Err(refusal) => {
                 let dialect = Dialect::of(request.headers());
                 Box::pin(async move { Ok(refusal.into_response(dialect, Body::empty())) })

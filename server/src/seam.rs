@@ -2,8 +2,8 @@ use std::convert::Infallible;
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::sync::{Arc, Mutex, MutexGuard, TryLockError};
+use std::task::{Context, Poll, Waker};
 
 use http::{Request, Response};
 use portcullis_replica_failover::ReplayBody;
@@ -11,6 +11,7 @@ use tower::layer::util::Stack;
 use tower::{Layer, Service, ServiceExt};
 
 use crate::body::Body;
+use crate::route::Routes;
 use crate::upstream;
 
 /// What the connections of a worker serve: it answers everything, errors included.
@@ -24,23 +25,59 @@ pub type Replica = Seam<upstream::Error, ReplayBody<Body>>;
 
 /// A service whose type is forgotten: one pointer to clone, one allocation for each call.
 ///
-/// It is always ready. Each call readies a clone of the service inside, in its own future.
+/// It is always ready. A service inside that is ready at once, as most are, is called as it is; one that is not is cloned,
+/// and the clone readied in the future of its call.
 pub struct Seam<E, B = Body>(Arc<dyn Call<E, B>>);
 
-type Answer<E> = Pin<Box<dyn Future<Output = Result<Response<Body>, E>> + Send>>;
+pub(crate) type Answering<E> = Pin<Box<dyn Future<Output = Result<Response<Body>, E>> + Send>>;
 
 trait Call<E, B>: Send + Sync {
-    fn call(&self, request: Request<B>) -> Answer<E>;
+    fn call(&self, request: Request<B>) -> Answering<E>;
 }
 
-impl<S, B> Call<S::Error, B> for S
+struct Shared<S> {
+    untouched: S,
+    /// Called again and again: to clone a stack costs a count for each of its layers.
+    service: Mutex<S>,
+}
+
+impl<S: Clone> Shared<S> {
+    fn new(service: S) -> Self {
+        Self { untouched: service.clone(), service: Mutex::new(service) }
+    }
+
+    /// The service, unless another thread calls it just now.
+    fn service(&self) -> Option<MutexGuard<'_, S>> {
+        match self.service.try_lock() {
+            Ok(service) => Some(service),
+            Err(TryLockError::WouldBlock) => None,
+            Err(TryLockError::Poisoned(broken)) => {
+                // What a panic left is never called again.
+                let mut service = broken.into_inner();
+                *service = self.untouched.clone();
+                self.service.clear_poison();
+                Some(service)
+            }
+        }
+    }
+}
+
+impl<S, B> Call<S::Error, B> for Shared<S>
 where
     S: Service<Request<B>, Response = Response<Body>, Future: Send> + Clone + Send + Sync + 'static,
     S::Error: 'static,
     B: Send + 'static,
 {
-    fn call(&self, request: Request<B>) -> Answer<S::Error> {
-        Box::pin(self.clone().oneshot(request))
+    fn call(&self, request: Request<B>) -> Answering<S::Error> {
+        if let Some(mut service) = self.service() {
+            if let Poll::Ready(Ok(())) = service.poll_ready(&mut Context::from_waker(Waker::noop()))
+            {
+                return Box::pin(service.call(request));
+            }
+            // It may stand in a queue, and nobody would call it when its turn comes.
+            *service = self.untouched.clone();
+        }
+        Box::pin(self.untouched.clone().oneshot(request))
     }
 }
 
@@ -56,7 +93,73 @@ impl<E, B> Seam<E, B> {
         E: 'static,
         B: Send + 'static,
     {
-        Self(Arc::new(service))
+        Self(Arc::new(Shared::new(service)))
+    }
+
+    /// As [`call`](Service::call), for whoever has but a share of it.
+    pub(crate) fn send(&self, request: Request<B>) -> Answering<E> {
+        self.0.call(request)
+    }
+}
+
+impl Backend {
+    /// Routes are a seam as they are: each call is that of the backend they find.
+    pub(crate) fn of_routes(routes: Routes) -> Self {
+        Self(Arc::new(routes))
+    }
+}
+
+impl Call<upstream::Error, Body> for Routes {
+    fn call(&self, request: Request<Body>) -> Answering<upstream::Error> {
+        self.send(request)
+    }
+}
+
+/// The layer of a [`Seam`].
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct SeamLayer;
+
+impl<S> Layer<S> for SeamLayer
+where
+    S: Service<Request<Body>, Response = Response<Body>, Error: 'static, Future: Send>
+        + Clone
+        + Send
+        + Sync
+        + 'static,
+{
+    type Service = Seam<S::Error>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        Seam::new(inner)
+    }
+}
+
+/// `layer` over a seam, if there is one, and in its place nothing at all if there is none.
+pub(crate) const fn maybe<L>(layer: Option<L>) -> Maybe<L> {
+    Maybe(layer)
+}
+
+/// See [`maybe`].
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Maybe<L>(Option<L>);
+
+impl<L, E> Layer<Seam<E>> for Maybe<L>
+where
+    L: Layer<Seam<E>>,
+    L::Service: Service<Request<Body>, Response = Response<Body>, Error = E, Future: Send>
+        + Clone
+        + Send
+        + Sync
+        + 'static,
+    E: 'static,
+{
+    type Service = Seam<E>;
+
+    fn layer(&self, inner: Seam<E>) -> Seam<E> {
+        match &self.0 {
+            Some(layer) => Seam::new(layer.layer(inner)),
+            None => inner,
+        }
     }
 }
 
@@ -116,13 +219,13 @@ impl<E, B> fmt::Debug for Seam<E, B> {
 impl<E, B> Service<Request<B>> for Seam<E, B> {
     type Response = Response<Body>;
     type Error = E;
-    type Future = Answer<E>;
+    type Future = Answering<E>;
 
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), E>> {
         Poll::Ready(Ok(()))
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        self.0.call(request)
+        self.send(request)
     }
 }

@@ -22,10 +22,12 @@ use rustix::pipe::{SpliceFlags, splice};
 use tokio::io::Interest;
 use tokio::net::TcpStream;
 
+use crate::facts::Facts;
+
 use self::pipe::Pipe;
 
-/// The way to one client that takes bodies out of a pipe, in the extensions of its requests: what reads a response's body,
-/// or writes another in its place, has to take it out of there first.
+/// The way to one client that takes bodies out of a pipe. What reads a response's body, or writes another in its place, has to
+/// say so first: see [`unspliced`].
 #[derive(Clone)]
 pub(crate) struct Splice(Arc<Mutex<State>>);
 
@@ -168,7 +170,7 @@ impl Splice {
 
 /// The same request, whose response somebody on its way reads.
 pub(crate) fn unspliced<B>(mut request: Request<B>) -> Request<B> {
-    request.extensions_mut().remove::<Splice>();
+    Facts::of(&mut request).known().splices = false;
     request
 }
 

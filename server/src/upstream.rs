@@ -48,7 +48,7 @@ use crate::config::UpstreamTimeouts;
 use crate::facts::Facts;
 use crate::tunnel::Tunnel;
 
-use self::form::{to_http1, to_http2};
+use self::form::to_http2;
 use self::http1::{Connection, Failure, Http1Body};
 use self::http2::Stream;
 use self::pool::{Http1, Lease};
@@ -58,7 +58,11 @@ use self::progress::{Progress, Watched};
 ///
 /// It belongs to one worker: its pool is shared by clones, and by nobody else.
 #[derive(Clone, Debug)]
-pub struct Upstream {
+pub struct Upstream(Arc<Way>);
+
+/// What it takes to send a request.
+#[derive(Debug)]
+struct Way {
     connect: Arc<Connect>,
     pool: Arc<Pool>,
     timeouts: UpstreamTimeouts,
@@ -73,42 +77,21 @@ impl Upstream {
         timeouts: UpstreamTimeouts,
     ) -> Self {
         let pool = Arc::new(Pool::new(pool, connect.is_http2()));
-        Self { connect, pool, timeouts }
+        Self(Arc::new(Way { connect, pool, timeouts }))
     }
+}
 
-    async fn send(self, request: Request<Body>) -> Result<Response<Body>, Error> {
-        let facts = Facts::get(&request);
-        if let Some(facts) = &facts {
-            let mut known = facts.known();
-            known.replica = Some(self.connect.name());
-            known.attempts += 1;
-        }
-        let began = Instant::now();
-        let becomes_tunnel = request.headers().contains_key(UPGRADE);
-        // Whether a request that met a dying connection may be sent again without asking anyone: any if the upstream says
-        // that it has not acted on it.
-        let repeatable = request.body().is_end_stream() && request.method().is_idempotent();
-        let result = match self.pool.take(becomes_tunnel) {
-            Some(lease) => match self.exchange(lease, request, began).await {
-                Err(Attempt::Unsent(request) | Attempt::Refused(_, Some(request))) => {
-                    Box::pin(self.fresh(request)).await
-                }
-                Err(Attempt::Stale(_, Some(request))) if repeatable => {
-                    Box::pin(self.fresh(request)).await
-                }
-                result => result.map_err(Attempt::error),
-            },
-            None => Box::pin(self.fresh(request)).await,
-        };
-        if result.is_ok() {
-            self.connect.meters().started(began.elapsed());
-        }
-        result.map_err(|error| {
-            if error.body_side().is_none() {
-                self.connect.meters().failed(error.phase());
+impl Way {
+    /// Sends what met a dying connection over another, without asking anyone: `any` if it does no harm to send it twice, else
+    /// if the upstream has not acted on it.
+    async fn repeat(&self, attempt: Attempt, any: bool) -> Result<Response<Body>, Error> {
+        match attempt {
+            Attempt::Unsent(request) | Attempt::Refused(_, Some(request)) => {
+                self.fresh(request).await
             }
-            error.at(self.connect.name())
-        })
+            Attempt::Stale(_, Some(request)) if any => self.fresh(request).await,
+            attempt => Err(attempt.error()),
+        }
     }
 
     async fn fresh(&self, request: Request<Body>) -> Result<Response<Body>, Error> {
@@ -116,49 +99,40 @@ impl Upstream {
         let open = || self.connect.open(becomes_tunnel, &self.timeouts, &self.pool);
         let lease = self.pool.fresh(becomes_tunnel, &self.timeouts, open).await?;
         let is_first = lease.is_first();
-        let result = match self.exchange(lease, request, Instant::now()).await {
+        let result = match self.exchange(lease, request).await {
             // It was room on a connection that others had opened, and that has closed meanwhile.
             Err(Attempt::Unsent(request)) if !is_first => {
-                self.exchange(open().await?, request, Instant::now()).await
+                self.exchange(open().await?, request).await
             }
             result => result,
         };
         result.map_err(Attempt::error)
     }
 
-    /// Sends the request over a connection, from `now` on, and waits for the head of the response.
+    /// Sends the request over a connection, and waits for the head of the response.
     async fn exchange(
         &self,
         lease: Lease,
         request: Request<Body>,
-        now: Instant,
     ) -> Result<Response<Body>, Attempt> {
         match lease {
-            Lease::Http1(lease) => self.exchange_http1(lease, request, now).await,
-            // What few requests need does not make the future of all of them larger.
-            Lease::Http2(stream) => Box::pin(self.exchange_http2(stream, request)).await,
+            Lease::Http1(lease) => self.answer(Sent::begin(lease, request, Instant::now())).await,
+            Lease::Http2(stream) => self.exchange_http2(stream, request).await,
         }
     }
 
-    async fn exchange_http1(
-        &self,
-        mut lease: Http1,
-        mut request: Request<Body>,
-        now: Instant,
-    ) -> Result<Response<Body>, Attempt> {
-        to_http1(&mut request);
-        // What gets here is allowed.
-        let upgrade = request.headers().get(UPGRADE).cloned();
-        let (parts, body) = request.into_parts();
+    /// Waits for the head of the response to what was sent over HTTP/1.1.
+    async fn answer(&self, sent: Sent) -> Result<Response<Body>, Attempt> {
+        let Sent { mut lease, mut parts, upgrade } = sent;
         let connection = lease.connection_mut();
-        connection.begin(&parts, body, now);
         let limit = self.timeouts.response_header;
-        let head = poll_fn(|cx| connection.poll_head(cx, &parts.method, limit)).await;
+        let head = poll_fn(|cx| connection.poll_head(cx, &mut parts, limit)).await;
         let head = match head {
             Ok(head) => head,
             Err(failure) => return Err(Attempt::of_http1(failure, parts, connection)),
         };
         if head.response.status() == StatusCode::SWITCHING_PROTOCOLS {
+            // What gets here is allowed.
             return match upgrade {
                 Some(protocol) if connection.has_sent() => {
                     Ok(self.tunnel(head.response, lease, &protocol))
@@ -171,9 +145,12 @@ impl Upstream {
         }
         let idle = self.timeouts.response_body;
         // What is no success may be read by somebody who words it.
-        let splice = parts.extensions.get().filter(|_| head.response.status().is_success());
+        let splice = match head.response.status().is_success() {
+            true => parts.extensions.get().and_then(Facts::splice),
+            false => None,
+        };
         let (framing, persists) = (head.framing, head.persists);
-        let body = Body::new(Http1Body::new(lease, framing, persists, idle, splice.cloned()));
+        let body = Body::new(Http1Body::new(lease, framing, persists, idle, splice));
         Ok(head.response.map(|()| body))
     }
 
@@ -222,6 +199,26 @@ impl Upstream {
         response.map(|()| Body::empty())
     }
 
+    /// Counts what has come of a request.
+    fn count(
+        &self,
+        result: Result<Response<Body>, Error>,
+        began: Instant,
+    ) -> Result<Response<Body>, Error> {
+        match result {
+            Ok(response) => {
+                self.connect.meters().started(began.elapsed());
+                Ok(response)
+            }
+            Err(error) => {
+                if error.body_side().is_none() {
+                    self.connect.meters().failed(error.phase());
+                }
+                Err(error.at(self.connect.name()))
+            }
+        }
+    }
+
     /// Waits until the upstream has had its time since it was given the last piece of the request.
     async fn too_late(&self, progress: &Progress) {
         let mut now = Instant::now();
@@ -246,7 +243,61 @@ impl Service<Request<Body>> for Upstream {
     }
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
-        Box::pin(self.clone().send(request))
+        let way = self.0.clone();
+        if let Some(facts) = Facts::get(&request) {
+            let mut known = facts.known();
+            known.replica = Some(way.connect.name());
+            known.attempts += 1;
+        }
+        let began = Instant::now();
+        let again = is_repeatable(&request);
+        let becomes_tunnel = request.headers().contains_key(UPGRADE);
+        // Most requests are of the first kind, and nothing that only others need is in their futures.
+        match way.pool.take(becomes_tunnel, began) {
+            Some(Lease::Http1(lease)) => {
+                let sent = Sent::begin(lease, request, began);
+                Box::pin(async move {
+                    let result = match way.answer(sent).await {
+                        Ok(response) => Ok(response),
+                        Err(attempt) => Box::pin(way.repeat(attempt, again)).await,
+                    };
+                    way.count(result, began)
+                })
+            }
+            Some(Lease::Http2(stream)) => Box::pin(async move {
+                let result = match way.exchange_http2(stream, request).await {
+                    Ok(response) => Ok(response),
+                    Err(attempt) => Box::pin(way.repeat(attempt, again)).await,
+                };
+                way.count(result, began)
+            }),
+            None => Box::pin(async move {
+                let result = way.fresh(request).await;
+                way.count(result, began)
+            }),
+        }
+    }
+}
+
+/// Whether a request may be sent twice without asking anyone.
+fn is_repeatable(request: &Request<Body>) -> bool {
+    request.body().is_end_stream() && request.method().is_idempotent()
+}
+
+/// A request that is on its way over HTTP/1.1.
+struct Sent {
+    lease: Http1,
+    parts: request::Parts,
+    /// What it asks the upstream to speak instead.
+    upgrade: Option<HeaderValue>,
+}
+
+impl Sent {
+    fn begin(mut lease: Http1, request: Request<Body>, now: Instant) -> Self {
+        let (parts, body) = request.into_parts();
+        lease.connection_mut().begin(&parts, body, now);
+        let upgrade = parts.headers.get(UPGRADE).cloned();
+        Self { lease, parts, upgrade }
     }
 }
 

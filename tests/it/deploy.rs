@@ -98,7 +98,7 @@ fn units(folder: &Path) -> Vec<String> {
     let units = ["portcullis.service", "portcullis.socket"].map(|name| {
         let unit = fs::read_to_string(deploy("systemd").join(name)).unwrap();
         let file = folder.join(name);
-        fs::write(&file, unit.replace("/usr/local/bin/portcullis", GATEWAY)).unwrap();
+        fs::write(&file, unit.replace("/usr/bin/portcullis", GATEWAY)).unwrap();
         text(&file).to_owned()
     });
     units.into()

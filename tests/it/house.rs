@@ -193,10 +193,10 @@ fn targets(folder: &str, kind: &str) -> BTreeSet<(String, PathBuf)> {
 }
 
 #[test]
-fn every_layer_is_shown_in_axum_and_in_tonic() {
+fn every_layer_is_shown_in_axum_in_tonic_and_on_hyper() {
     let examples = targets("examples", "example");
     for layer in in_a_stack() {
-        for framework in ["axum", "tonic"] {
+        for framework in ["axum", "tonic", "hyper"] {
             let wanted = format!("{}_{framework}", layer.replace('-', "_"));
             let found = examples.iter().find(|(name, _)| *name == wanted);
 
@@ -316,6 +316,16 @@ fn the_readme_says_how_many_crates_each_layer_brings() {
 }
 
 #[test]
+fn a_layer_without_cryptography_brings_twelve_crates_at_most() {
+    let larger = ["jwt-auth", "sigv4-sign", "replica-failover"];
+    for layer in layers().iter().map(|layer| name(layer)).filter(|name| !larger.contains(name)) {
+        let below = crates_below(&format!("portcullis-{layer}"));
+
+        assert!(below <= 12, "{layer} brings {below}");
+    }
+}
+
+#[test]
 fn every_published_crate_tells_docs_rs_to_show_all_of_it() {
     for crate_ in published() {
         let manifest = manifest(&crate_);
@@ -323,4 +333,21 @@ fn every_published_crate_tells_docs_rs_to_show_all_of_it() {
         let all = at(&manifest, &["package", "metadata", "docs", "rs", "all-features"]);
         assert_eq!(all, Some(&Value::Boolean(true)), "{}", crate_.display());
     }
+}
+
+#[test]
+fn the_workflow_runs_what_can_be_run_here() {
+    let read = |path: &str| fs::read_to_string(root().join(path)).unwrap();
+    let (script, workflow) = (read(".ci/crates"), read(".github/workflows/ci.yml"));
+    let jobs =
+        script.lines().find_map(|line| line.trim().strip_suffix(") (cd \"$root\" && \"$job\") ;;"));
+    let jobs: BTreeSet<_> = jobs.unwrap().split(" | ").collect();
+    assert!(jobs.len() >= 7, "{jobs:?}");
+
+    let matrix = workflow.split("job: [").nth(1).and_then(|rest| rest.split(']').next()).unwrap();
+    let run = workflow.lines().filter_map(|line| line.trim().strip_prefix("- run: .ci/crates "));
+    let run = run.filter(|job| !job.starts_with("${{"));
+
+    assert_eq!(matrix.split(", ").chain(run).collect::<BTreeSet<_>>(), jobs);
+    assert!(workflow.contains("- run: .ci/debian\n"));
 }

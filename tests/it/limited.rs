@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::{Request, Response};
-use portcullis::facts::Peer;
+use portcullis::facts::{Facts, Peer};
 use portcullis::limit::Stores;
 use portcullis_tests::{
     Connection, ISSUER, InProcess, Process, Upstream, ask, echoing, gateway, get, in_an_hour, plan,
@@ -499,8 +499,9 @@ async fn a_crowd_of_clients_takes_no_more_memory_than_one_and_nobody_is_forgotte
     let mut service = plan.edge.forwarded.layer(limits.layer(answer));
     let mut ask = async |client| {
         let mut request = Request::new(());
-        let peer = Peer { address: Some(SocketAddr::new(client, 1)), is_tls: false };
-        request.extensions_mut().insert(peer);
+        let mut peer = Peer::default();
+        peer.address = Some(SocketAddr::new(client, 1));
+        Facts::begin(&mut request, Arc::new(peer));
         service.call(request).await.unwrap().status().as_u16()
     };
     let handle = plan.limits.rates().next().unwrap();

@@ -56,10 +56,8 @@ impl Due {
         }
         let Some(taken) = &self.taken else { return };
         for ((limit, asked), bit) in limits.iter().zip(&taken.asked).zip(bits()) {
-            if let (Some(charge), Some((key, cost))) = (&limit.charge, asked)
-                && taken.not_of & bit == 0
-                && !charge.counts(response.status())
-            {
+            let (Some(charge), Some((key, cost))) = (&limit.charge, asked) else { continue };
+            if taken.not_of & bit == 0 && !charge.counts(response.status()) {
                 limit.ledger.give_back(key, *cost);
             }
         }
@@ -156,10 +154,9 @@ impl<St: Store> Gate<St> {
         verdict: Verdict,
     ) -> Step<St::Future> {
         // Refused, but for a wait: asked once more, by one who has a place to wait.
-        if waiter.is_none()
-            && let Some(waiter) = self.may_wait(&verdict)
-        {
-            return self.ask(asked, Some(waiter));
+        let place = if waiter.is_none() { self.may_wait(&verdict) } else { None };
+        if place.is_some() {
+            return self.ask(asked, place);
         }
         for demand in Demands::new(&self.limits, asked, false).iter() {
             demand.ledger().count(&demand, &verdict);

@@ -1,9 +1,9 @@
 use std::borrow::Cow;
+use std::fmt::Write as _;
 use std::time::Duration;
 
 use http::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
 use http::{Extensions, Response, StatusCode};
-use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 
 use crate::{Dialect, GrpcStatus, Refused};
 
@@ -89,10 +89,16 @@ impl Refusal {
 
 /// Percent-encoded as the gRPC protocol has it: all but printable ASCII, and `%` itself.
 fn grpc_message(detail: &str) -> HeaderValue {
-    const UNSAFE: &AsciiSet = &CONTROLS.add(b'%');
-
-    let encoded: Cow<'_, str> = utf8_percent_encode(detail, UNSAFE).into();
-    HeaderValue::from_str(&encoded).unwrap_or_else(|_| HeaderValue::from_static(""))
+    let mut encoded = String::with_capacity(detail.len());
+    for byte in detail.bytes() {
+        if matches!(byte, b' '..=b'~') && byte != b'%' {
+            encoded.push(char::from(byte));
+        } else {
+            // Nothing that is written to a text fails.
+            let _ = write!(encoded, "%{byte:02X}");
+        }
+    }
+    HeaderValue::try_from(encoded).unwrap_or_else(|_| HeaderValue::from_static(""))
 }
 
 const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");

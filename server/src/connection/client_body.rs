@@ -34,12 +34,16 @@ pub(super) struct ClientBody {
 }
 
 impl ClientBody {
-    pub(super) fn of(request: Request<Incoming>, idle: Duration, busy: Busy) -> Request<Body> {
+    pub(super) fn of(
+        request: Request<Incoming>,
+        idle: Duration,
+        busy: impl FnOnce() -> Busy,
+    ) -> Request<Body> {
         if request.body().is_end_stream() {
             return request.map(|_| Body::empty());
         }
         let waits = request.headers().contains_key(EXPECT);
-        let (idle, busy) = (Idle::new(idle), Some(busy));
+        let (idle, busy) = (Idle::new(idle), Some(busy()));
         request.map(|body| Body::new(Self { inner: Some(body), idle, waits, busy }))
     }
 }

@@ -103,8 +103,10 @@ impl Pace {
 
     /// The client has taken what one of them had.
     pub(super) fn take(&self) {
-        self.offered.fetch_sub(1, Relaxed);
-        self.moved();
+        // Without another that has something it is not asked when that was.
+        if self.offered.fetch_sub(1, Relaxed) > 1 {
+            self.moved();
+        }
     }
 
     /// The client takes what it is offered.

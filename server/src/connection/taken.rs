@@ -46,7 +46,10 @@ impl HttpBody for Taken {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
         let polled = Pin::new(&mut self.inner).poll_frame(cx);
-        self.turn(polled.is_ready());
+        // After the last piece nobody asks again: it is the client's turn until this is dropped.
+        if !(polled.is_ready() && self.offered && self.inner.is_end_stream()) {
+            self.turn(polled.is_ready());
+        }
         polled
     }
 

@@ -15,12 +15,12 @@ use crate::body::{Body, Error, Side};
 
 /// Ends a request, both bodies included, when its time is over.
 #[derive(Clone, Copy, Debug)]
-pub struct DeadlineLayer(Option<Duration>);
+pub struct DeadlineLayer(Duration);
 
 impl DeadlineLayer {
-    /// Allows this long from the first header to the last byte of the response; any time if `None`.
+    /// Allows this long from the first header to the last byte of the response.
     #[must_use]
-    pub const fn new(limit: Option<Duration>) -> Self {
+    pub const fn new(limit: Duration) -> Self {
         Self(limit)
     }
 }
@@ -37,7 +37,7 @@ impl<S> Layer<S> for DeadlineLayer {
 #[derive(Clone, Debug)]
 pub struct Deadline<S> {
     inner: S,
-    limit: Option<Duration>,
+    limit: Duration,
 }
 
 impl<S> Service<Request<Body>> for Deadline<S>
@@ -53,14 +53,11 @@ where
     }
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
-        let Some(limit) = self.limit else {
-            return ResponseFuture { inner: self.inner.call(request), time: None };
-        };
-        let deadline = Instant::now() + limit;
+        let deadline = Instant::now() + self.limit;
         let dialect = Dialect::of(request.headers());
         let request = request.map(|body| Body::new(DeadlineBody::new(body, deadline)));
-        let time = Some((Box::pin(sleep_until(deadline)), dialect));
-        ResponseFuture { inner: self.inner.call(request), time }
+        let sleep = Box::pin(sleep_until(deadline));
+        ResponseFuture { inner: self.inner.call(request), sleep, dialect }
     }
 }
 
@@ -70,7 +67,8 @@ pin_project! {
     pub struct ResponseFuture<F> {
         #[pin]
         inner: F,
-        time: Option<(Pin<Box<Sleep>>, Dialect)>,
+        sleep: Pin<Box<Sleep>>,
+        dialect: Dialect,
     }
 }
 
@@ -83,20 +81,17 @@ where
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
         let polled = this.inner.poll(cx);
-        let Some((sleep, dialect)) = this.time else {
-            return polled;
-        };
         // First, since the request body that the deadline broke off makes the inner future fail, too.
-        if sleep.as_mut().poll(cx).is_ready() {
+        if this.sleep.as_mut().poll(cx).is_ready() {
             let refusal = Refusal::new(
                 StatusCode::GATEWAY_TIMEOUT,
                 Side::Deadline.reason(),
                 "the request took too long",
             );
             let refusal = refusal.grpc_status(GrpcStatus::DeadlineExceeded);
-            return Poll::Ready(Ok(refusal.into_response(*dialect, Body::empty())));
+            return Poll::Ready(Ok(refusal.into_response(*this.dialect, Body::empty())));
         }
-        let deadline = sleep.deadline();
+        let deadline = this.sleep.deadline();
         polled.map_ok(|response| response.map(|body| Body::new(DeadlineBody::new(body, deadline))))
     }
 }

@@ -5,7 +5,7 @@ use std::error::Error;
 use http::header::HeaderValue;
 use http::request::Parts;
 use portcullis_forwarded::Client;
-use portcullis_header_inject::{HeaderInject, HeaderInjectLayer, InvalidRule, Value};
+use portcullis_header_inject::{HeaderInjectLayer, InvalidRule, Value};
 use portcullis_jwt_auth::{ClaimPath, Claims};
 use portcullis_request_id::RequestId;
 use serde::Deserialize;
@@ -14,20 +14,18 @@ use serde_json::Value as Claim;
 
 use crate::certificate::Certificate;
 use crate::config::{Config, Files, Problem, Route, Secret};
-use crate::facts::ClientCertificate;
+use crate::facts::client_certificate;
 
 use super::problem;
 
-/// The rules of a route, and the files that they are read from.
+/// The rules of a route, if it has some and they are right, and the files that they are read from.
 pub(super) fn layer(
     config: &Config,
     route: &Route,
     key: &str,
     problems: &mut Vec<Problem>,
 ) -> (Option<HeaderInjectLayer>, Files) {
-    let Some(section) = &route.header_inject else {
-        return (HeaderInjectLayer::new(HeaderInject::new()).ok(), Files::default());
-    };
+    let Some(section) = &route.header_inject else { return (None, Files::default()) };
     // What was named before belongs to something else.
     drop(config.folder.take());
     let sources = Sources { config, route };
@@ -136,8 +134,7 @@ pub(super) fn certificate_part(part: &str) -> Result<fn(&Certificate) -> Claim, 
 fn from_certificate(part: &str) -> Result<Value, String> {
     let read = certificate_part(part)?;
     Ok(Value::from_request(move |request: &Parts| {
-        let ClientCertificate(shown) = request.extensions.get()?;
-        header_value(&read(shown))
+        header_value(&read(&*client_certificate(request)?))
     }))
 }
 

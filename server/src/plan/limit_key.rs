@@ -10,7 +10,7 @@ use serde_json::Value as Claim;
 
 use crate::certificate::Certificate;
 use crate::config::{Config, Exempt, Route};
-use crate::facts::{ClientCertificate, Facts, client_address};
+use crate::facts::{Facts, client_address, client_certificate};
 use crate::route::Judged;
 use crate::telemetry::RouteMeters;
 
@@ -81,8 +81,7 @@ impl Part {
             Self::Header(name) => parts.headers.get(name).map(Key::new),
             Self::Claim(path) => scalar(parts.extensions.get::<Claims>()?.at(path)?),
             Self::Certificate(read) => {
-                let ClientCertificate(shown) = parts.extensions.get()?;
-                Some(Key::new(read(shown).to_string()))
+                Some(Key::new(read(&*client_certificate(parts)?).to_string()))
             }
             Self::AccessKey => Some(Key::new(parts.extensions.get::<Verified>()?.access_key_id())),
             Self::Route => {

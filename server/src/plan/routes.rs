@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use metrics::with_local_recorder;
 use metrics_exporter_prometheus::PrometheusRecorder;
-use portcullis_forwarded::LetInLayer;
+use portcullis_forwarded::{Addresses, LetInLayer};
 use portcullis_sigv4_sign::AwsChunkedLayer;
 
 use crate::config::{Config, Problem, Route, Spanned};
@@ -154,14 +154,15 @@ fn route(
             recorder,
         )),
         end,
-        let_in: LetInLayer::new(route.addresses.clone()),
+        let_in: (route.addresses != Addresses::all())
+            .then(|| LetInLayer::new(route.addresses.clone())),
         voice,
         upgrade: with_local_recorder(&**recorder, || upgrades::route(config, route)),
         security_headers,
         cors,
         request_guard: guards::route(config, route, voice),
-        rewrite: RewriteLayer::new(rewrite?),
-        deadline: DeadlineLayer::new(route.timeout),
+        rewrite: Some(rewrite?).filter(|rewrite| !rewrite.is_nothing()).map(RewriteLayer::new),
+        deadline: route.timeout.map(DeadlineLayer::new),
         auth,
         verifier,
         rate_limit,
@@ -169,7 +170,7 @@ fn route(
         aws_chunked: aws_chunked.then(AwsChunkedLayer::new),
         compression,
         tell: forwarded(config).tell(),
-        header_inject: header_inject?,
+        header_inject,
         header_files,
     })
 }

@@ -31,10 +31,21 @@ pub struct Rewrite {
 }
 
 impl Rewrite {
+    /// Whether every path stays as it is.
+    #[must_use]
+    pub const fn is_nothing(&self) -> bool {
+        self.stays() && self.virtual_host.is_none()
+    }
+
+    /// Whether a path stays as it is whose host is no bucket.
+    const fn stays(&self) -> bool {
+        self.strip == 0 && self.prefix.is_empty() && self.substitute.is_none()
+    }
+
     /// The target of a request to `host`; none if it stays as it is.
     fn target(&self, host: &str, uri: &Uri) -> Result<Option<PathAndQuery>, Box<Refusal>> {
         let bucket = self.virtual_host.as_deref().and_then(|domain| subdomain(host, domain));
-        if self.strip == 0 && self.substitute.is_none() && bucket.is_none() {
+        if self.stays() && bucket.is_none() {
             return Ok(None);
         }
         let rest = Judged::after(uri.path(), self.strip).map_err(refuse_path)?;
@@ -315,6 +326,10 @@ mod tests {
         assert_eq!(path("/old/a%20b//c?d=%2F"), "/new/v2/a%20b//c?d=%2F");
         assert_eq!(path("/old/"), "/new/v2/");
         assert_eq!(path("/old?q"), "/new/v2?q");
+
+        let all = Rewrite { prefix: "/new".to_owned(), ..Rewrite::default() };
+        assert_eq!(target(&all, "a", "/a?q").unwrap(), "/new/a?q");
+        assert_eq!(target(&all, "a", "/").unwrap(), "/new/");
     }
 
     #[test]

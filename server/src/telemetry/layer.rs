@@ -58,12 +58,16 @@ where
 
     fn call(&mut self, mut request: Request<Body>) -> Self::Future {
         let facts = Facts::of(&mut request);
-        facts.known().client = request.extensions().get().cloned();
-        let record = Record::new(self.meters.clone(), facts, &request);
-        if !request.body().is_end_stream() {
-            let bytes = record.received();
-            request = request.map(|inner| Body::new(CountedBody { inner, bytes }));
+        {
+            let mut known = facts.known();
+            known.id = request.extensions().get().cloned();
+            known.client = request.extensions().get().cloned();
         }
+        if !request.body().is_end_stream() {
+            let facts = facts.clone();
+            request = request.map(|inner| Body::new(CountedBody { inner, facts }));
+        }
+        let record = Record::new(self.meters.clone(), facts);
         ResponseFuture { inner: self.inner.call(request), record: Some(record) }
     }
 }

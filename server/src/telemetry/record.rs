@@ -1,10 +1,10 @@
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering::Relaxed;
 use std::task::{Context, Poll, ready};
 
 use bytes::{Buf, Bytes};
-use http::{Method, Request, Response, StatusCode, Uri, Version};
+use http::{Response, StatusCode};
 use hyper::body::{Body as HttpBody, Frame, SizeHint};
 use pin_project_lite::pin_project;
 use portcullis_forwarded::Client;
@@ -26,42 +26,19 @@ use super::{Meters, RouteMeters};
 pub(super) struct Record {
     meters: Arc<Meters>,
     facts: Facts,
-    id: Option<RequestId>,
-    method: Method,
-    uri: Uri,
-    version: Version,
     status: Option<StatusCode>,
     tried: Option<String>,
     started: Option<Instant>,
-    received: Arc<AtomicU64>,
     sent: u64,
     complete: bool,
 }
 
 impl Record {
-    /// Starts with what the request says.
     #[must_use]
-    pub(super) fn new<B>(meters: Arc<Meters>, facts: Facts, request: &Request<B>) -> Self {
+    pub(super) fn new(meters: Arc<Meters>, facts: Facts) -> Self {
         meters.in_flight.increment(1.0);
-        Self {
-            meters,
-            facts,
-            id: request.extensions().get().cloned(),
-            method: request.method().clone(),
-            uri: request.uri().clone(),
-            version: request.version(),
-            status: None,
-            tried: None,
-            started: None,
-            received: Arc::default(),
-            sent: 0,
-            complete: false,
-        }
-    }
-
-    /// Counts the bytes of the request body, which may outlive the response.
-    pub(super) fn received(&self) -> Arc<AtomicU64> {
-        self.received.clone()
+        let (status, tried, started) = Default::default();
+        Self { meters, facts, status, tried, started, sent: 0, complete: false }
     }
 
     /// The headers of the response are ready.
@@ -78,7 +55,7 @@ impl Record {
     fn tell(&self, attempts: &Attempts) {
         let known = self.facts.known();
         let route = known.route.as_deref().map(RouteMeters::name);
-        let id = self.id.as_ref().map(RequestId::as_str);
+        let id = known.id.as_ref().map(RequestId::as_str);
         let trail = attempts.trail();
         let onwards = trail.iter().skip(1).map(Attempt::replica).chain(attempts.served_by());
         for (attempt, (failed, to)) in (1_u32..).zip(trail.iter().zip(onwards)) {
@@ -105,15 +82,16 @@ impl Drop for Record {
         }
         self.meters.in_flight.decrement(1.0);
         let now = Instant::now();
+        let asked = self.facts.asked();
         let known = self.facts.known();
         let route = known.route.as_deref().unwrap_or(&self.meters.unrouted);
         let status = self.status.unwrap_or_else(client_closed_request);
-        let received = self.received.load(Ordering::Relaxed);
+        let received = self.facts.received().load(Relaxed);
 
-        route.answered(&self.method, status);
-        route.duration().record(now.duration_since(known.start));
+        route.answered(&asked.method, status);
+        route.duration().record(now.duration_since(asked.start));
         if let Some(started) = self.started {
-            route.start().record(started.duration_since(known.start));
+            route.start().record(started.duration_since(asked.start));
         }
         route.received().increment(received);
         route.sent().increment(self.sent);
@@ -128,16 +106,16 @@ impl Drop for Record {
         });
         // To the microsecond: more digits say nothing.
         let milliseconds =
-            |to: Instant| (to.duration_since(known.start).as_secs_f64() * 1e6).round() / 1e3;
+            |to: Instant| (to.duration_since(asked.start).as_secs_f64() * 1e6).round() / 1e3;
         Access {
-            request_id: self.id.as_ref().map(RequestId::as_str),
+            request_id: known.id.as_ref().map(RequestId::as_str),
             client: client.map(Client::address),
             client_port: client.and_then(Client::port),
             peer,
-            client_certificate: known.certificate.as_ref().map(|shown| shown.subject.as_str()),
-            method: self.method.as_str(),
-            path: self.uri.path(),
-            version: self.version,
+            client_certificate: asked.peer.certificate.as_ref().map(|shown| shown.subject.as_str()),
+            method: asked.method.as_str(),
+            path: asked.uri.path(),
+            version: asked.version,
             route: route.name(),
             replica: known.replica.as_deref(),
             attempts: known.attempts,
@@ -175,7 +153,7 @@ impl Drop for OpenTunnel {
     fn drop(&mut self) {
         let Self { record, tunnel } = self;
         record.meters.tunnels.decrement(1.0);
-        record.received.store(tunnel.received(), Ordering::Relaxed);
+        record.facts.received().store(tunnel.received(), Relaxed);
         record.sent = tunnel.sent();
         record.complete = true;
         if let Some(reason) = tunnel.end().reason() {
@@ -257,12 +235,12 @@ impl<B: HttpBody<Data = Bytes, Error = Error>> HttpBody for RecordedBody<B> {
 }
 
 pin_project! {
-    /// A request body that is counted.
+    /// A request body that is counted, which may outlive the response.
     #[derive(Debug)]
     pub(super) struct CountedBody<B> {
         #[pin]
         pub(super) inner: B,
-        pub(super) bytes: Arc<AtomicU64>,
+        pub(super) facts: Facts,
     }
 }
 
@@ -278,7 +256,7 @@ impl<B: HttpBody<Data = Bytes>> HttpBody for CountedBody<B> {
         let frame = ready!(this.inner.poll_frame(cx));
         if let Some(data) = frame.as_ref().and_then(|frame| frame.as_ref().ok()?.data_ref()) {
             let bytes = u64::try_from(data.len()).unwrap_or(u64::MAX);
-            this.bytes.fetch_add(bytes, Ordering::Relaxed);
+            this.facts.received().fetch_add(bytes, Relaxed);
         }
         Poll::Ready(frame)
     }

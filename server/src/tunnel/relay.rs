@@ -32,11 +32,11 @@ impl Relay {
     pub fn of<B>(
         client: OnUpgrade,
         response: &mut Response<B>,
-        phase: watch::Receiver<Phase>,
+        phase: &watch::Receiver<Phase>,
     ) -> Option<Self> {
         let tunnel = response.extensions_mut().remove::<Tunnel>()?;
         let held = std::mem::take(response.extensions_mut());
-        Some(Self { client, tunnel, phase, _held: held })
+        Some(Self { client, tunnel, phase: phase.clone(), _held: held })
     }
 
     /// Passes on what comes until both sides have closed, one has broken off, or nothing came for too long.

@@ -1,32 +1,51 @@
-use http::header::{CONTENT_LENGTH, HeaderValue, TRANSFER_ENCODING};
+use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
 use http::{HeaderMap, Response};
+
+/// What a response says of where its body ends.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Framing<'a> {
+    /// Nothing.
+    Untold,
+    /// After so many bytes, in digits.
+    Length(&'a str),
+    /// With the last chunk.
+    Chunks,
+}
 
 /// Checks that the body of a response ends in one place, whoever reads it.
 ///
 /// hyper takes the first reading that it finds, and what it leaves behind for the client could have another: RFC 9112 §6.3
 /// has such a response for an attack.
 pub(super) fn check<B>(response: &Response<B>) -> Result<(), &'static str> {
-    let headers = response.headers();
-    let length = only(headers, CONTENT_LENGTH)?;
-    let coding = only(headers, TRANSFER_ENCODING)?;
-    match (length, coding) {
-        (Some(_), Some(_)) => Err("both a length and chunks"),
-        (Some(length), None) if !is_number(length) => Err("a length that is no number"),
-        (None, Some(coding)) if !coding.eq_ignore_ascii_case(b"chunked") => {
-            Err("a coding other than chunks")
+    framing(response.headers()).map(drop)
+}
+
+/// As [`check`], and tells.
+pub(super) fn framing(headers: &HeaderMap) -> Result<Framing<'_>, &'static str> {
+    let mut framing = Framing::Untold;
+    // Once through all of them, which are few, is less than to look each up.
+    for (name, value) in headers {
+        let said = if *name == CONTENT_LENGTH {
+            let length = value.to_str().ok().filter(|length| is_number(length));
+            Framing::Length(length.ok_or("a length that is no number")?)
+        } else if *name == TRANSFER_ENCODING {
+            if !value.as_bytes().eq_ignore_ascii_case(b"chunked") {
+                return Err("a coding other than chunks");
+            }
+            Framing::Chunks
+        } else {
+            continue;
+        };
+        if framing != Framing::Untold {
+            return Err("one framing beside another");
         }
-        _ => Ok(()),
+        framing = said;
     }
+    Ok(framing)
 }
 
-fn only(headers: &HeaderMap, name: http::HeaderName) -> Result<Option<&[u8]>, &'static str> {
-    let mut lines = headers.get_all(name).iter().map(HeaderValue::as_bytes);
-    let first = lines.next();
-    if lines.next().is_some() { Err("one framing beside another") } else { Ok(first) }
-}
-
-fn is_number(value: &[u8]) -> bool {
-    !value.is_empty() && value.iter().all(u8::is_ascii_digit)
+fn is_number(value: &str) -> bool {
+    !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 #[cfg(test)]

@@ -54,14 +54,13 @@ impl Pool {
         }
     }
 
-    /// A connection that can take a request now: of HTTP/1.1 if it `becomes_tunnel`, since that is lost to others.
-    pub(super) fn take(self: &Arc<Self>, becomes_tunnel: bool) -> Option<Lease> {
-        let stream = if becomes_tunnel { None } else { self.stream() };
-        stream.map(Lease::Http2).or_else(|| self.idle_connection())
+    /// A connection that can take a request `now`: of HTTP/1.1 if it `becomes_tunnel`, since that is lost to others.
+    pub(super) fn take(self: &Arc<Self>, becomes_tunnel: bool, now: Instant) -> Option<Lease> {
+        let stream = if becomes_tunnel { None } else { self.stream(now) };
+        stream.map(Lease::Http2).or_else(|| self.idle_connection(now))
     }
 
-    fn idle_connection(self: &Arc<Self>) -> Option<Lease> {
-        let now = Instant::now();
+    fn idle_connection(self: &Arc<Self>, now: Instant) -> Option<Lease> {
         let mut idle = lock(&self.idle);
         self.expire(&mut idle, now);
         while let Some((_, mut connection)) = idle.pop_back() {
@@ -73,8 +72,7 @@ impl Pool {
         None
     }
 
-    fn stream(&self) -> Option<Stream> {
-        let now = Instant::now();
+    fn stream(&self, now: Instant) -> Option<Stream> {
         let mut shared = lock(&self.shared);
         let old = |since: Instant| now.duration_since(since) >= self.limits.idle_timeout;
         shared.retain(|one| !one.is_closed() && !one.idle_since().is_some_and(old));
@@ -103,7 +101,7 @@ impl Pool {
         loop {
             // Listening comes before looking, so as to miss none that ends.
             let freed = self.freed.notified();
-            if let Some(stream) = self.stream() {
+            if let Some(stream) = self.stream(Instant::now()) {
                 return Ok(Lease::Http2(stream));
             }
             if !self.may_open() {
@@ -114,7 +112,7 @@ impl Pool {
                 continue;
             }
             let Ok(_turn) = self.opening.acquire().await else { return Err(full()) };
-            if let Some(stream) = self.stream() {
+            if let Some(stream) = self.stream(Instant::now()) {
                 return Ok(Lease::Http2(stream));
             }
             if self.failures.load(Relaxed) != failures

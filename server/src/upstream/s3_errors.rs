@@ -52,7 +52,7 @@ where
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
         let has_body = request.method() != Method::HEAD;
-        let facts = Facts::get(&request);
+        let facts = Facts::get(&request).cloned();
         ResponseFuture { inner: self.inner.call(request), has_body, facts, reading: None }
     }
 }

@@ -9,7 +9,8 @@ use tokio_rustls::LazyConfigAcceptor;
 use tokio_rustls::server::TlsStream;
 
 use crate::certificate::Certificate;
-use crate::connection::{Client, Connections, Ending};
+use crate::connection::{Connections, Ending};
+use crate::facts::Peer;
 use crate::listener::{Admission, ListenerTls, Origin, Progress, Stream, Terms, read_header};
 use crate::splice::SplicedIo;
 
@@ -52,10 +53,10 @@ impl Guest {
     ///
     /// How it ended, if not well.
     pub(super) async fn serve(self, connections: Connections) -> Result<(), Ending> {
-        let Self { stream, peer, admission: _counts, terms } = self;
+        let Self { stream, peer: address, admission: _counts, terms } = self;
         let Some(tls) = terms.tls() else {
             let (stream, splice) = SplicedIo::new(stream);
-            return connections.serve(stream, Client { peer, splice, ..Client::default() }).await;
+            return connections.serve(stream, Peer { address, splice, ..Peer::default() }).await;
         };
         let time = terms.timeouts().tls_handshake;
         let handshake = timeout(time, handshake(stream, tls, &terms)).await;
@@ -63,7 +64,7 @@ impl Guest {
         // The first is the client's own.
         let shown = stream.get_ref().1.peer_certificates().and_then(<[_]>::first);
         let certificate = shown.and_then(|own| Certificate::read(own)).map(Arc::new);
-        connections.serve(stream, Client { peer, is_tls: true, certificate, splice: None }).await
+        connections.serve(stream, Peer { address, is_tls: true, certificate, splice: None }).await
     }
 }
 

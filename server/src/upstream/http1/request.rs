@@ -1,9 +1,7 @@
 use std::io::IoSlice;
 
 use bytes::{Buf, Bytes};
-use http::header::{
-    CONTENT_LENGTH, HeaderMap, HeaderName, HeaderValue, TRAILER, TRANSFER_ENCODING,
-};
+use http::header::{CONTENT_LENGTH, HOST, HeaderMap, HeaderName, TRAILER, TRANSFER_ENCODING};
 use http::request;
 use hyper::body::{Body as _, Frame};
 
@@ -83,7 +81,7 @@ impl Coding {
                     out.text.extend_from_slice(b"0\r\n");
                     for (name, value) in trailers.iter().filter(|(name, _)| allowed.contains(name))
                     {
-                        put_field(&mut out.text, name, value);
+                        put_field(&mut out.text, name.as_str(), value.as_bytes());
                     }
                     out.text.extend_from_slice(b"\r\n");
                     *self = Self::None;
@@ -124,7 +122,8 @@ impl Coding {
     }
 }
 
-/// Writes the head of a request (RFC 9112 §3), and says how its body is to be coded.
+/// Writes the head of a request (RFC 9112 §3), which has a host, and says how its body is to be coded. `CONNECT`, whose target
+/// has another form, is no route's.
 pub(super) fn encode(request: &request::Parts, body: &Body, out: &mut Outgoing) -> Coding {
     let text = &mut out.text;
     text.extend_from_slice(request.method.as_str().as_bytes());
@@ -133,14 +132,20 @@ pub(super) fn encode(request: &request::Parts, body: &Body, out: &mut Outgoing) 
         request.uri.path_and_query().map_or("/", |target| target.as_str()).as_bytes(),
     );
     text.extend_from_slice(b" HTTP/1.1\r\n");
+    let (mut has_host, mut has_length) = (false, false);
     for (name, value) in &request.headers {
+        has_host |= *name == HOST;
+        has_length |= *name == CONTENT_LENGTH;
         if *name != CONTENT_LENGTH && *name != TRANSFER_ENCODING {
-            put_field(text, name, value);
+            put_field(text, name.as_str(), value.as_bytes());
         }
+    }
+    if let Some(authority) = request.uri.authority().filter(|_| !has_host) {
+        put_field(text, "host", authority.as_str().as_bytes());
     }
     let coding = coding(request, body);
     match &coding {
-        Coding::None if !request.headers.contains_key(CONTENT_LENGTH) => {}
+        Coding::None if !has_length => {}
         Coding::None => text.extend_from_slice(b"content-length: 0\r\n"),
         Coding::Length(length) => {
             text.extend_from_slice(b"content-length: ");
@@ -176,10 +181,10 @@ fn trailers(headers: &HeaderMap) -> Vec<HeaderName> {
     names.filter_map(|name| name.trim().parse().ok()).collect()
 }
 
-fn put_field(text: &mut Vec<u8>, name: &HeaderName, value: &HeaderValue) {
-    text.extend_from_slice(name.as_str().as_bytes());
+fn put_field(text: &mut Vec<u8>, name: &str, value: &[u8]) {
+    text.extend_from_slice(name.as_bytes());
     text.extend_from_slice(b": ");
-    text.extend_from_slice(value.as_bytes());
+    text.extend_from_slice(value);
     text.extend_from_slice(b"\r\n");
 }
 
@@ -192,7 +197,7 @@ const TEXT: usize = 1 << 10;
 
 #[cfg(test)]
 mod tests {
-    use http::{Method, Request};
+    use http::{HeaderValue, Method, Request};
     use http_body_util::StreamBody;
     use proptest::prelude::*;
 
@@ -250,6 +255,23 @@ mod tests {
         assert_eq!(head, start("GET") + "transfer-encoding: chunked\r\n\r\n");
         assert!(matches!(coding, Coding::Chunks(_)));
         assert_eq!(text(Method::GET, &lies[2..], &Body::empty()).0, start("GET") + "\r\n");
+    }
+
+    #[test]
+    fn a_head_has_the_path_alone_and_one_host() {
+        let head = |host: Option<&str>| {
+            let mut request = Request::get("https://replica:8443/a?b");
+            if let Some(host) = host {
+                request = request.header(HOST, host);
+            }
+            let (parts, ()) = request.body(()).unwrap().into_parts();
+            let mut out = Outgoing::default();
+            encode(&parts, &Body::empty(), &mut out);
+            String::from_utf8(out.text).unwrap()
+        };
+
+        assert_eq!(head(None), "GET /a?b HTTP/1.1\r\nhost: replica:8443\r\n\r\n");
+        assert_eq!(head(Some("api")), "GET /a?b HTTP/1.1\r\nhost: api\r\n\r\n");
     }
 
     #[test]

@@ -1,24 +1,28 @@
 //! A client of hyper's that spares a server which fails.
 use std::{error::Error, num::NonZeroU32};
 
-use axum::{body::Body, http::Request, response::Response};
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body_util::{Empty, combinators::BoxBody};
+use hyper::body::Body;
 use hyper_util::{client::legacy::Client, rt::TokioExecutor};
 use portcullis_circuit_breaker::{CircuitBreakerLayer, CircuitBreakerPolicy};
 use tower::{BoxError, Layer, Service, ServiceExt};
 
-fn client() -> impl Service<Request<Body>, Response = Response, Error: Into<BoxError>> + Clone {
+type Ask = Request<Empty<Bytes>>;
+
+fn client() -> impl Service<Ask, Response = Response<impl Body>, Error: Into<BoxError>> + Clone {
     const THREE: NonZeroU32 = NonZeroU32::new(3).unwrap();
     let policy = CircuitBreakerPolicy::new().consecutive_failures(THREE);
     let client = Client::builder(TokioExecutor::new()).build_http();
     // A refusal has a body, too: one that can be made of nothing.
-    let client = client.map_response(|response: Response<_>| response.map(Body::new));
-    let client = CircuitBreakerLayer::new("orders", policy).layer(client);
-    client.map_response(|response: Response<_>| response.map(Body::new))
+    let client = client.map_response(|response: Response<_>| response.map(BoxBody::new));
+    CircuitBreakerLayer::new("orders", policy).layer(client)
 }
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
-    let request = Request::get("http://127.0.0.1:3000/").body(Body::empty())?;
+    let request = Request::get("http://127.0.0.1:3000/").body(Empty::new())?;
     let response = client().oneshot(request).await.map_err(Into::into)?;
     if response.status().is_success() { Ok(()) } else { Err(response.status().to_string().into()) }
 }
@@ -42,7 +46,7 @@ async fn a_server_that_fails_three_times_is_not_asked_a_fourth_time() {
 
     let client = client();
     for status in [502, 502, 502, 503, 503] {
-        let request = Request::get(&url).body(Body::empty()).unwrap();
+        let request = Request::get(&url).body(Empty::new()).unwrap();
         let response = client.clone().oneshot(request).await.map_err(Into::into).unwrap();
         assert_eq!(response.status(), status);
     }
