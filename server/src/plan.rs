@@ -358,6 +358,8 @@ fn request_id(config: &Config) -> RequestIdLayer {
     RequestIdLayer::new(config.request_id.clone())
         .peer(|request| peer_of(request)?.address())
         .in_span()
+        // Whoever wants it here has it from the request.
+        .spare_response_extensions()
 }
 
 fn check_rest(config: &Config, problems: &mut Vec<Problem>) {

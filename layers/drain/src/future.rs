@@ -2,7 +2,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use http::{Method, Request, Response, StatusCode, Version};
+use http::{Request, Response, StatusCode, Version};
 use http_body::Body;
 use pin_project_lite::pin_project;
 use portcullis_held_body::HeldBody;
@@ -38,17 +38,19 @@ pin_project! {
 }
 
 impl<F, R> ResponseFuture<F, R> {
-    /// Knows what there is to know of a request; what becomes of it is said next.
-    pub(crate) fn of<B>(request: &Request<B>, empty: R) -> Self {
-        Self {
-            state: State::Refused { empty, dialect: Dialect::of(request.headers()) },
-            version: request.version(),
-            connects: *request.method() == Method::CONNECT,
-        }
+    pub(crate) fn refused<B>(request: &Request<B>, empty: R) -> Self {
+        let dialect = Dialect::of(request.headers());
+        let state = State::Refused { empty, dialect };
+        Self { state, version: request.version(), connects: false }
     }
 
-    pub(crate) fn called(self, inner: F, in_flight: InFlight) -> Self {
-        Self { state: State::Called { inner, in_flight: Some(in_flight) }, ..self }
+    pub(crate) const fn called(
+        inner: F,
+        in_flight: InFlight,
+        version: Version,
+        connects: bool,
+    ) -> Self {
+        Self { state: State::Called { inner, in_flight: Some(in_flight) }, version, connects }
     }
 }
 

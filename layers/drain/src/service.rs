@@ -1,7 +1,7 @@
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use http::{Request, Response};
+use http::{Method, Request, Response};
 use http_body::Body;
 use portcullis_held_body::HeldBody;
 use portcullis_refusal::{DefaultBody, EmptyBody};
@@ -47,13 +47,13 @@ where
     }
 
     fn call(&mut self, mut request: Request<ReqBody>) -> Self::Future {
-        let refused = ResponseFuture::of(&request, self.empty.clone());
         let Some(in_flight) = InFlight::enter(&self.shard, Running::request(&request)) else {
-            return refused;
+            return ResponseFuture::refused(&request, self.empty.clone());
         };
         if self.signals {
             request.extensions_mut().insert(DrainSignal::new(self.shard.clone()));
         }
-        refused.called(self.inner.call(request), in_flight)
+        let (version, connects) = (request.version(), *request.method() == Method::CONNECT);
+        ResponseFuture::called(self.inner.call(request), in_flight, version, connects)
     }
 }

@@ -2,18 +2,20 @@ use std::net::IpAddr;
 
 use http::uri::{Authority, Scheme};
 
+use crate::resolve::Way;
+
 /// Who the client is: found in the extensions of the request.
 ///
 /// It is made from what the connection says, and, as far as those are trusted, from what proxies say. There is none where
 /// nobody who is trusted says an address, as over a Unix socket.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug)]
 pub struct Client {
     pub(crate) address: IpAddr,
     pub(crate) port: Option<u16>,
     pub(crate) peer: Option<IpAddr>,
-    pub(crate) scheme: Scheme,
-    pub(crate) host: Option<Authority>,
     pub(crate) is_known: bool,
+    /// Here, since it is an extension less.
+    pub(crate) way: Way,
 }
 
 impl Client {
@@ -40,13 +42,13 @@ impl Client {
     /// Whether the client came by `https` or `http`: to the first proxy that is trusted, if there is one.
     #[must_use]
     pub const fn scheme(&self) -> &Scheme {
-        &self.scheme
+        &self.way.scheme
     }
 
     /// The authority that the client asked for, if it named one.
     #[must_use]
     pub const fn host(&self) -> Option<&Authority> {
-        self.host.as_ref()
+        self.way.host.as_ref()
     }
 
     /// Whether the address is the client's. It is not when a trusted proxy did not say whom it had the request from, or not in a
@@ -56,3 +58,13 @@ impl Client {
         self.is_known
     }
 }
+
+/// Whichever way it came.
+impl PartialEq for Client {
+    fn eq(&self, other: &Self) -> bool {
+        let of = |it: &Self| (it.address, it.port, it.peer, it.is_known);
+        of(self) == of(other) && self.scheme() == other.scheme() && self.host() == other.host()
+    }
+}
+
+impl Eq for Client {}

@@ -112,11 +112,6 @@ impl ForwardedPolicy {
         self
     }
 
-    /// Whether the next hop is told anything.
-    pub(crate) fn tells(&self) -> bool {
-        self.x_forwarded == NextHop::Write || self.forwarded == NextHop::Write
-    }
-
     /// Whether a peer is a trusted proxy; it has no address at the other end of a Unix socket.
     pub(crate) fn trusts(&self, peer: Option<IpAddr>) -> bool {
         self.trusted.iter().any(|proxy| proxy.is_at(peer))

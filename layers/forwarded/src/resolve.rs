@@ -11,15 +11,15 @@ use http::uri::{Authority, Scheme};
 use crate::node::port;
 use crate::{Client, Element, ForwardedPolicy, Node, Peer, Source};
 
-/// The client, as far as it is known, and how it came.
-#[derive(Debug, Default)]
-pub(crate) struct Resolved {
-    pub(crate) client: Option<Client>,
-    pub(crate) way: Option<Way>,
+/// The client, or the way of who has no address.
+#[derive(Debug)]
+pub(crate) enum Resolved {
+    Client(Client),
+    Nobody(Way),
 }
 
-/// The hops that are believed, from the client to the peer, and what the client asked the first of them for. In the extensions
-/// it is for [`Tell`](crate::Tell).
+/// The hops that are believed, from the client to the peer, and what the client asked the first of them for: for
+/// [`Tell`](crate::Tell). It is in the extensions where there is no client.
 #[derive(Clone, Debug)]
 pub(crate) struct Way {
     /// Those before the peer.
@@ -72,19 +72,15 @@ pub(crate) fn resolve(policy: &ForwardedPolicy, peer: &Peer, parts: &Parts) -> R
     let port = port.unwrap_or(if scheme == Scheme::HTTPS { 443 } else { 80 });
     let mut before = chain.hops;
     before.reverse();
-    let client = match *before.first().unwrap_or(&last) {
-        Node::Address(address, port) => Some(Client {
-            address,
-            port,
-            peer: peer.address,
-            scheme: scheme.clone(),
-            host: host.clone(),
-            is_known: chain.is_known,
-        }),
-        Node::Unknown => None,
-    };
-    let way = policy.tells().then_some(Way { before, peer: last, scheme, host, line, port });
-    Resolved { client, way }
+    let first = *before.first().unwrap_or(&last);
+    let way = Way { before, peer: last, scheme, host, line, port };
+    match first {
+        Node::Address(address, port) => {
+            let (peer, is_known) = (peer.address, chain.is_known);
+            Resolved::Client(Client { address, port, peer, is_known, way })
+        }
+        Node::Unknown => Resolved::Nobody(way),
+    }
 }
 
 fn x_forwarded(policy: &ForwardedPolicy, headers: &HeaderMap) -> Chain {

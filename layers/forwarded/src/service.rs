@@ -48,7 +48,11 @@ where
 fn introduce(policy: &ForwardedPolicy, peer: &impl PeerOf, parts: &mut Parts) {
     let resolved = peer.peer(parts).map(|peer| resolve(policy, &peer, parts));
     strip(policy, &mut parts.headers);
-    let Resolved { client, way } = resolved.unwrap_or_default();
+    let (client, way) = match resolved {
+        Some(Resolved::Client(client)) => (Some(client), None),
+        Some(Resolved::Nobody(way)) => (None, Some(way)),
+        None => (None, None),
+    };
     // Nobody but this layer says who the client is.
     leave(&mut parts.extensions, client);
     leave(&mut parts.extensions, way);

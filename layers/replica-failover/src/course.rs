@@ -6,6 +6,7 @@ use http::request::Parts;
 use tokio::time::Instant;
 
 use crate::candidates::{Candidates, Filter, Heed, Member};
+use crate::moment::Moment;
 use crate::shared::Shared;
 use crate::{Attempt, Attempts, Pick};
 
@@ -51,15 +52,16 @@ pub(crate) struct Terrain<'a> {
     pub(crate) most: u32,
     pub(crate) deadline: Option<Instant>,
     pub(crate) now: Instant,
+    /// The same, as the replicas' states have it.
+    pub(crate) moment: Moment,
     pub(crate) random: u64,
 }
 
 impl Terrain<'_> {
     /// The place of one that `filter` lets pass.
     fn among(self, filter: Filter<'_>, again: bool) -> Option<usize> {
-        let Terrain { shared, members, pick, request, now, random, .. } = self;
-        let now = shared.moment(now);
-        let with = |filter| Candidates::new(members, filter, now, again, random);
+        let Terrain { members, pick, request, moment, random, .. } = self;
+        let with = |filter| Candidates::new(members, filter, moment, again, random);
         let whole = || {
             // Nobody else is there to take the rest of who comes back slowly.
             filter.heed.slow_start?;
@@ -178,15 +180,14 @@ impl Course {
 
     /// Whether the budget lets a request that failed elsewhere go to a replica that failed lately, too.
     fn affords(&self, index: usize, terrain: &Terrain<'_>) -> bool {
-        let Terrain { shared, members, now, .. } = terrain;
-        let now = shared.moment(*now);
+        let Terrain { shared, members, moment, .. } = terrain;
         let window = shared.policy().failback_after;
-        let failed = |member: &Member| member.state.failed_within(window, now);
+        let failed = |member: &Member| member.state.failed_within(window, *moment);
         let failed_here = self.failures.iter().any(|failure| failure.index == index);
         if self.failures.is_empty() || !(failed_here || members.get(index).is_some_and(failed)) {
             return true;
         }
-        let affords = shared.budget.withdraw(now);
+        let affords = shared.budget.withdraw(*moment);
         if !affords {
             shared.meters.budget_exhausted();
         }
@@ -207,9 +208,8 @@ impl Course {
             // Each turn of the loop loses one that another request has just begun to try.
             for _ in terrain.members {
                 let Some(index) = terrain.among(settled, again) else { break };
-                let now = terrain.shared.moment(terrain.now);
                 let quiet = terrain.shared.policy().failback_after;
-                if terrain.members.get(index)?.state.may_be_tried(quiet, now) {
+                if terrain.members.get(index)?.state.may_be_tried(quiet, terrain.moment) {
                     return Some(index);
                 }
             }

@@ -84,6 +84,8 @@ where
         loop {
             let began = *this.began.get_or_insert_with(Instant::now);
             // Each step is asked before the clock: what is there in time counts.
+            // To start takes no time, and to look at the clock does.
+            let is_start = matches!(*this.step, Step::Start);
             let turn = match this.step.as_mut().project() {
                 StepProj::Start => trip.start(began),
                 StepProj::Wait { go } => {
@@ -138,7 +140,9 @@ where
                 StepProj::Done => return Poll::Pending,
             };
             timer.set(None);
-            *this.began = None;
+            if !is_start {
+                *this.began = None;
+            }
             match turn {
                 Turn::Race => {}
                 Turn::Ready(go) => match trip.service(go.index) {

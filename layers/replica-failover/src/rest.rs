@@ -88,6 +88,7 @@ impl<S, C> Rest<S, C> {
             most: self.policy().max_resumes,
             deadline: None,
             now,
+            moment: self.set.shared.moment(now),
             random: random(),
         });
         if go.is_none() {

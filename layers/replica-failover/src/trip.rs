@@ -557,6 +557,7 @@ fn terrain<'a, S>(
         most: set.shared.policy().max_attempts.get(),
         deadline,
         now,
+        moment: set.shared.moment(now),
         random: random(),
     }
 }

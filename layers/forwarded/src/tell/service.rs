@@ -5,8 +5,7 @@ use http::Request;
 use tower_service::Service;
 
 use super::write::write;
-use crate::ForwardedPolicy;
-use crate::resolve::Way;
+use crate::{Client, ForwardedPolicy};
 
 /// Tells the next hop who the client is; see [`TellLayer`](crate::TellLayer).
 #[derive(Clone, Debug)]
@@ -33,10 +32,12 @@ where
         self.inner.poll_ready(cx)
     }
 
-    fn call(&mut self, mut request: Request<B>) -> S::Future {
-        if let Some(way) = request.extensions_mut().remove::<Way>() {
-            write(&self.policy, &way, request.headers_mut());
+    fn call(&mut self, request: Request<B>) -> S::Future {
+        let (mut parts, body) = request.into_parts();
+        let client: Option<&Client> = parts.extensions.get();
+        if let Some(way) = client.map(|client| &client.way).or_else(|| parts.extensions.get()) {
+            write(&self.policy, way, &mut parts.headers);
         }
-        self.inner.call(request)
+        self.inner.call(Request::from_parts(parts, body))
     }
 }
