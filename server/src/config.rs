@@ -22,6 +22,7 @@ mod security_headers;
 mod compression;
 mod secret;
 mod text;
+mod trace;
 mod schema;
 mod written;
 mod missing;
@@ -47,6 +48,7 @@ pub use security_headers::{Hsts, Said, SecurityHeaders, StrictTransportSecurity}
 pub use sigv4::{SigV4Sign, SigV4Verify};
 pub use spanned::Spanned;
 pub use tls::{ClientCertificates, KeyPair, Tls, TlsVersion};
+pub use trace::Trace;
 pub use tree::Format;
 pub use upstream::{Credentials, HttpVersion, Pool, Replica, Upstream, UpstreamTimeouts, Url};
 
@@ -78,6 +80,8 @@ pub struct Config {
     /// What is written to standard output.
     #[serde(default)]
     pub log: Log,
+    /// Which requests are traced, and where their spans are sent; none when left out.
+    pub trace: Option<Spanned<Trace>>,
     /// How the gateway stops.
     #[serde(default)]
     pub drain: Deadlines,

@@ -14,6 +14,7 @@ use tokio::time::Instant;
 use crate::certificate::Certificate;
 use crate::splice::{Splice, Upload};
 use crate::telemetry::RouteMeters;
+use crate::trace::Trace;
 
 /// What is known of one request: what it asked for, and what is found out as it goes down the stack.
 ///
@@ -71,6 +72,8 @@ pub struct Known {
     pub reason: Option<&'static str>,
     /// What went wrong, for the operator alone.
     pub error: Option<String>,
+    /// The trace that the request belongs to, where requests are traced.
+    pub(crate) trace: Option<Box<Trace>>,
 }
 
 /// The language in which a client is refused.
@@ -164,6 +167,7 @@ impl Facts {
             attempts: 0,
             reason: None,
             error: None,
+            trace: None,
         };
         let (received, known) = (AtomicU64::new(0), Mutex::new(known));
         let facts = Self(Arc::new(Shared { asked, received, known }));

@@ -302,6 +302,7 @@ impl Life {
 
     async fn start(&mut self) {
         let plan = self.current.borrow().plan.clone();
+        plan.begin();
         let started = self.workers.start(&plan, std::mem::take(&mut self.doors)).await;
         let event = match started {
             Ok(workers) => {
@@ -380,6 +381,11 @@ impl Life {
         let deadline = self.signalled + self.current.borrow().plan.config.drain.deadline();
         let gently = outcome == Outcome::Drained;
         self.workers.end(gently.then_some(deadline)).await;
+        let plan = self.current.borrow().plan.clone();
+        if let (Some(traces), false) = (&plan.traces, outcome == Outcome::Forced) {
+            let deadline = if gently { deadline } else { Instant::now() + LAST_BREATH };
+            traces.exporting().end(deadline).await;
+        }
         // Another instance may have the addresses from now on.
         drop(self.holds);
     }
@@ -468,6 +474,9 @@ fn tell(report: Option<Report>) {
 
 /// How long clients have at least to learn that they are to connect anew, where another process serves already.
 const LINGER: Duration = Duration::from_secs(3);
+
+/// For what has no time left.
+const LAST_BREATH: Duration = Duration::from_secs(1);
 
 fn cores() -> usize {
     thread::available_parallelism().map_or(1, usize::from)

@@ -35,8 +35,10 @@ pub mod limit;
 pub mod upstream;
 pub mod respond;
 pub mod telemetry;
+mod trace;
 /// Health, readiness and metrics, on a thread of their own.
 pub mod admin;
+mod otlp;
 pub mod plan;
 pub mod replicas;
 pub mod certificate;

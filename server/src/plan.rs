@@ -19,6 +19,7 @@ mod origin;
 mod retired;
 mod routes;
 mod signing;
+mod traces;
 mod upgrades;
 mod upstream_tls;
 mod upstreams;
@@ -51,6 +52,7 @@ use crate::replicas::{Discovery, Replicas};
 use crate::route::{Answer, RewriteLayer, Table};
 use crate::security_headers::SecurityHeadersLayer;
 use crate::telemetry::{Meters, RouteMeters, recorder};
+use crate::trace::Tracer;
 use crate::upstream::ByFault;
 
 use self::limit_key::Place;
@@ -61,6 +63,7 @@ pub use self::auth::{AuthPlan, IssuerPlan};
 pub use self::fixed::NEEDS_RESTART;
 pub use self::limits::LimitPlans;
 pub use self::signing::{ClientPlan, VerifierPlan};
+pub use self::traces::TracePlan;
 
 /// All that a configuration asks for, built once and shared by the workers.
 #[derive(Debug)]
@@ -72,6 +75,8 @@ pub struct Plan {
     pub(crate) written: serde_json::Value,
     /// What operators show to have it read again, if they have to show anything.
     pub(crate) admin_token: Option<Token>,
+    /// How requests are traced, if any are.
+    pub traces: Option<Arc<TracePlan>>,
     /// The terms of each listener, in their order.
     pub terms: Vec<Arc<Terms>>,
     /// In front of all routes.
@@ -121,6 +126,8 @@ pub struct EdgePlan {
     pub forwarded: ForwardedLayer<PeerOf>,
     /// Gives each request its id.
     pub request_id: RequestIdLayer,
+    /// Finds out which requests are traced, if any are.
+    pub(crate) tracer: Option<Arc<Tracer>>,
     /// Counts what is in flight.
     pub drain: DrainLayer,
     /// Refuses what has been here before, if the gateway has a name.
@@ -271,18 +278,21 @@ impl Plan {
         let admin = config.admin.as_ref().and_then(|admin| admin.token.as_ref());
         let admin_token =
             admin.and_then(|token| read_secret(&config, token, "admin.token", &mut problems));
+        let traces = traces::plan(&config, before, &recorder, &mut problems);
         let terms = listeners::plan(&config, before, &recorder, &mut problems);
         let upstreams = upstreams::plan(&config, before, &recorder, &mut problems);
         let limits = LimitPlans::of(&config, before, &recorder, &mut problems);
         let Routed { table, routes, documents, issuers, clients } =
             routes::plan(&config, before, &upstreams, &limits, &recorder, &mut problems);
-        let edge =
+        let mut edge =
             with_local_recorder(&*recorder, || edge(&config, before, &limits, &mut problems));
+        edge.tracer = traces.as_ref().map(|traces| traces.tracer.clone());
         let (Some(table), true) = (table, problems.is_empty()) else {
             return Err(problems);
         };
         Ok(Self {
             admin_token: admin_token.map(Token),
+            traces,
             terms,
             edge,
             limits,
@@ -299,6 +309,13 @@ impl Plan {
         })
     }
 
+    /// Begins what goes on for as long as requests are served by this plan, or end by it.
+    pub(crate) fn begin(&self) {
+        if let Some(traces) = &self.traces {
+            traces.exporting().begin();
+        }
+    }
+
     /// Writes to the log what an operator should know before it serves.
     pub fn warn(&self) {
         upstream_tls::warn(&self.config);
@@ -311,7 +328,9 @@ impl Plan {
         let clients = self.clients.values().map(|client| client.files());
         let limits = self.limits.files();
         let headers = self.routes.iter().map(|route| &route.header_files);
-        let all = upstreams.chain(issuers).chain(clients).chain(limits).chain(headers);
+        let traces = self.traces.iter().map(|traces| traces.files());
+        let all =
+            upstreams.chain(issuers).chain(clients).chain(limits).chain(headers).chain(traces);
         all.flat_map(Files::paths)
     }
 }
@@ -330,6 +349,7 @@ fn edge(
     EdgePlan {
         forwarded: forwarded(config),
         request_id: request_id(config),
+        tracer: None,
         via: config.via.clone().map(ViaLayer::new),
         let_in: LetInLayer::new(config.addresses.clone()),
         rate_limit: limits.rate_limits(config, names, key, Place::Edge, problems),

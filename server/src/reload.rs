@@ -161,6 +161,7 @@ impl Reloader {
         match made {
             Ok(plan) => {
                 let plan = Arc::new(plan);
+                plan.begin();
                 self.orders.take(&plan).await;
                 plan.limits.adopt();
                 self.keepers.follow(&plan);

@@ -35,7 +35,7 @@ pub fn edge(plan: &EdgePlan, meters: Arc<Meters>, routes: Routes, stores: &Store
             // The id by which all below speak of the request; it is on whatever they answer.
             .layer(plan.request_id.clone())
             // Sees everything, refused, failed and cancelled requests, too.
-            .layer(TelemetryLayer::new(meters))
+            .layer(TelemetryLayer::new(meters).traced_by(plan.tracer.clone()))
             // Below it nothing has words for clients; above it nothing fails.
             .layer(RespondLayer::new(routes.clone()))
             // Outside of all that takes time; below `respond`, since it may refuse, too.

@@ -6,9 +6,11 @@ mod lines;
 mod meters;
 mod object;
 mod record;
+mod span;
 mod subscriber;
 
 pub use layer::{Telemetry, TelemetryLayer};
 pub use meters::{Meters, ReloadMeters, ReplicaMeters, RouteMeters, recorder};
 pub use record::RecordedBody;
+pub(crate) use span::{method as known_method, version as protocol_version};
 pub use subscriber::{NotSet, dropped, flush, set_level, subscribe, writes_json};

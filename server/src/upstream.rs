@@ -1,5 +1,6 @@
 //! Requests become sockets again.
 
+mod attempt_span;
 mod target;
 mod connect;
 mod pool;
@@ -49,6 +50,7 @@ use crate::facts::Facts;
 use crate::splice::Upload;
 use crate::tunnel::Tunnel;
 
+use self::attempt_span::AttemptSpan;
 use self::form::to_http2;
 use self::http1::{Connection, Failure, Http1Body};
 use self::http2::Stream;
@@ -250,13 +252,24 @@ impl Service<Request<Body>> for Upstream {
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, request: Request<Body>) -> Self::Future {
-        let way = self.0.clone();
+    fn call(&mut self, mut request: Request<Body>) -> Self::Future {
+        let mut is_traced = false;
         if let Some(facts) = Facts::get(&request) {
             let mut known = facts.known();
-            known.replica = Some(way.connect.name());
+            known.replica = Some(self.0.connect.name());
             known.attempts += 1;
+            is_traced = known.trace.is_some();
         }
+        if is_traced && let Some(span) = AttemptSpan::begin(&mut request, &self.0.connect) {
+            return Box::pin(span.watch(self.send(request)));
+        }
+        self.send(request)
+    }
+}
+
+impl Upstream {
+    fn send(&self, request: Request<Body>) -> <Self as Service<Request<Body>>>::Future {
+        let way = self.0.clone();
         let began = Instant::now();
         let again = is_repeatable(&request);
         let becomes_tunnel = request.headers().contains_key(UPGRADE);

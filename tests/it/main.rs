@@ -50,6 +50,7 @@ mod signing;
 mod sse;
 mod steering;
 mod tls;
+mod traces;
 mod tunnels;
 mod unbroken;
 mod uploads;
@@ -74,6 +75,8 @@ mod provider;
 mod rate_limit;
 #[cfg(feature = "peers")]
 mod rolling;
+#[cfg(feature = "peers")]
+mod rotel;
 #[cfg(feature = "peers")]
 mod s3;
 #[cfg(feature = "peers")]

@@ -13,6 +13,7 @@ mod generated;
 mod process;
 mod upstream;
 mod client;
+mod collector;
 mod flow;
 mod tokens;
 mod identity;
@@ -28,6 +29,7 @@ mod frames;
 pub use client::{
     Connection, Response, ask, dechunk, exchange, get, http2, http2_over, read_to_end, send,
 };
+pub use collector::{Collector, Told, hex, says};
 pub use dns::{Answer, NameServer};
 pub use flow::Flow;
 pub use frames::{End, Frame, Frames, block, bytes};

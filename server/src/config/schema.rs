@@ -27,6 +27,10 @@ pub(super) fn duration(_: &mut SchemaGenerator) -> Schema {
     })
 }
 
+pub(super) fn share(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({ "type": "number", "minimum": 0, "maximum": 1 })
+}
+
 /// Writes a default as it would stand in a file.
 pub(super) fn write<S: Serializer>(duration: &Duration, output: S) -> Result<S::Ok, S::Error> {
     output.collect_str(&humantime::format_duration(*duration))

@@ -39,6 +39,14 @@ pub(super) fn some_duration<'de, D: serde::Deserializer<'de>>(
     duration(input).map(Some)
 }
 
+pub(super) fn share<'de, D: serde::Deserializer<'de>>(input: D) -> Result<f64, D::Error> {
+    let share = f64::deserialize(input)?;
+    let is_share = (0.0..=1.0).contains(&share);
+    is_share
+        .then_some(share)
+        .ok_or_else(|| serde::de::Error::custom("a number from 0 to 1 is needed here, like 0.05"))
+}
+
 pub(super) fn some_address<'de, D: serde::Deserializer<'de>>(
     input: D,
 ) -> Result<Option<SocketAddr>, D::Error> {

@@ -66,7 +66,7 @@ impl<'c> Documents<'c> {
         for document in self.0 {
             let Document { metadata, key, path, hosts, anywhere } = document;
             let plan = DocumentPlan {
-                meters: Arc::new(RouteMeters::new(&path, recorder)),
+                meters: Arc::new(RouteMeters::new(&path, recorder).below(&path)),
                 metadata: MetadataLayer::new(metadata.get_ref()),
             };
             let named = (!hosts.is_empty()).then(|| hosts.into_iter().collect());

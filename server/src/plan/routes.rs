@@ -147,12 +147,10 @@ fn route(
         RouteEnd::Upstream(name) => upstreams.get(name)?.voice,
         RouteEnd::Answer(_) => Voice::Plain,
     };
+    let name = route.name.as_ref().unwrap_or_else(|| route.path.get_ref());
     let aws_chunked = verifier.is_none() && voice == Voice::S3;
     Some(RoutePlan {
-        meters: Arc::new(RouteMeters::new(
-            route.name.as_ref().unwrap_or_else(|| route.path.get_ref()),
-            recorder,
-        )),
+        meters: Arc::new(RouteMeters::new(name, recorder).below(route.path.get_ref())),
         end,
         let_in: (route.addresses != Addresses::all())
             .then(|| LetInLayer::new(route.addresses.clone())),

@@ -5,6 +5,8 @@ use http::Version;
 use humantime::format_rfc3339_micros;
 use tracing::Level;
 
+use crate::trace::{SpanId, TraceId};
+
 use super::lines::ACCESS;
 use super::object::Object;
 use super::subscriber::json_lines;
@@ -16,6 +18,8 @@ use super::subscriber::json_lines;
 #[derive(Debug)]
 pub(super) struct Access<'a> {
     pub(super) request_id: Option<&'a str>,
+    pub(super) trace_id: Option<TraceId>,
+    pub(super) span_id: Option<SpanId>,
     pub(super) client: Option<IpAddr>,
     pub(super) client_port: Option<u16>,
     pub(super) peer: Option<IpAddr>,
@@ -50,6 +54,8 @@ impl Access<'_> {
         line.shown("timestamp", Some(format_rfc3339_micros(now)));
         line.text("level", Some(Level::INFO.as_str()));
         line.text("request_id", self.request_id);
+        line.shown("trace_id", self.trace_id);
+        line.shown("span_id", self.span_id);
         line.address("client", self.client);
         line.number("client_port", self.client_port);
         line.address("peer", self.peer);
@@ -76,6 +82,8 @@ impl Access<'_> {
         tracing::info!(
             target: ACCESS,
             request_id = self.request_id,
+            trace_id = self.trace_id.map(tracing::field::display),
+            span_id = self.span_id.map(tracing::field::display),
             client = self.client.map(tracing::field::display),
             client_port = self.client_port,
             peer = self.peer.map(tracing::field::display),

@@ -11,6 +11,7 @@ use tower::{Layer, Service};
 
 use crate::body::Body;
 use crate::facts::Facts;
+use crate::trace::Tracer;
 use crate::tunnel::Tunnel;
 
 use super::record::{CountedBody, Record, TunnelRecord};
@@ -18,13 +19,22 @@ use super::{Meters, RecordedBody};
 
 /// Counts and logs every request, by the id that it has been given.
 #[derive(Clone, Debug)]
-pub struct TelemetryLayer(Arc<Meters>);
+pub struct TelemetryLayer {
+    meters: Arc<Meters>,
+    tracer: Option<Arc<Tracer>>,
+}
 
 impl TelemetryLayer {
     /// Counts in `meters`.
     #[must_use]
     pub const fn new(meters: Arc<Meters>) -> Self {
-        Self(meters)
+        Self { meters, tracer: None }
+    }
+
+    /// Has requests traced, if there is a tracer.
+    pub(crate) fn traced_by(mut self, tracer: Option<Arc<Tracer>>) -> Self {
+        self.tracer = tracer;
+        self
     }
 }
 
@@ -32,7 +42,7 @@ impl<S> Layer<S> for TelemetryLayer {
     type Service = Telemetry<S>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        Telemetry { inner, meters: self.0.clone() }
+        Telemetry { inner, meters: self.meters.clone(), tracer: self.tracer.clone() }
     }
 }
 
@@ -41,6 +51,7 @@ impl<S> Layer<S> for TelemetryLayer {
 pub struct Telemetry<S> {
     inner: S,
     meters: Arc<Meters>,
+    tracer: Option<Arc<Tracer>>,
 }
 
 impl<S, B> Service<Request<Body>> for Telemetry<S>
@@ -62,6 +73,10 @@ where
             let mut known = facts.known();
             known.id = request.extensions().get().cloned();
             known.client = request.extensions().get().cloned();
+            if let Some(tracer) = &self.tracer {
+                let peer = facts.asked().peer.address;
+                known.trace = Some(tracer.begin(request.headers_mut(), peer.map(|peer| peer.ip())));
+            }
         }
         if !request.body().is_end_stream() {
             let facts = facts.clone();

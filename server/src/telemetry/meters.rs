@@ -241,6 +241,10 @@ fn describe() {
         "portcullis_log_lines_dropped_total",
         "Lines of the log of this process that standard output did not take, or not in time."
     );
+    describe_counter!(
+        "portcullis_spans_total",
+        "Spans of requests, by what became of them: `exported`, `rejected` by the collector, `failed` to be delivered, or `crowded` out, since there was no room."
+    );
     describe_gauge!(
         "portcullis_drain_phase",
         "0 ready, 1 lingering, 2 draining, 3 forced, 4 done."
@@ -467,6 +471,7 @@ impl std::fmt::Debug for ReplicaMeters {
 /// What is counted of one route.
 pub struct RouteMeters {
     name: String,
+    path: Option<String>,
     recorder: Arc<PrometheusRecorder>,
     duration: Histogram,
     start: Histogram,
@@ -499,6 +504,7 @@ impl RouteMeters {
         let route = || name.to_owned();
         with_local_recorder(&**recorder, || Self {
             name: route(),
+            path: None,
             recorder: recorder.clone(),
             duration: histogram!("portcullis_request_duration_seconds", "route" => route()),
             start: histogram!("portcullis_response_start_seconds", "route" => route()),
@@ -508,10 +514,21 @@ impl RouteMeters {
         })
     }
 
+    /// Says which path all its requests begin with.
+    #[must_use]
+    pub fn below(mut self, path: &str) -> Self {
+        self.path = Some(path.to_owned());
+        self
+    }
+
     /// The route's name.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    pub(super) fn path(&self) -> Option<&str> {
+        self.path.as_deref()
     }
 
     pub(super) const fn duration(&self) -> &Histogram {

@@ -18,6 +18,7 @@ use crate::respond::client_closed_request;
 use crate::tunnel::Tunnel;
 
 use super::access::Access;
+use super::span::{self, Ended};
 use super::{Meters, RouteMeters};
 
 /// What is going to be said of a request: it is written when this is dropped, so nothing that can
@@ -83,7 +84,8 @@ impl Drop for Record {
         self.meters.in_flight.decrement(1.0);
         let now = Instant::now();
         let asked = self.facts.asked();
-        let known = self.facts.known();
+        let mut known = self.facts.known();
+        let trace = known.trace.take();
         let route = known.route.as_deref().unwrap_or(&self.meters.unrouted);
         let status = self.status.unwrap_or_else(client_closed_request);
         let received = self.facts.received().load(Relaxed);
@@ -107,8 +109,11 @@ impl Drop for Record {
         // To the microsecond: more digits say nothing.
         let milliseconds =
             |to: Instant| (to.duration_since(asked.start).as_secs_f64() * 1e6).round() / 1e3;
-        Access {
+        let context = trace.as_ref().map(|trace| trace.context());
+        let access = Access {
             request_id: known.id.as_ref().map(RequestId::as_str),
+            trace_id: context.map(|context| context.trace),
+            span_id: context.map(|context| context.span),
             client: client.map(Client::address),
             client_port: client.and_then(Client::port),
             peer,
@@ -127,8 +132,19 @@ impl Drop for Record {
             duration_ms: milliseconds(now),
             request_bytes: received,
             response_bytes: self.sent,
+        };
+        access.write();
+        if let Some(trace) = trace {
+            let ended = Ended {
+                took: now.duration_since(asked.start),
+                asked,
+                route,
+                scheme: client.map(|client| client.scheme().as_str()),
+                is_answered: self.status.is_some(),
+                is_complete: self.complete,
+            };
+            span::tell(*trace, &access, &ended);
         }
-        .write();
     }
 }
 

@@ -77,6 +77,14 @@ impl Error {
         self.source.as_deref().map_or_else(String::new, ToString::to_string)
     }
 
+    /// How far it came, and why no further.
+    pub(crate) fn in_full(&self) -> String {
+        match self.cause() {
+            cause if cause.is_empty() => self.to_string(),
+            cause => format!("{self}: {cause}"),
+        }
+    }
+
     pub(super) fn at(self, replica: Arc<str>) -> Self {
         Self { replica: Some(replica), ..self }
     }
