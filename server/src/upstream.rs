@@ -123,19 +123,19 @@ impl Way {
 
     /// Waits for the head of the response to what was sent over HTTP/1.1.
     async fn answer(&self, sent: Sent) -> Result<Response<Body>, Attempt> {
-        let Sent { mut lease, parts } = sent;
+        let Sent { mut lease, mut parts, upgrade } = sent;
         let connection = lease.connection_mut();
         let limit = self.timeouts.response_header;
-        let head = poll_fn(|cx| connection.poll_head(cx, &parts.method, limit)).await;
+        let head = poll_fn(|cx| connection.poll_head(cx, &mut parts, limit)).await;
         let head = match head {
             Ok(head) => head,
             Err(failure) => return Err(Attempt::of_http1(failure, parts, connection)),
         };
         if head.response.status() == StatusCode::SWITCHING_PROTOCOLS {
             // What gets here is allowed.
-            return match parts.headers.get(UPGRADE) {
+            return match upgrade {
                 Some(protocol) if connection.has_sent() => {
-                    Ok(self.tunnel(head.response, lease, protocol))
+                    Ok(self.tunnel(head.response, lease, &protocol))
                 }
                 _ => {
                     let unasked = "an upgrade that nobody asked for";
@@ -288,13 +288,16 @@ fn is_repeatable(request: &Request<Body>) -> bool {
 struct Sent {
     lease: Http1,
     parts: request::Parts,
+    /// What it asks the upstream to speak instead.
+    upgrade: Option<HeaderValue>,
 }
 
 impl Sent {
     fn begin(mut lease: Http1, request: Request<Body>, now: Instant) -> Self {
         let (parts, body) = request.into_parts();
         lease.connection_mut().begin(&parts, body, now);
-        Self { lease, parts }
+        let upgrade = parts.headers.get(UPGRADE).cloned();
+        Self { lease, parts, upgrade }
     }
 }
 

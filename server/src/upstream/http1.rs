@@ -22,13 +22,14 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{Method, StatusCode, request as http_request};
+use http::{Method, request as http_request};
 use hyper::body::Body as _;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Instant;
 
 use crate::body::{self, Body};
 
+use self::head::is_interim;
 use self::patience::Patience;
 use self::reading::poll_read;
 use self::request::{Coding, Mismatch, Outgoing, encode};
@@ -108,11 +109,12 @@ impl Connection {
     }
 
     /// Sends the request, and waits until the head of the response has come: for as long as `limit` after the upstream was
-    /// given the last piece of the request.
+    /// given the last piece of the request. The fields of the response take the place of those of the request, of which
+    /// nobody has a use any more.
     pub(super) fn poll_head(
         &mut self,
         cx: &mut Context<'_>,
-        method: &Method,
+        request: &mut http_request::Parts,
         limit: Duration,
     ) -> Poll<Result<Head, Failure>> {
         if let Poll::Ready(Err(failure)) = self.poll_send(cx) {
@@ -121,11 +123,11 @@ impl Connection {
         loop {
             if !self.read.is_empty()
                 && let Some(head) =
-                    head::head(&mut self.read, *method == Method::HEAD).map_err(Failure::Broken)?
+                    head::head(&mut self.read, request.method == Method::HEAD, &mut request.headers)
+                        .map_err(Failure::Broken)?
             {
-                let status = head.response.status();
                 // What is said in the meantime is between the upstream and this side.
-                if status.is_informational() && status != StatusCode::SWITCHING_PROTOCOLS {
+                if is_interim(head.response.status()) {
                     continue;
                 }
                 return Poll::Ready(Ok(head));

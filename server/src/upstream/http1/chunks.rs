@@ -119,7 +119,11 @@ fn trailers(buffer: &mut Bytes) -> Result<Piece, Broken> {
     let mut parsed = [httparse::EMPTY_HEADER; TRAILERS];
     let text = buffer.clone();
     let (length, trailers) = match httparse::parse_headers(&text, &mut parsed).map_err(bad)? {
-        httparse::Status::Complete((length, headers)) => (length, fields(&text, headers)?),
+        httparse::Status::Complete((length, lines)) => {
+            let mut trailers = HeaderMap::with_capacity(lines.len());
+            fields(&text, lines, &mut trailers)?;
+            (length, trailers)
+        }
         httparse::Status::Partial if text.len() < TRAILER_BYTES => return Ok(Piece::More),
         httparse::Status::Partial => return Err(Broken::Malformed("the trailers are too long")),
     };

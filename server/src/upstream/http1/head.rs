@@ -76,8 +76,13 @@ impl Framing {
     }
 }
 
-/// The head that `buffer` begins with, which is taken out of it; none if it is not complete.
-pub(super) fn head(buffer: &mut Bytes, to_head: bool) -> Result<Option<Head>, Broken> {
+/// The head that `buffer` begins with, which is taken out of it; none if it is not complete. If it is final its fields are in
+/// `map`, which has served before, in place of what is there.
+pub(super) fn head(
+    buffer: &mut Bytes,
+    to_head: bool,
+    map: &mut HeaderMap,
+) -> Result<Option<Head>, Broken> {
     let text = buffer.clone();
     let mut parsed = [const { MaybeUninit::uninit() }; HEADERS];
     let mut response = httparse::Response::new(&mut []);
@@ -99,7 +104,11 @@ pub(super) fn head(buffer: &mut Bytes, to_head: bool) -> Result<Option<Head>, Br
     let status =
         StatusCode::from_u16(code).map_err(|_| Broken::Malformed("there is no such status"))?;
     let mut answer = Response::new(());
-    *answer.headers_mut() = fields(&text, response.headers)?;
+    if !is_interim(status) {
+        map.clear();
+        *answer.headers_mut() = std::mem::take(map);
+    }
+    fields(&text, response.headers, answer.headers_mut())?;
     // It is passed on even where there is no body.
     let told = framing(answer.headers()).map_err(Broken::Malformed)?;
     let framing = match to_head || is_bodyless(status) {
@@ -118,16 +127,24 @@ pub(super) fn head(buffer: &mut Bytes, to_head: bool) -> Result<Option<Head>, Br
     Ok(Some(Head { response: answer, framing, persists }))
 }
 
+/// Whether another response is to come to the same request.
+pub(super) fn is_interim(status: StatusCode) -> bool {
+    status.is_informational() && status != StatusCode::SWITCHING_PROTOCOLS
+}
+
 /// Responses that end with their head, whatever that says (RFC 9112 §6.3).
 fn is_bodyless(status: StatusCode) -> bool {
     let none = [StatusCode::NO_CONTENT, StatusCode::NOT_MODIFIED];
     status.is_informational() || none.contains(&status)
 }
 
-/// Lines of `text` as a map; their values share its memory.
-pub(super) fn fields(text: &Bytes, lines: &[httparse::Header<'_>]) -> Result<HeaderMap, Broken> {
+/// Puts lines of `text` into a map; their values share its memory.
+pub(super) fn fields(
+    text: &Bytes,
+    lines: &[httparse::Header<'_>],
+    headers: &mut HeaderMap,
+) -> Result<(), Broken> {
     let bad = || Broken::Malformed("a field is none");
-    let mut headers = HeaderMap::with_capacity(lines.len());
     for line in lines {
         let name = HeaderName::from_bytes(line.name.as_bytes()).map_err(|_| bad())?;
         let value = match line.value {
@@ -136,7 +153,7 @@ pub(super) fn fields(text: &Bytes, lines: &[httparse::Header<'_>]) -> Result<Hea
         };
         headers.append(name, value);
     }
-    Ok(headers)
+    Ok(())
 }
 
 /// RFC 9112 §9.3.
@@ -165,7 +182,7 @@ mod tests {
     use super::*;
 
     fn read(text: &str) -> Result<Option<Head>, Broken> {
-        head(&mut Bytes::copy_from_slice(text.as_bytes()), false)
+        head(&mut Bytes::copy_from_slice(text.as_bytes()), false, &mut HeaderMap::new())
     }
 
     fn framed(fields: &str) -> Option<(String, bool)> {
@@ -181,11 +198,17 @@ mod tests {
             assert!(read(part).unwrap().is_none(), "{cut}");
         }
         let mut buffer = Bytes::from_static(text.as_bytes());
-        let head = head(&mut buffer, false).unwrap().unwrap();
+        let mut map = HeaderMap::from_iter([(CONNECTION, HeaderValue::from_static("close"))]);
+        let head = head(&mut buffer, false, &mut map).unwrap().unwrap();
 
         assert_eq!(buffer, "ok");
         let lines: Vec<_> = head.response.headers().get_all("x-a").iter().collect();
         assert_eq!(lines, ["b", ""]);
+        assert!(head.persists, "what was in the map before is gone");
+        let mut request = HeaderMap::from_iter([(CONNECTION, HeaderValue::from_static("close"))]);
+        let mut buffer = Bytes::from_static(b"HTTP/1.1 103 Early\r\nlink: a\r\n\r\n");
+        super::head(&mut buffer, false, &mut request).unwrap().unwrap();
+        assert_eq!(request.len(), 1, "the request may still have to be sent elsewhere");
         let reason = head.response.extensions().get::<ReasonPhrase>().unwrap();
         assert_eq!(reason.as_bytes(), b"Fine");
     }
@@ -237,7 +260,9 @@ mod tests {
             assert!(read(&text).unwrap().unwrap().framing.has_ended(), "{status}");
         }
         let mut answer = Bytes::from_static(b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\n");
-        assert!(head(&mut answer, true).unwrap().unwrap().framing.has_ended());
+        assert!(
+            head(&mut answer, true, &mut HeaderMap::new()).unwrap().unwrap().framing.has_ended()
+        );
     }
 
     #[test]
