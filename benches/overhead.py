@@ -4,14 +4,13 @@
     benches/overhead.py                 fails where a layer takes more than it may
     benches/overhead.py --write         takes what is counted now for what is stored
     benches/overhead.py --profile NAME  says in which functions those of one layer are
-    benches/overhead.py --times         measures the time instead, by criterion, and prints what each layer adds
+    benches/overhead.py --times         says what each adds to the nanoseconds of nothing, at best
 
 Instructions, unlike time, are the same on a busy machine, and nearly the same on another of its kind: what is left are
 the processor's variants of a copy, the keys of hash maps, and what another compiler makes of the same source.
 """
 
 import argparse
-import glob
 import json
 import os
 import re
@@ -90,18 +89,6 @@ def profile(program, name):
     print(told.stdout)
 
 
-def times(program):
-    subprocess.run([program, "--bench"], check=True, cwd=HERE, stdout=sys.stderr)
-    found = {}
-    for path in glob.glob(f"{os.path.dirname(program)}/../../criterion/overhead*/new"):
-        with open(f"{path}/benchmark.json") as file:
-            name = json.load(file)["full_id"].removeprefix("overhead: ")
-        with open(f"{path}/estimates.json") as file:
-            found[name] = json.load(file)["median"]["point_estimate"]
-    nothing = found.pop(NOTHING)
-    return {name: round(time - nothing) for name, time in found.items()}
-
-
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--write", action="store_true")
@@ -111,13 +98,15 @@ def main():
     program = build()
     if arguments.profile:
         return profile(program, arguments.profile)
-    figures = times(program) if arguments.times else count(program)
-    for name, number in figures.items():
+    if arguments.times:
+        sys.exit(subprocess.run([program, "--time"]).returncode)
+    counted = count(program)
+    for name, number in counted.items():
         print(f"{name:40}{number:8}")
     if arguments.write:
-        write(figures)
-    elif not arguments.times:
-        check(figures)
+        write(counted)
+    else:
+        check(counted)
 
 
 if __name__ == "__main__":

@@ -1,15 +1,15 @@
 mod aside;
 mod client_body;
 mod pace;
+mod protocol;
 mod resets;
 mod taken;
 mod tunnels;
 
 use std::convert::Infallible;
 use std::error::Error as StdError;
-use std::future::{Future, pending};
+use std::future::{Future, pending, poll_fn};
 use std::hash::{BuildHasher, RandomState};
-use std::io;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,12 +19,10 @@ use http::header::{CONNECTION, COOKIE, EXPECT, HeaderValue};
 use http::{Request, Response, StatusCode, Version};
 use hyper::body::{Body as HttpBody, Incoming};
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use hyper_util::server::conn::auto;
 use portcullis_drain::{ClosePolicy, Deadlines, Phase};
 use portcullis_held_body::HeldBody;
 use portcullis_host_strip::Violation;
-use portcullis_request_guard::{Part, Policy};
+use portcullis_request_guard::Policy;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -38,7 +36,8 @@ use crate::worker::draining;
 
 use self::aside::aside;
 use self::client_body::ClientBody;
-use self::pace::{Busy, Due, Pace, Paced};
+use self::pace::{Busy, Due, Pace};
+use self::protocol::{Protocol, Step};
 use self::resets::Resets;
 use self::taken::Taken;
 use self::tunnels::Tunnels;
@@ -46,7 +45,7 @@ use self::tunnels::Tunnels;
 /// What all connections of a worker have in common.
 #[derive(Clone, Debug)]
 pub struct Connections {
-    protocol: auto::Builder<TokioExecutor>,
+    protocol: Arc<Protocol>,
     stack: Arc<ArcSwap<Edge>>,
     phase: watch::Receiver<Phase>,
     timeouts: ClientTimeouts,
@@ -150,14 +149,14 @@ impl Connections {
         deadlines: Deadlines,
     ) -> Self {
         let (timeouts, limits) = Default::default();
-        Self { protocol: protocol(guard), stack, phase, timeouts, limits, deadlines }
+        Self { protocol: Arc::new(Protocol::new(guard)), stack, phase, timeouts, limits, deadlines }
     }
 
     /// Those of one listener, whose clients may take so long and have so much.
     #[must_use]
     pub fn within(&self, timeouts: &ClientTimeouts, limits: &ClientLimits) -> Self {
         let mut connections = Self { timeouts: *timeouts, limits: *limits, ..self.clone() };
-        connections.protocol.http2().max_concurrent_streams(limits.streams.get());
+        Arc::make_mut(&mut connections.protocol).max_streams(limits.streams.get());
         connections
     }
 
@@ -166,7 +165,7 @@ impl Connections {
     /// # Errors
     ///
     /// How it ended, if not well.
-    pub async fn serve<I>(self, io: I, peer: Peer) -> Result<(), Ending>
+    pub async fn serve<I>(self: Arc<Self>, io: I, peer: Peer) -> Result<(), Ending>
     where
         I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
@@ -178,15 +177,14 @@ impl Connections {
             pace: pace.clone(),
             resets: resets.clone(),
             tunnels: tunnels.clone(),
-            stack: self.stack,
+            stack: self.stack.clone(),
             phase: self.phase.clone(),
             body_timeout: self.timeouts.request_body,
         });
         let service = service_fn(move |request| served.clone().answer(request));
-        let io = TokioIo::new(Paced::new(io, pace.clone()));
-        let mut connection = pin!(self.protocol.serve_connection_with_upgrades(io, service));
+        let mut connection = self.protocol.serve(io, pace.clone(), service);
         let mut timer = pin!(sleep_until(pace.next_look(Instant::now())));
-        let mut farewell = pin!(farewell(self.phase, &pace, &self.deadlines));
+        let mut farewell = pin!(farewell(self.phase.clone(), &pace, &self.deadlines));
         let mut told = false;
         let mut open = JoinSet::new();
         let ended = loop {
@@ -202,28 +200,31 @@ impl Connections {
             });
             let happened = tokio::select! {
                 biased;
-                ended = connection.as_mut() => {
-                    break match ended {
-                        Err(error) if told && is_cancelled(&*error) => Ok(()),
-                        ended => ended.map_err(|error| Ending::of(&*error)),
-                    };
-                }
+                step = poll_fn(|cx| connection.poll(cx)) => match step {
+                    Step::Begun => Happens::Begun,
+                    Step::Ended(ended) => break ended.map_err(|error| Ending::of(&*error)),
+                },
                 happened = happens => happened,
             };
             match happened {
+                Happens::Begun => timer.as_mut().reset(pace.next_look(Instant::now())),
                 Happens::Timer => match pace.due(Instant::now()) {
                     Due::Nothing => timer.as_mut().reset(pace.next_look(Instant::now())),
+                    Due::Rest => {
+                        connection.rest();
+                        timer.as_mut().reset(pace.next_look(Instant::now()));
+                    }
                     Due::Close if told => break Ok(()),
                     Due::Close => {
                         told = true;
-                        connection.as_mut().graceful_shutdown();
+                        connection.close();
                         timer.as_mut().reset(Instant::now() + GOODBYE);
                     }
                     Due::Retire => {
                         // HTTP/1 is told by its next response, since an idle client may be asking just now.
                         if pace.retire() && !told {
                             told = true;
-                            connection.as_mut().graceful_shutdown();
+                            connection.close();
                         }
                         timer.as_mut().reset(pace.next_look(Instant::now()));
                     }
@@ -232,7 +233,7 @@ impl Connections {
                 Happens::Flood => break Err(Ending::TooManyResets),
                 Happens::Farewell => {
                     told = true;
-                    connection.as_mut().graceful_shutdown();
+                    connection.close();
                 }
                 Happens::Tunnel => tunnels.run(&mut open),
                 Happens::TunnelEnded => {}
@@ -270,7 +271,8 @@ impl Served {
         join_cookies(&mut request);
         let waits = waits_for_nothing(&request);
         let closes = request.version() <= Version::HTTP_11;
-        let request = ClientBody::of(request, self.body_timeout, || self.pace.busy());
+        let upload = self.peer.upload.as_ref();
+        let request = ClientBody::of(request, self.body_timeout, || self.pace.busy(), upload);
         // Looked up anew for each request, so that a new stack reaches old connections.
         let answer = self.stack.load().send(request);
         async move {
@@ -297,6 +299,8 @@ impl Served {
 
 /// What happens to a connection, besides requests.
 enum Happens {
+    /// It is silent no more.
+    Begun,
     /// It is time to look at its pace.
     Timer,
     /// The client has cancelled too much of what it asked for.
@@ -334,11 +338,6 @@ fn chance() -> f64 {
     f64::from(u32::try_from(random >> 32).unwrap_or(0)) / (f64::from(u32::MAX) + 1.0)
 }
 
-/// How hyper-util says that a connection was told to close before its first byte came.
-fn is_cancelled(error: &(dyn StdError + 'static)) -> bool {
-    crate::body::find::<io::Error>(error).is_some_and(|e| e.kind() == io::ErrorKind::Interrupted)
-}
-
 /// Whether a client waits for a `100` before a body that it does not have, which RFC 9110 §10.1.1 forbids.
 ///
 /// It gets none, and boto3 takes the next answer of the same connection for something else.
@@ -360,30 +359,6 @@ fn join_cookies<B>(request: &mut Request<B>) {
     if let Ok(line) = HeaderValue::try_from(line) {
         request.headers_mut().insert(COOKIE, line);
     }
-}
-
-/// Strict where hyper can be, and wider than the stack's own limits, so that these are the ones to
-/// speak: what the stack refuses is answered in words, logged and counted.
-fn protocol(guard: &Policy) -> auto::Builder<TokioExecutor> {
-    let twice = |size: u64| usize::try_from(size.saturating_mul(2)).unwrap_or(usize::MAX);
-    let limit = |part| guard.limit(part).unwrap_or_default();
-    let head = twice(limit(Part::Uri).saturating_add(limit(Part::HeaderBlock)));
-    let lines = twice(limit(Part::HeaderCount));
-    let mut builder = auto::Builder::new(TokioExecutor::new());
-    builder
-        .http1()
-        .timer(TokioTimer::new())
-        // Pace has one timer for a whole connection; hyper's would be armed for each request.
-        .header_read_timeout(None)
-        .max_headers(lines.clamp(100, 10_000))
-        .max_buf_size(head.max(400 << 10));
-    builder
-        .http2()
-        .timer(TokioTimer::new())
-        .max_header_list_size(u32::try_from(head.max(64 << 10)).unwrap_or(u32::MAX))
-        .enable_connect_protocol()
-        .keep_alive_interval(Some(Duration::from_secs(30)));
-    builder
 }
 
 /// A tenth more or less, so that clients that came together do not leave together.

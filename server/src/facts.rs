@@ -12,7 +12,7 @@ use portcullis_request_id::RequestId;
 use tokio::time::Instant;
 
 use crate::certificate::Certificate;
-use crate::splice::Splice;
+use crate::splice::{Splice, Upload};
 use crate::telemetry::RouteMeters;
 
 /// What is known of one request: what it asked for, and what is found out as it goes down the stack.
@@ -57,6 +57,8 @@ pub struct Known {
     pub client: Option<Client>,
     /// Whether nobody reads the body of the response on its way, or writes another in its place.
     pub(crate) splices: bool,
+    /// Whether nobody reads its own body on its way.
+    pub(crate) uploads: bool,
     /// The language for refusals.
     pub voice: Voice,
     /// The route, once there is one.
@@ -96,6 +98,8 @@ pub struct Peer {
     pub certificate: Option<Arc<Certificate>>,
     /// How bodies get there without being read, if they can.
     pub(crate) splice: Option<Splice>,
+    /// How bodies come from there without being read, if they can.
+    pub(crate) upload: Option<Upload>,
 }
 
 /// Says who is at the other end of a request's connection.
@@ -153,6 +157,7 @@ impl Facts {
             id: None,
             client: None,
             splices,
+            uploads: splices,
             voice,
             route: None,
             replica: None,
@@ -184,6 +189,12 @@ impl Facts {
     pub(crate) fn splice(&self) -> Option<Splice> {
         let known = self.known();
         if known.splices { self.asked().peer.splice.clone() } else { None }
+    }
+
+    /// The way by which the request's own body may come from the client without being read.
+    pub(crate) fn upload(&self) -> Option<&Upload> {
+        let uploads = self.known().uploads;
+        self.asked().peer.upload.as_ref().filter(|_| uploads)
     }
 
     /// What the request was when it came.

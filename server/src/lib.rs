@@ -26,6 +26,7 @@ pub mod connection;
 /// The order of the layers, and nothing else.
 pub mod stack;
 mod splice;
+mod rewound;
 pub mod route;
 pub mod cors;
 pub mod security_headers;

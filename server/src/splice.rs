@@ -1,33 +1,37 @@
 //! Bodies that pass through the kernel alone.
 //!
-//! A body that is sent on as it came need not be read: `splice(2)` moves it from the upstream's socket into a pipe, and from
-//! there to the client's. What layers and hyper see of it are slices of [`REGION`], which nobody reads: a slice says how many
-//! bytes wait in the pipe, and its place in the region which of them they are. [`SplicedIo`] knows such slices when they are
-//! to be written, and moves the bytes. One that is not the next is a broken connection, never other bytes.
+//! A body that is sent on as it came need not be read: `splice(2)` moves it from one socket into a pipe, and from there to
+//! the other. What layers and hyper see of it are slices of [`REGION`], which nobody reads: a slice says how many bytes wait
+//! in the pipe, and its place in the region which of them they are. [`SplicedIo`], and the upstream's side of an [`Upload`],
+//! know such slices when they are to be written, and move the bytes. One that is not the next is a broken connection, never
+//! other bytes.
 
 mod io;
 mod pipe;
+mod upload;
 
 pub(crate) use io::SplicedIo;
+pub(crate) use upload::{Upload, reading};
 
 use std::fmt;
-use std::io as std_io;
+use std::io::{self as std_io, IoSlice};
 use std::os::fd::AsFd;
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker, ready};
 
 use bytes::Bytes;
 use http::Request;
 use rustix::pipe::{SpliceFlags, splice};
-use tokio::io::Interest;
+use tokio::io::{AsyncWrite, Interest};
 use tokio::net::TcpStream;
 
 use crate::facts::Facts;
 
 use self::pipe::Pipe;
 
-/// The way to one client that takes bodies out of a pipe. What reads a response's body, or writes another in its place, has to
-/// say so first: see [`unspliced`].
+/// The way to somebody who takes bodies out of a pipe. What reads a response's body on its way to the client, or writes
+/// another in its place, has to say so first: see [`unspliced`].
 #[derive(Clone)]
 pub(crate) struct Splice(Arc<Mutex<State>>);
 
@@ -49,14 +53,14 @@ struct State {
 pub(crate) enum Filled {
     /// This stands for what has been moved.
     Piece(Bytes),
-    /// The upstream has ended the connection.
+    /// The sender has ended the connection.
     Closed,
     /// There is no pipe to be had: the body has to be read.
     Impossible,
     /// There is nothing to be moved yet.
-    UpstreamWaits,
-    /// There is no room: the client has not taken what is in the pipe.
-    ClientWaits,
+    Empty,
+    /// There is no room: the receiver has not taken what is in the pipe.
+    Full,
 }
 
 impl Splice {
@@ -64,36 +68,37 @@ impl Splice {
         Self(Arc::default())
     }
 
-    /// Moves what has come of a body that has `left` bytes to come.
+    /// Moves what has come of a body that has `left` bytes to come, and `most` bytes of it at most.
     ///
     /// # Errors
     ///
-    /// Those of the upstream's socket.
+    /// Those of the sender's socket.
     pub(crate) fn fill(
         &self,
-        upstream: &TcpStream,
+        sender: &TcpStream,
         left: u64,
+        most: usize,
         cx: &mut Context<'_>,
     ) -> std_io::Result<Filled> {
         let mut state = self.state();
         let inside = state.inside();
         if inside >= MOST {
             state.waker = Some(cx.waker().clone());
-            return Ok(Filled::ClientWaits);
+            return Ok(Filled::Full);
         }
         let at = place(state.filled);
         let Some(pipe) = state.pipe.take().or_else(Pipe::take) else {
             return Ok(Filled::Impossible);
         };
-        let most = (REGION.len() - at).min(usize::try_from(left).unwrap_or(usize::MAX));
+        let most = most.min(REGION.len() - at).min(usize::try_from(left).unwrap_or(usize::MAX));
         let moved = loop {
-            match upstream.poll_read_ready(cx) {
+            match sender.poll_read_ready(cx) {
                 Poll::Ready(ready) => ready?,
                 Poll::Pending => break Ok(None),
             }
             let mut full = false;
-            let moved = upstream.try_io(Interest::READABLE, || {
-                match splice(upstream, None, pipe.end(), None, most, FLAGS) {
+            let moved = sender.try_io(Interest::READABLE, || {
+                match splice(sender, None, pipe.end(), None, most, FLAGS) {
                     // With something in the pipe it may as well be full: the socket has not said that it is empty.
                     Err(rustix::io::Errno::AGAIN) if inside > 0 => {
                         full = true;
@@ -106,7 +111,7 @@ impl Splice {
                 Ok(0) if full => {
                     state.waker = Some(cx.waker().clone());
                     state.pipe = Some(pipe);
-                    return Ok(Filled::ClientWaits);
+                    return Ok(Filled::Full);
                 }
                 Ok(moved) => break Ok(Some(moved)),
                 Err(error) if error.kind() == std_io::ErrorKind::WouldBlock => {}
@@ -115,7 +120,7 @@ impl Splice {
         };
         state.pipe = Some(pipe);
         Ok(match moved? {
-            None => Filled::UpstreamWaits,
+            None => Filled::Empty,
             Some(0) => Filled::Closed,
             Some(moved) => {
                 let moved_u64 = u64::try_from(moved).unwrap_or(u64::MAX);
@@ -127,10 +132,23 @@ impl Splice {
         })
     }
 
-    /// Moves what `slice` stands for on to the client; how many bytes that was.
+    /// Writes what can be written at once: what a slice stands for, or else the bytes that come before such a one.
+    pub(crate) fn poll_write_vectored(
+        &self,
+        receiver: &mut TcpStream,
+        slices: &[IoSlice<'_>],
+        cx: &mut Context<'_>,
+    ) -> Poll<std_io::Result<usize>> {
+        match next(slices) {
+            Next::Moved(slice) => self.poll_drain(receiver, slice, cx),
+            Next::Bytes(slices) => Pin::new(receiver).poll_write_vectored(cx, slices),
+        }
+    }
+
+    /// Moves what `slice` stands for on to the receiver; how many bytes that was.
     fn poll_drain(
         &self,
-        client: &TcpStream,
+        receiver: &TcpStream,
         slice: &[u8],
         cx: &mut Context<'_>,
     ) -> Poll<std_io::Result<usize>> {
@@ -141,9 +159,9 @@ impl Splice {
             return Poll::Ready(Err(std_io::Error::other("a part of a body is missing")));
         };
         let moved = loop {
-            ready!(client.poll_write_ready(cx))?;
-            let moved = client.try_io(Interest::WRITABLE, || {
-                Ok(splice(pipe.start(), None, client.as_fd(), None, slice.len(), FLAGS)?)
+            ready!(receiver.poll_write_ready(cx))?;
+            let moved = receiver.try_io(Interest::WRITABLE, || {
+                Ok(splice(pipe.start(), None, receiver.as_fd(), None, slice.len(), FLAGS)?)
             });
             match moved {
                 Err(error) if error.kind() == std_io::ErrorKind::WouldBlock => {}
@@ -190,6 +208,22 @@ impl fmt::Debug for Splice {
     }
 }
 
+/// What of several slices can be written at once.
+enum Next<'a, 'b> {
+    /// This one stands for what is in a pipe.
+    Moved(&'a [u8]),
+    Bytes(&'a [IoSlice<'b>]),
+}
+
+fn next<'a, 'b>(slices: &'a [IoSlice<'b>]) -> Next<'a, 'b> {
+    let first = slices.iter().find(|slice| !slice.is_empty());
+    if let Some(first) = first.filter(|first| place_of(first).is_some()) {
+        return Next::Moved(first);
+    }
+    let bytes = slices.iter().take_while(|slice| place_of(slice).is_none()).count();
+    Next::Bytes(slices.get(..bytes).unwrap_or_default())
+}
+
 /// Where the byte with this number stands in the region.
 fn place(number: u64) -> usize {
     let length = u64::try_from(REGION.len()).unwrap_or(u64::MAX);
@@ -205,7 +239,7 @@ fn place_of(slice: &[u8]) -> Option<usize> {
 /// Memory that is never touched, so that it is not there: its addresses stand for what is in a pipe.
 static REGION: [u8; 1 << 20] = [0; 1 << 20];
 
-/// What is in a pipe at most before its client has taken some of it.
+/// What is in a pipe at most before its receiver has taken some of it.
 const MOST: u64 = 256 << 10;
 
 const FLAGS: SpliceFlags = SpliceFlags::MOVE.union(SpliceFlags::NONBLOCK);
@@ -219,7 +253,7 @@ mod tests {
 
     use super::*;
 
-    async fn pair() -> (TcpStream, TcpStream) {
+    pub(super) async fn pair() -> (TcpStream, TcpStream) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (near, far) = tokio::join!(TcpStream::connect(address), listener.accept());
@@ -227,9 +261,9 @@ mod tests {
     }
 
     async fn fill(splice: &Splice, upstream: &TcpStream, left: u64) -> Bytes {
-        poll_fn(|cx| match splice.fill(upstream, left, cx).unwrap() {
+        poll_fn(|cx| match splice.fill(upstream, left, usize::MAX, cx).unwrap() {
             Filled::Piece(piece) => Poll::Ready(piece),
-            Filled::UpstreamWaits => Poll::Pending,
+            Filled::Empty => Poll::Pending,
             other => panic!("{other:?}"),
         })
         .await
@@ -294,8 +328,8 @@ mod tests {
         drop(source);
         let splice = Splice::new();
 
-        let end = poll_fn(|cx| match splice.fill(&upstream, 100, cx).unwrap() {
-            Filled::UpstreamWaits => Poll::Pending,
+        let end = poll_fn(|cx| match splice.fill(&upstream, 100, usize::MAX, cx).unwrap() {
+            Filled::Empty => Poll::Pending,
             other => Poll::Ready(other),
         })
         .await;

@@ -16,7 +16,7 @@ use crate::replicas::ReplicaPlan;
 use crate::respond::{RefuseLayer, RespondLayer};
 use crate::route::{Answer, Nothing, Routes};
 use crate::seam::{Backend, Edge, Replica, SeamLayer, boxed, maybe};
-use crate::splice::unspliced;
+use crate::splice::{reading, unspliced};
 use crate::telemetry::{Meters, TelemetryLayer};
 use crate::tunnel::ExtendedConnectLayer;
 use crate::upstream::{
@@ -85,13 +85,13 @@ pub fn backend(
         .layer(over_plain(plan.request_guard.clone()))
         // Before anything acts on the request; it takes off the credential that it consumed.
         .layer(maybe(plan.auth.as_ref().map(|auth| auth.layer())))
-        .layer(maybe(plan.verifier.as_ref().map(|verifier| over_plain(verifier.layer()))))
+        .layer(maybe(plan.verifier.as_ref().map(|verifier| reading(verifier.layer()))))
         // After authentication: nobody takes of an allowance that is not its own.
         .layer(maybe(plan.rate_limit.as_ref().map(|limits| limits.layer(stores))))
         // Who is refused by then has no place: it is for those that the upstream works for.
         .layer(maybe(plan.concurrency_limit.clone().map(boxing)))
         // What is below sees a body as it is, not in the coding of S3's clients.
-        .layer(maybe(plan.aws_chunked.map(over_plain)))
+        .layer(maybe(plan.aws_chunked.map(reading)))
         // Once for a response, whichever replica it comes from, and after all that reads it on the way.
         .layer(maybe(plan.compression.clone()))
         // It reads bodies, which otherwise need not be read at all.
@@ -149,7 +149,7 @@ pub fn document(plan: &DocumentPlan) -> Backend {
 /// In front of one replica; each attempt passes it anew.
 #[must_use]
 pub fn replica(plan: &ReplicaPlan) -> Replica {
-    let upstream = Upstream::new(plan.connect.clone(), plan.pool, plan.timeouts);
+    let upstream = Upstream::new(plan.connect.clone(), plan.pool, plan.timeouts, plan.large);
     if plan.signer.is_none() && !plan.is_s3 {
         return around(plan, addressed(plan, upstream));
     }

@@ -4,6 +4,7 @@ mod access;
 mod layer;
 mod lines;
 mod meters;
+mod object;
 mod record;
 mod subscriber;
 

@@ -46,6 +46,7 @@ use tower::Service;
 use crate::body::{self, Body, Side, find};
 use crate::config::UpstreamTimeouts;
 use crate::facts::Facts;
+use crate::splice::Upload;
 use crate::tunnel::Tunnel;
 
 use self::form::to_http2;
@@ -66,18 +67,21 @@ struct Way {
     connect: Arc<Connect>,
     pool: Arc<Pool>,
     timeouts: UpstreamTimeouts,
+    large: u64,
 }
 
 impl Upstream {
-    /// No connection is made before the first request.
+    /// No connection is made before the first request. Bodies of requests that have `large` bytes need not be read, where
+    /// client and replica allow that: nobody looks at them, or keeps any of them for another attempt.
     #[must_use]
     pub fn new(
         connect: Arc<Connect>,
         pool: crate::config::Pool,
         timeouts: UpstreamTimeouts,
+        large: u64,
     ) -> Self {
         let pool = Arc::new(Pool::new(pool, connect.is_http2()));
-        Self(Arc::new(Way { connect, pool, timeouts }))
+        Self(Arc::new(Way { connect, pool, timeouts, large }))
     }
 }
 
@@ -116,7 +120,9 @@ impl Way {
         request: Request<Body>,
     ) -> Result<Response<Body>, Attempt> {
         match lease {
-            Lease::Http1(lease) => self.answer(Sent::begin(lease, request, Instant::now())).await,
+            Lease::Http1(lease) => {
+                self.answer(Sent::begin(lease, request, Instant::now(), self.large)).await
+            }
             Lease::Http2(stream) => self.exchange_http2(stream, request).await,
         }
     }
@@ -160,6 +166,8 @@ impl Way {
         mut request: Request<Body>,
     ) -> Result<Response<Body>, Attempt> {
         to_http2(&mut request, self.connect.scheme());
+        // What goes into a frame has to be read.
+        Facts::get(&request).and_then(Facts::upload).map(Upload::refuse);
         let copy = request.body().is_end_stream().then(|| copy(&request));
         let progress = Progress::of(request.body());
         let request = request.map(|body| Body::new(Watched::new(body, progress.clone())));
@@ -255,7 +263,7 @@ impl Service<Request<Body>> for Upstream {
         // Most requests are of the first kind, and nothing that only others need is in their futures.
         match way.pool.take(becomes_tunnel, began) {
             Some(Lease::Http1(lease)) => {
-                let sent = Sent::begin(lease, request, began);
+                let sent = Sent::begin(lease, request, began, way.large);
                 Box::pin(async move {
                     let result = match way.answer(sent).await {
                         Ok(response) => Ok(response),
@@ -293,9 +301,9 @@ struct Sent {
 }
 
 impl Sent {
-    fn begin(mut lease: Http1, request: Request<Body>, now: Instant) -> Self {
+    fn begin(mut lease: Http1, request: Request<Body>, now: Instant, large: u64) -> Self {
         let (parts, body) = request.into_parts();
-        lease.connection_mut().begin(&parts, body, now);
+        lease.connection_mut().begin(&parts, body, now, large);
         let upgrade = parts.headers.get(UPGRADE).cloned();
         Self { lease, parts, upgrade }
     }

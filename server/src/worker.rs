@@ -108,7 +108,7 @@ impl Services {
 
 /// What new connections meet: those that are open keep what they met, except for the stack.
 #[derive(Debug)]
-struct Front(Vec<(Arc<Terms>, Connections)>);
+struct Front(Vec<(Arc<Terms>, Arc<Connections>)>);
 
 impl Front {
     fn new(plan: &Plan, stack: &Arc<ArcSwap<Edge>>, phase: &watch::Receiver<Phase>) -> Self {
@@ -119,10 +119,9 @@ impl Front {
             phase.clone(),
             config.drain.clone(),
         );
-        let each = plan
-            .terms
-            .iter()
-            .map(|terms| (terms.clone(), connections.within(terms.timeouts(), terms.limits())));
+        let each = plan.terms.iter().map(|terms| {
+            (terms.clone(), Arc::new(connections.within(terms.timeouts(), terms.limits())))
+        });
         Self(each.collect())
     }
 }
@@ -290,7 +289,7 @@ async fn accept(
 }
 
 /// Serves a connection, and counts it while it lasts.
-async fn attend(mut guest: Guest, counts: Counts, connections: Connections) {
+async fn attend(mut guest: Guest, counts: Counts, connections: Arc<Connections>) {
     let _open = Open::new(&counts);
     let terms = guest.terms.clone();
     let known = guest.introduce().await;

@@ -21,7 +21,7 @@ use tower_http::decompression::DecompressionLayer;
 const MIB: u64 = 1 << 20;
 
 /// The bytes of a body, which are others at each place.
-fn body(length: u64) -> Vec<u8> {
+pub(crate) fn body(length: u64) -> Vec<u8> {
     let pattern = pattern();
     let mut body = Vec::new();
     let mut at = 0;

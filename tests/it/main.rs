@@ -52,6 +52,7 @@ mod steering;
 mod tls;
 mod tunnels;
 mod unbroken;
+mod uploads;
 mod upstream;
 mod upstream_tls;
 mod wire;

@@ -188,7 +188,7 @@ async fn all_attempts_have_the_id_of_the_request_and_so_has_what_is_logged_on_th
     let id = response.header("x-request-id");
     assert_eq!(id.len(), 1);
     assert_eq!(seen.each_ref().map(|seen| seen.header("x-request-id")), [id.clone(), id.clone()]);
-    assert_eq!(warned["span"]["http.request.id"], id[0], "{line}");
+    assert_eq!(warned["request_id"], id[0], "{line}");
 }
 
 #[tokio::test]

@@ -3,17 +3,18 @@
 
 Each gateway runs alone on one core; the origin and the load are on another. nginx runs right before and right after every
 other one, and what is quoted is the ratio to the mean of these two, as the median over the rounds: neither a slow machine
-nor a busy neighbour moves it much. `nginx-big` differs from `nginx` in nothing that small bodies touch: its ratio there is
+nor a busy neighbour moves it much. `nginx-big` differs from `nginx` in nothing that small answers touch: its ratio there is
 the noise of the run, and differences below that mean nothing.
 
     ./run                                        the whole comparison
     ./run --scenarios small,64k --rounds 5       a part of it
     ./run --only portcullis,haproxy              against nginx in any case
-    ./run --memory                               what idle connections cost
+    ./run --memory                               what it is idle, and what connections cost
     ./run --latency 5000                         at a fixed rate, in requests a second
 """
 
 import argparse
+import concurrent.futures
 import json
 import os
 import random
@@ -42,6 +43,8 @@ SCENARIOS = {
     "64k": dict(connections=32, path="/b/65536", size=65536),
     "10m": dict(connections=8, path="/b/10485760", size=10485760),
     "post16k": dict(connections=64, path="/", post=16384, size=16384),
+    "post1m": dict(connections=32, path="/", post=1 << 20, size=1 << 20),
+    "post10m": dict(connections=8, path="/", post=10 << 20, size=10 << 20),
     "tls1": dict(connections=64, path="/", tls=True),
     "tls2": dict(connections=16, path="/", tls=True, streams=16),
     "newconn": dict(connections=64, path="/", headers=["Connection: close"]),
@@ -62,10 +65,6 @@ class Place:
             files = ["-keyout", self.key, "-out", self.certificate]
             subprocess.run(["openssl", "req", *kind, *subject, *files], check=True, capture_output=True)
         self.write("both.pem", open(self.certificate).read() + open(self.key).read())
-        self.write(
-            "post.lua",
-            f'wrk.method = "POST"\nwrk.body = string.rep("x", {SCENARIOS["post16k"]["post"]})\n',
-        )
         self.origin_port = free_port()
         origin = self.path("origin")
         subprocess.run(["cc", "-O2", "-o", origin, os.path.join(HERE, "origin.c")], check=True)
@@ -207,13 +206,20 @@ def load(place, gateway, scenario, seconds):
     if scenario.get("streams") or scenario.get("rate"):
         streams, rate = scenario.get("streams"), scenario.get("rate")
         how = ["-m", str(streams)] if streams else ["--h1", f"--rps={rate / scenario['connections']}"]
-        command = ["h2load", "-t1", "-c", connections, *how, "-D", str(seconds), "--warm-up-time=0", *headers, url]
-        told = subprocess.run(pinned + command, capture_output=True, text=True, timeout=seconds + 60).stdout
+        times = place.path("times")
+        if os.path.exists(times):
+            os.remove(times)
+        command = ["h2load", "-t1", "-c", connections, *how, "-D", str(seconds), "--warm-up-time=0", f"--log-file={times}"]
+        told = subprocess.run([*pinned, *command, *headers, url], capture_output=True, text=True, timeout=seconds + 60).stdout
         done, succeeded = map(int, re.search(r"(\d+) done, (\d+) succeeded", told).groups())
-        # h2load tells no percentiles: the mean, and the largest.
-        _, largest, mean = re.search(r"time for request:\s+(\S+)\s+(\S+)\s+(\S+)", told).groups()
-        return dict(served=succeeded, failed=done - succeeded, p50=milliseconds(mean), p99=milliseconds(largest))
-    script = ["-s", place.path("post.lua")] if scenario.get("post") else []
+        # A line is when it began, the status, and how many microseconds it took.
+        took = sorted(int(line.split()[2]) / 1000 for line in open(times))
+        percentile = lambda which: took[min(len(took) * which // 100, len(took) - 1)]
+        return dict(served=succeeded, failed=done - succeeded, p50=percentile(50), p99=percentile(99))
+    script = []
+    if size := scenario.get("post"):
+        text = f'wrk.method = "POST"\nwrk.body = string.rep("x", {size})\n'
+        script = ["-s", place.write(f"post{size}.lua", text)]
     command = ["wrk", "-t1", "-c", connections, "-d", f"{seconds}s", "--latency", *script, *headers, url]
     told = subprocess.run(pinned + command, capture_output=True, text=True, timeout=seconds + 60).stdout
     failed = sum(int(number) for number in re.findall(r"(?:connect|read|write|timeout) (\d+)", told))
@@ -283,9 +289,10 @@ def tell(name, scenario, results, ratios):
         )
 
 
-def idle_memory(running, connections=1000):
-    """What a connection costs that has had one answer and waits for the next question."""
-    print(f"\n{'':20}{'idle MiB':>9} {'KiB/connection':>15}")
+def memory(place, running, connections=1000):
+    """What a gateway takes before the first request, for each connection that has had one answer and waits for the next
+    question, and while all of them ask at once."""
+    print(f"\n{'':20}{'idle MiB':>9} {'KiB/connection':>15} {f'{connections} busy MiB':>15}")
     for gateway in running.values():
         head = "".join(f"{header}\r\n" for header in gateway.headers)
         asked = f"GET / HTTP/1.1\r\nhost: localhost\r\n{head}\r\n".encode()
@@ -295,10 +302,22 @@ def idle_memory(running, connections=1000):
             client.sendall(asked)
             client.recv(4096)
             sockets.append(client)
-        after = gateway.memory()
-        print(f"{gateway.name:20}{before / 1024:9.1f} {(after - before) / connections:15.1f}", flush=True)
+        time.sleep(SETTLED)
+        idle = gateway.memory()
         for client in sockets:
             client.close()
+        scenario = dict(SCENARIOS["c1000"], connections=connections)
+        with concurrent.futures.ThreadPoolExecutor() as pool:
+            asking = pool.submit(load, place, gateway, scenario, 4)
+            time.sleep(2)
+            busy = gateway.memory()
+            asking.result()
+        each = (idle - before) / connections
+        print(f"{gateway.name:20}{before / 1024:9.1f} {each:15.1f} {busy / 1024:15.1f}", flush=True)
+
+
+# After so many seconds a gateway has let go of what only requests need.
+SETTLED = 5
 
 
 def main():
@@ -327,7 +346,7 @@ def main():
                 continue
             running[name] = Running(name, place)
         if options.memory:
-            idle_memory(running)
+            memory(place, running)
         elif options.latency:
             SCENARIOS["rate"] = dict(connections=64, path="/", rate=options.latency)
             measured["rate"] = compare(place, running, "rate", options.rounds, options.seconds)

@@ -124,9 +124,12 @@ path = '/'
 upstream = 'origin'
 """
 
-# What a gateway does that is more than a cable: tokens, headers, a circuit, two replicas, the log.
+# What a gateway does that is more than a cable: tokens, headers, a limit for each address (of which there is one, and which
+# is never reached), a circuit, two replicas, the log, and metrics, which are always counted.
 STACK = """
 issuer.bench = {{ keys = [{{ secret = '{secret}', algorithms = ['HS256'] }}] }}
+limit.address = {{ key = 'address', rate = {{ quota = '1000000/s burst 1000000' }} }}
+edge.rate_limit = ['address']
 
 [upstream.origin]
 replica = [
@@ -134,6 +137,7 @@ replica = [
     {{ name = 'second', url = 'http://127.0.0.1:{origin}' }},
 ]
 pool = {{ max_idle = 4096, idle_timeout = '1h' }}
+circuit_breaker = {{ consecutive_failures = 5 }}
 
 [[route]]
 path = '/'
@@ -187,7 +191,7 @@ ALL = {
     "nginx": nginx("nginx"),
     "nginx-big": nginx(
         "nginx-big",
-        "proxy_buffer_size 16k; proxy_buffers 8 128k; proxy_busy_buffers_size 256k;",
+        "proxy_buffer_size 16k; proxy_buffers 8 128k; proxy_busy_buffers_size 256k; proxy_request_buffering off;",
     ),
     "haproxy": haproxy("haproxy"),
     "haproxy-splice": haproxy("haproxy-splice", "  option splice-response\n  option splice-request\n"),

@@ -30,6 +30,39 @@ pub(crate) fn begins(prefix: &HeaderName, name: &HeaderName) -> bool {
     prefix.len() <= name.len() && start.all(|(one, other)| fold(*one) == fold(*other))
 }
 
+/// What tells most names from all that look like some others.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(crate) struct Looks {
+    /// A bit for the length of each, modulo 64.
+    lengths: u64,
+    /// Whether one of them has a `_`.
+    underscored: bool,
+}
+
+impl Looks {
+    pub(crate) const fn none() -> Self {
+        Self { lengths: 0, underscored: false }
+    }
+
+    /// Whether one of them may look like this, and be another.
+    pub(crate) fn may_be(self, name: &HeaderName) -> bool {
+        self.lengths & length(name) != 0 && (self.underscored || name.as_str().contains('_'))
+    }
+}
+
+impl<'n> FromIterator<&'n HeaderName> for Looks {
+    fn from_iter<N: IntoIterator<Item = &'n HeaderName>>(names: N) -> Self {
+        names.into_iter().fold(Self::none(), |looks, name| Self {
+            lengths: looks.lengths | length(name),
+            underscored: looks.underscored || name.as_str().contains('_'),
+        })
+    }
+}
+
+fn length(name: &HeaderName) -> u64 {
+    1 << (name.as_str().len() % 64)
+}
+
 const fn fold(byte: u8) -> u8 {
     if byte == b'_' { b'-' } else { byte }
 }

@@ -3,14 +3,19 @@ use http::request::Parts;
 use http::{Extensions, StatusCode};
 
 use crate::meters::Tally;
-use crate::{InvalidRule, NotInjected, Rule, Value, names};
+use crate::names::{self, Looks};
+use crate::{InvalidRule, NotInjected, Rule, Value};
 
 /// A list of rules that act in its order; by default, none.
 ///
 /// A header map that is full (24,576 names) takes no new name: such a rule adds nothing, and still leaves nothing of a
 /// client's under a name that it sets.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
-pub struct HeaderRules(Vec<Rule>);
+pub struct HeaderRules {
+    rules: Vec<Rule>,
+    /// Those of the names that the rules decide.
+    decided: Looks,
+}
 
 impl HeaderRules {
     /// The rules in the order in which they act.
@@ -25,30 +30,36 @@ impl HeaderRules {
             rule.follow(&known);
             known.push(rule);
         }
-        Ok(Self(known))
+        Ok(Self::of(known))
     }
 
     pub(crate) const fn none() -> Self {
-        Self(Vec::new())
+        Self { rules: Vec::new(), decided: Looks::none() }
+    }
+
+    fn of(rules: Vec<Rule>) -> Self {
+        let decided = rules.iter().flat_map(Rule::decides).collect();
+        Self { rules, decided }
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.rules.is_empty()
     }
 
     pub(crate) fn resolve(
         self,
         resolver: &mut impl FnMut(&str) -> Option<Value>,
     ) -> Result<Self, InvalidRule> {
-        self.0.into_iter().map(|rule| rule.resolve(resolver)).collect::<Result<_, _>>().map(Self)
+        let rules = self.rules.into_iter().map(|rule| rule.resolve(resolver));
+        rules.collect::<Result<_, _>>().map(Self::of)
     }
 
     pub(crate) fn check_request(&self) -> Result<(), InvalidRule> {
-        self.0.iter().try_for_each(Rule::check_request)
+        self.rules.iter().try_for_each(Rule::check_request)
     }
 
     pub(crate) fn check_response(&self) -> Result<(), InvalidRule> {
-        self.0.iter().try_for_each(Rule::check_response)
+        self.rules.iter().try_for_each(Rule::check_response)
     }
 
     pub(crate) fn change_request(
@@ -56,10 +67,12 @@ impl HeaderRules {
         request: &mut Parts,
         tally: &mut Tally,
     ) -> Result<(), NotInjected> {
-        self.drop_twins(&mut request.headers, || self.0.iter().flat_map(Rule::decides));
-        for rule in &self.0 {
+        let decided = || self.rules.iter().flat_map(Rule::decides);
+        self.drop_twins(&mut request.headers, self.decided, decided);
+        for rule in &self.rules {
             if let Some(taken) = rule.takes_from(request) {
-                self.drop_twins(&mut request.headers, || std::iter::once(taken));
+                let taken = || std::iter::once(taken);
+                self.drop_twins(&mut request.headers, taken().collect(), taken);
             }
             rule.change_request(request, tally)?;
         }
@@ -73,18 +86,24 @@ impl HeaderRules {
         headers: &mut HeaderMap,
         tally: &mut Tally,
     ) -> Result<(), NotInjected> {
-        self.0.iter().try_for_each(|rule| rule.change_response(status, extensions, headers, tally))
+        self.rules
+            .iter()
+            .try_for_each(|rule| rule.change_response(status, extensions, headers, tally))
     }
 
-    /// Drops what a CGI-like upstream would take for one of the `decided` headers.
+    /// Drops what a CGI-like upstream would take for one of the `decided` headers; few others have their `looks`.
     fn drop_twins<'n, N: Iterator<Item = &'n HeaderName>>(
         &self,
         headers: &mut HeaderMap,
+        looks: Looks,
         decided: impl Fn() -> N,
     ) {
-        let named = |name: &HeaderName| self.0.iter().flat_map(Rule::names).any(|own| own == name);
+        let named =
+            |name: &HeaderName| self.rules.iter().flat_map(Rule::names).any(|own| own == name);
         let is_twin = |name: &&HeaderName| {
-            decided().any(|decided| names::look_alike(decided, name)) && !named(name)
+            looks.may_be(name)
+                && decided().any(|decided| names::look_alike(decided, name))
+                && !named(name)
         };
         let twins: Vec<_> = headers.keys().filter(is_twin).cloned().collect();
         for twin in twins {

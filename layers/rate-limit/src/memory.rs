@@ -79,7 +79,8 @@ impl Demand<'_> {
         if outcome.given == Some(Given::Anothers) {
             ledger.meter.evicted();
         }
-        let standing = Standing {
+        // Most requests are told nothing of it, and it takes a division.
+        let standing = || Standing {
             limit: self.index(),
             left: pace.left(outcome.whole_at, now),
             whole_in: Duration::from_nanos(outcome.whole_at.saturating_sub(now)),
@@ -100,12 +101,19 @@ struct All {
 
 impl Verdict {
     /// With what came of one more demand.
-    pub(crate) fn then(self, demand: &Demand<'_>, taken: Taken, standing: Standing) -> Self {
+    pub(crate) fn then(
+        self,
+        demand: &Demand<'_>,
+        taken: Taken,
+        standing: impl FnOnce() -> Standing,
+    ) -> Self {
         match (taken, self.ruling) {
             (Taken::Yes { wait, .. }, Ruling::Admitted { tightest, wait: other }) => {
-                let tighter = demand.is_announced()
-                    && tightest.is_none_or(|known: Standing| standing.left < known.left);
-                let tightest = if tighter { Some(standing) } else { tightest };
+                let announced = demand.is_announced().then(standing);
+                let tightest = match (tightest, announced) {
+                    (Some(known), Some(standing)) if standing.left < known.left => Some(standing),
+                    (known, standing) => known.or(standing),
+                };
                 let wait = other.max(Duration::from_nanos(wait));
                 Self { ruling: Ruling::Admitted { tightest, wait }, ..self }
             }
@@ -118,8 +126,8 @@ impl Verdict {
                     },
                     Ruling::Admitted { .. } | Ruling::Unavailable => true,
                 };
-                let refused = Ruling::Refused { standing, retry_after };
-                Self { ruling: if longer { refused } else { ruling }, ..self }.exceeded(demand)
+                let refused = || Ruling::Refused { standing: standing(), retry_after };
+                Self { ruling: if longer { refused() } else { ruling }, ..self }.exceeded(demand)
             }
             (Taken::No { .. }, _) => self.exceeded(demand),
             (Taken::Yes { .. }, _) => self,

@@ -225,6 +225,12 @@ impl FailoverPolicy {
         self
     }
 
+    /// How many bytes of a request's body are kept at most: of a longer one, whose length is known, none are.
+    #[must_use]
+    pub const fn most_replayed(&self) -> u64 {
+        self.max_replay
+    }
+
     /// Reads up to so many bytes of a failed response, so that its connection can be used again. What is larger, or takes
     /// more than 25 ms, is dropped.
     pub const fn max_drain(mut self, bytes: u64) -> Self {

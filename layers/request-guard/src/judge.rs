@@ -1,6 +1,7 @@
 //! Judging a path, as a pure function of path and policy.
 
 use std::borrow::Cow;
+use std::mem;
 
 use crate::{Flaw, Paths, Treatment, Verdict};
 
@@ -151,10 +152,12 @@ impl Paths {
 
 /// Most paths are what they seem.
 fn is_plain(path: &str) -> bool {
-    let odd = |pair: &[u8]| matches!(pair, [b'/', b'/' | b'.']);
-    path.starts_with('/')
-        && path.bytes().all(|byte| byte.is_ascii_graphic() && !matches!(byte, b'%' | b'\\'))
-        && !path.as_bytes().windows(2).any(odd)
+    let mut before = 0;
+    let is_plain = |byte: u8| {
+        let odd = mem::replace(&mut before, byte) == b'/' && matches!(byte, b'/' | b'.');
+        byte.is_ascii_graphic() && !matches!(byte, b'%' | b'\\') && !odd
+    };
+    path.starts_with('/') && path.bytes().all(is_plain)
 }
 
 /// What a segment is for those who know such segments.

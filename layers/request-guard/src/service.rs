@@ -43,17 +43,18 @@ where
     }
 
     fn call(&mut self, mut request: Request<ReqBody>) -> Self::Future {
-        let dialect = Dialect::of(request.headers());
-        if let Err(rejection) = judge(&self.policy, &mut request) {
+        let judged = judge(&self.policy, &mut request);
+        let reply =
+            |rejection| Reply::new(rejection, Dialect::of(request.headers()), self.empty.clone());
+        if let Err(rejection) = judged {
             // The readied service is dropped with its reservation; the clone has none.
+            let refused = ResponseFuture::refused(reply(rejection));
             self.inner = self.inner.clone();
-            return ResponseFuture::refused(Reply::new(rejection, dialect, self.empty.clone()));
+            return refused;
         }
 
         let hint = request.body().size_hint();
-        let watch = self.policy.may_exceed(hint).map(|body| {
-            (Alarm::new(), Reply::new(Rejection::from(body), dialect, self.empty.clone()))
-        });
+        let watch = self.policy.may_exceed(hint).map(|body| (Alarm::new(), reply(body.into())));
         let alarm = watch.as_ref().map(|(alarm, _)| alarm.clone());
         let limit = self.policy.limit(Part::Body);
         let request = request.map(|body| GuardedBody::new(body, limit, alarm));

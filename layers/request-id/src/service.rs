@@ -49,8 +49,11 @@ where
         let request = Request::from_parts(parts, body);
 
         let span = if self.gate.in_span {
-            let span =
-                tracing::info_span!("request", http.request.id = %id, http.request.id.sent = Empty);
+            let span = tracing::debug_span!(
+                "request",
+                http.request.id = %id,
+                http.request.id.sent = Empty
+            );
             if let Some(sent) = &not_believed {
                 span.record("http.request.id.sent", display(Sanitised(sent)));
             }

@@ -341,8 +341,8 @@ impl Write for Log {
 fn the_inner_service_works_in_a_span_that_has_the_id_and_what_was_sent_made_harmless() {
     let log = Log::default();
     let writes = log.clone();
-    let subscriber =
-        tracing_subscriber::fmt().with_writer(move || writes.clone()).with_ansi(false).finish();
+    let subscriber = tracing_subscriber::fmt().with_max_level(tracing::Level::DEBUG);
+    let subscriber = subscriber.with_writer(move || writes.clone()).with_ansi(false).finish();
     let inner = service_fn(async |_: Request<()>| {
         tracing::info!("at work");
         Ok::<_, ()>(Response::new(()))

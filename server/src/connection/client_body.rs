@@ -1,17 +1,18 @@
 use std::io::{self, ErrorKind};
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::Request;
 use http::header::EXPECT;
+use http::{Request, Version};
 use http_body_util::BodyExt;
 use hyper::body::{Body as HttpBody, Frame, Incoming, SizeHint};
 use tokio::time::timeout;
 
 use crate::body::{Body, Error, Side, find};
 use crate::limit::Idle;
+use crate::splice::Upload;
 use crate::trailers::sift;
 
 use super::pace::Busy;
@@ -31,6 +32,10 @@ pub(super) struct ClientBody {
     waits: bool,
     /// A request is not over while its body comes, even if it has been answered.
     busy: Option<Busy>,
+    /// How it gets to the upstream without being read, if it can.
+    upload: Option<Upload>,
+    /// Whether a piece of it has come. hyper hands on all it has, so that after that it has nothing.
+    begun: bool,
 }
 
 impl ClientBody {
@@ -38,13 +43,33 @@ impl ClientBody {
         request: Request<Incoming>,
         idle: Duration,
         busy: impl FnOnce() -> Busy,
+        upload: Option<&Upload>,
     ) -> Request<Body> {
         if request.body().is_end_stream() {
             return request.map(|_| Body::empty());
         }
         let waits = request.headers().contains_key(EXPECT);
+        // What comes in frames of HTTP/2, or in chunks, has to be read for that.
+        let plain =
+            request.version() <= Version::HTTP_11 && request.body().size_hint().exact().is_some();
+        let upload = upload.filter(|_| plain).cloned();
         let (idle, busy) = (Idle::new(idle), Some(busy()));
-        request.map(|body| Body::new(Self { inner: Some(body), idle, waits, busy }))
+        request.map(|body| {
+            Body::new(Self { inner: Some(body), idle, waits, busy, upload, begun: false })
+        })
+    }
+
+    /// What a piece stands for, if it is not in memory.
+    fn exchange(&mut self, frame: Frame<Bytes>) -> Result<Frame<Bytes>, Error> {
+        self.begun = true;
+        let Some(upload) = &self.upload else { return Ok(frame) };
+        match frame.into_data() {
+            Ok(piece) => {
+                let piece = upload.exchange(piece);
+                piece.map(Frame::data).map_err(|misplaced| Error::new(Side::Client, misplaced))
+            }
+            Err(frame) => Ok(frame),
+        }
     }
 }
 
@@ -72,13 +97,21 @@ impl HttpBody for ClientBody {
             this.inner = None;
             return Poll::Ready(Some(Err(Error::bare(Side::ClientTimeout))));
         }
-        polled.map(|frame| {
-            if let Some(Err(_)) | None = frame {
-                this.inner = None;
-                this.busy = None;
-            }
-            frame.map(|frame| frame.map(sift).map_err(|error| Error::new(side(&error), error)))
-        })
+        if polled.is_pending()
+            && this.begun
+            && let Some(upload) = &this.upload
+        {
+            upload.begin(inner.size_hint().lower());
+        }
+        let frame = ready!(polled).map(|frame| match frame {
+            Ok(frame) => this.exchange(sift(frame)),
+            Err(error) => Err(Error::new(side(&error), error)),
+        });
+        if let Some(Err(_)) | None = frame {
+            this.inner = None;
+            this.busy = None;
+        }
+        Poll::Ready(frame)
     }
 
     fn is_end_stream(&self) -> bool {
@@ -92,6 +125,9 @@ impl HttpBody for ClientBody {
 
 impl Drop for ClientBody {
     fn drop(&mut self) {
+        if let Some(upload) = &self.upload {
+            upload.refuse();
+        }
         let busy = self.busy.take();
         let rest = self.inner.take().filter(|rest| !self.waits && !rest.is_end_stream());
         // Without a runtime the gateway is gone, and nobody reads an answer any more.

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use http::Version;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::Notify;
 use tokio::time::Instant;
@@ -48,6 +49,10 @@ pub(super) struct Pace {
     offered: AtomicUsize,
     /// When it last took some of any.
     moved: Moment,
+    /// Whether nothing has come since the connection was told to rest.
+    rests: AtomicBool,
+    /// Whether it is to stay open although whoever speaks HTTP on it is done with it.
+    stays: AtomicBool,
 }
 
 /// Milliseconds since the connection was opened, plus one; zero is never.
@@ -59,6 +64,8 @@ struct Moment(AtomicU64);
 pub(super) enum Due {
     /// Look again later.
     Nothing,
+    /// Nobody has needed the connection for a moment: it may give up what it needs for a request.
+    Rest,
     /// Nobody needs the connection: it closes as the protocol has it.
     Close,
     /// It has been open for long enough: its client may connect anew.
@@ -85,6 +92,8 @@ impl Pace {
             blocked: Moment::default(),
             offered: AtomicUsize::new(0),
             moved: Moment::default(),
+            rests: AtomicBool::new(false),
+            stays: AtomicBool::new(false),
         }
     }
 
@@ -112,6 +121,25 @@ impl Pace {
     /// The client takes what it is offered.
     pub(super) fn moved(&self) {
         self.moved.set(self.opened);
+    }
+
+    /// The version of HTTP that the client speaks, once it is known.
+    pub(super) fn version(&self) -> Option<Version> {
+        self.decided.load(Relaxed).then(|| match self.http2.load(Relaxed) {
+            true => Version::HTTP_2,
+            false => Version::HTTP_11,
+        })
+    }
+
+    /// The connection rests until something comes; it stays open when whoever speaks HTTP on it shuts it down.
+    pub(super) fn rest(&self) {
+        self.rests.store(true, Relaxed);
+        self.stays.store(true, Relaxed);
+    }
+
+    /// Whether the connection was to stay open; what shuts it down from now on closes it.
+    pub(super) fn stayed(&self) -> bool {
+        self.stays.swap(false, Relaxed)
     }
 
     /// Waits until it is known that the client speaks HTTP/2: for ever, if it does not.
@@ -147,6 +175,7 @@ impl Pace {
     pub(super) fn next_look(&self, now: Instant) -> Instant {
         let ClientTimeouts { first_byte, request_header, send, keep_alive, .. } = self.timeouts;
         let soon = now + request_header.min(send).min(keep_alive).min(first_byte);
+        let soon = if self.may_rest() { soon.min(now + REST) } else { soon };
         self.deadline().map_or(soon, |(deadline, _)| deadline.min(soon))
     }
 
@@ -154,7 +183,22 @@ impl Pace {
         // Beyond what a clock can tell is never.
         let old = self.opened.checked_add(self.age).filter(|_| !self.is_old());
         let old = old.map(|old| (old, Due::Retire));
-        self.patience().into_iter().chain(old).min_by_key(|(deadline, _)| *deadline)
+        let rest = self.rest_begins().map(|begin| (begin, Due::Rest));
+        self.patience().into_iter().chain(old).chain(rest).min_by_key(|(deadline, _)| *deadline)
+    }
+
+    /// When a connection between two requests begins to rest.
+    fn rest_begins(&self) -> Option<Instant> {
+        let waits = self.in_flight.load(Relaxed) == 0
+            && self.head.get(self.opened).is_none()
+            && self.blocked.get(self.opened).is_none();
+        let since = self.idle.get(self.opened).filter(|_| waits && self.may_rest());
+        since.map(|since| since + REST)
+    }
+
+    /// Whether it would rest if it were idle: not if it does, nor if HTTP/2 is spoken, whose state is not only memory.
+    fn may_rest(&self) -> bool {
+        !self.rests.load(Relaxed) && self.version() == Some(Version::HTTP_11)
     }
 
     /// When the client has been waited for for long enough.
@@ -185,6 +229,7 @@ impl Pace {
 
     fn received(&self, bytes: &[u8]) {
         self.begun.store(true, Relaxed);
+        self.rests.store(false, Relaxed);
         if !self.decided.load(Relaxed) {
             self.decide(bytes);
         }
@@ -309,9 +354,15 @@ impl<I: AsyncWrite + Unpin> AsyncWrite for Paced<I> {
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.pace.stays.load(Relaxed) {
+            return Poll::Ready(Ok(()));
+        }
         Pin::new(&mut self.inner).poll_shutdown(cx)
     }
 }
+
+/// How long a client has been silent when its connection begins to rest. One that asks anew each second has no use for that.
+pub(super) const REST: Duration = Duration::from_secs(2);
 
 /// How HTTP/2 begins (RFC 9113 §3.4), and no request of HTTP/1 does.
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -351,8 +402,26 @@ mod tests {
         assert_eq!(after(&pace, 1000).await, Due::Nothing);
 
         drop(busy);
-        assert_eq!(after(&pace, 74).await, Due::Nothing);
+        assert_eq!(after(&pace, 1).await, Due::Nothing);
+        assert_eq!(after(&pace, 1).await, Due::Rest);
+        pace.rest();
+        assert_eq!(after(&pace, 72).await, Due::Nothing);
         assert_eq!(after(&pace, 1).await, Due::Close);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_whose_client_has_begun_to_ask_or_takes_its_time_does_not_rest() {
+        let pace = pace();
+        pace.received(b"G");
+        drop(pace.busy());
+        pace.received(b"G");
+        assert_eq!(after(&pace, 29).await, Due::Nothing);
+
+        drop(pace.busy());
+        pace.written(true);
+        assert_eq!(after(&pace, 59).await, Due::Nothing);
+        pace.written(false);
+        assert_eq!(after(&pace, 0).await, Due::Rest);
     }
 
     #[tokio::test(start_paused = true)]

@@ -9,7 +9,7 @@ use crate::upstream::ByFault;
 
 use super::UpstreamPlan;
 use super::origin::Origin;
-use super::upstreams::{Sections, circuit};
+use super::upstreams::{Sections, circuit, large};
 
 /// What is known of an upstream of this name whose section was another.
 #[derive(Default)]
@@ -23,10 +23,10 @@ pub(super) struct Known<'p> {
 impl<'p> Known<'p> {
     pub(super) fn new(before: Option<&'p Arc<UpstreamPlan>>, (now, signed_by): &Sections) -> Self {
         let Some(plan) = before else { return Self::default() };
-        // How many there are makes a difference to each.
+        // How many there are makes a difference to each, and so does what is kept of requests for others.
         let common = |upstream: &Upstream| {
-            let several = upstream.has_several();
-            (several, Upstream { replicas: None, failover: None, ..upstream.clone() })
+            let (several, large) = (upstream.has_several(), large(upstream));
+            (several, large, Upstream { replicas: None, failover: None, ..upstream.clone() })
         };
         let in_common = plan.origin.is_alike(|(before, then_signed_by)| {
             common(before) == common(now) && then_signed_by == signed_by

@@ -148,6 +148,7 @@ impl Section<'_> {
             pool: upstream.pool,
             has_several: upstream.has_several(),
             is_checked: upstream.health_check.is_some(),
+            large: large(upstream),
             recorder: recorder.clone(),
         })
     }
@@ -285,6 +286,16 @@ fn failover(upstream: &Upstream, key: &str, problems: &mut Vec<Problem>) -> Fail
     }
     ordered(upstream, policy).per_try(Duration::MAX)
 }
+
+/// From which length on no body of a request is kept for another attempt.
+pub(super) fn large(upstream: &Upstream) -> u64 {
+    let own = upstream.failover.as_ref().map(|section| section.get_ref().most_replayed());
+    let kept = own.unwrap_or_else(|| FailoverPolicy::new().most_replayed());
+    kept.saturating_add(1).max(LARGE)
+}
+
+/// What a body must have to be worth a pipe.
+const LARGE: u64 = 64 << 10;
 
 /// Of those that are discovered none is first: they have one priority.
 fn ordered(upstream: &Upstream, policy: FailoverPolicy) -> FailoverPolicy {

@@ -37,6 +37,8 @@ pub struct ReplicaPlan {
     pub pool: Pool,
     /// How long it may take.
     pub timeouts: UpstreamTimeouts,
+    /// From which length on bodies of requests need not be read, as nobody looks at them or keeps any of them.
+    pub large: u64,
 }
 
 /// How the replicas of one upstream are made: what they have in common.
@@ -53,6 +55,8 @@ pub(crate) struct Making {
     pub(crate) has_several: bool,
     /// Whether it is asked for its health.
     pub(crate) is_checked: bool,
+    /// From which length on no body of a request is kept for another attempt.
+    pub(crate) large: u64,
     pub(crate) recorder: Arc<PrometheusRecorder>,
 }
 
@@ -110,6 +114,8 @@ impl Making {
             is_s3: own.signing.is_s3,
             pool: self.pool,
             timeouts: own.timeouts,
+            // What is signed is read for that.
+            large: if own.signing.signer.is_some() { u64::MAX } else { self.large },
         }
     }
 

@@ -6,21 +6,23 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::listener::Stream;
 
-use super::{Splice, place_of};
+use super::{Next, Splice, Upload, next, place_of};
 
-/// A client's connection, which writes what is in the pipe where a slice stands for that.
+/// A client's connection, which writes what is in the pipe where a slice stands for that, and moves what has come of a body
+/// into another where it is not to be read.
 #[derive(Debug)]
 pub(crate) struct SplicedIo {
     client: Stream,
     splice: Splice,
+    upload: Upload,
 }
 
 impl SplicedIo {
-    /// The connection, and the way there for those who can fill a pipe, if it is one over TCP.
-    pub(crate) fn new(client: Stream) -> (Self, Option<Splice>) {
-        let splice = Splice::new();
-        let way = matches!(client, Stream::Tcp(_)).then(|| splice.clone());
-        (Self { client, splice }, way)
+    /// The connection, and the ways there and back for those who know pipes, if it is one over TCP.
+    pub(crate) fn new(client: Stream) -> (Self, Option<(Splice, Upload)>) {
+        let (splice, upload) = (Splice::new(), Upload::default());
+        let ways = matches!(client, Stream::Tcp(_)).then(|| (splice.clone(), upload.clone()));
+        (Self { client, splice, upload }, ways)
     }
 
     fn drain(&self, slice: &[u8], cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
@@ -37,6 +39,11 @@ impl AsyncRead for SplicedIo {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        if let Stream::Tcp(client) = &self.client
+            && let Some(moved) = self.upload.poll_fill(client, buf, cx)
+        {
+            return moved;
+        }
         Pin::new(&mut self.client).poll_read(cx, buf)
     }
 }
@@ -58,13 +65,10 @@ impl AsyncWrite for SplicedIo {
         cx: &mut Context<'_>,
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let first = bufs.iter().find(|buf| !buf.is_empty());
-        if let Some(first) = first.filter(|first| place_of(first).is_some()) {
-            return self.drain(first, cx);
+        match next(bufs) {
+            Next::Moved(slice) => self.drain(slice, cx),
+            Next::Bytes(bufs) => Pin::new(&mut self.client).poll_write_vectored(cx, bufs),
         }
-        let ordinary = bufs.iter().take_while(|buf| place_of(buf).is_none()).count();
-        let ordinary = bufs.get(..ordinary).unwrap_or_default();
-        Pin::new(&mut self.client).poll_write_vectored(cx, ordinary)
     }
 
     /// Or else hyper would copy pieces together, and with them nothing.

@@ -86,6 +86,6 @@ impl Service<Request<Body>> for CheckConnections {
             _ => &self.usual,
         };
         // Its pool ends with the check, and the connection with that.
-        Upstream::new(connect.clone(), Pool::default(), self.timeouts).call(request)
+        Upstream::new(connect.clone(), Pool::default(), self.timeouts, u64::MAX).call(request)
     }
 }

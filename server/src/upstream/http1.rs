@@ -14,7 +14,7 @@ mod response;
 
 pub(super) use broken::Broken;
 pub(super) use head::Head;
-pub(super) use io::{Io, Rewound};
+pub(super) use io::Io;
 pub(super) use response::Http1Body;
 
 use std::pin::Pin;
@@ -28,10 +28,13 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Instant;
 
 use crate::body::{self, Body};
+use crate::facts::Facts;
+use crate::rewound::Rewound;
+use crate::splice::{Splice, Upload};
 
 use self::head::is_interim;
 use self::patience::Patience;
-use self::reading::poll_read;
+use self::reading::{Ahead, poll_read};
 use self::request::{Coding, Mismatch, Outgoing, encode};
 
 /// A connection to a replica, and the request that it carries.
@@ -50,6 +53,10 @@ pub(super) struct Connection {
     patience: Patience,
     /// Whether a byte of the request has gone.
     begun: bool,
+    /// Out of what pipe the request's body comes, if it is not read.
+    upload: Option<Splice>,
+    /// Whether the body of the last response was not read.
+    spliced: bool,
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -91,12 +98,32 @@ impl Connection {
             since: None,
             patience: Patience::default(),
             begun: false,
+            upload: None,
+            spliced: false,
         })
     }
 
-    /// Begins an exchange, at `now`. It is carried out by [`poll_head`](Self::poll_head) and what follows.
-    pub(super) fn begin(&mut self, request: &http_request::Parts, body: Body, now: Instant) {
+    /// Begins an exchange, at `now`. It is carried out by [`poll_head`](Self::poll_head) and what follows. A body that is
+    /// `large` need not be read.
+    pub(super) fn begin(
+        &mut self,
+        request: &http_request::Parts,
+        body: Body,
+        now: Instant,
+        large: u64,
+    ) {
         self.coding = encode(request, &body, &mut self.out);
+        let upload = || request.extensions.get().and_then(Facts::upload);
+        self.upload = match &self.coding {
+            Coding::None => None,
+            Coding::Length(length) if *length >= large && matches!(self.io, Io::Tcp(_)) => {
+                upload().map(Upload::want)
+            }
+            Coding::Length(_) | Coding::Chunks(_) => {
+                upload().map(Upload::refuse);
+                None
+            }
+        };
         self.body = (!matches!(self.coding, Coding::None)).then_some(body);
         self.sending = Sending::Rest;
         self.since = Some(now);
@@ -130,10 +157,13 @@ impl Connection {
                 if is_interim(head.response.status()) {
                     continue;
                 }
+                self.spliced = false;
                 return Poll::Ready(Ok(head));
             }
             let nothing = self.read.is_empty();
-            let closed = match poll_read(&mut self.io, &mut self.read, 0, cx) {
+            // Who asked for a large body asks for the next.
+            let ahead = if self.spliced { Ahead::Head } else { Ahead::Small };
+            let closed = match poll_read(&mut self.io, &mut self.read, ahead, cx) {
                 Poll::Ready(Ok(0)) => Broken::Closed,
                 Poll::Ready(Ok(_)) => continue,
                 Poll::Ready(Err(error)) => Broken::Io(error),
@@ -171,7 +201,7 @@ impl Connection {
                 }
                 continue;
             }
-            match ready!(Pin::new(&mut self.io).poll_write_vectored(cx, &self.out.slices())) {
+            match ready!(self.poll_write(cx)) {
                 Ok(0) => return Poll::Ready(self.refused(std::io::ErrorKind::WriteZero.into())),
                 Ok(written) => {
                     self.begun = true;
@@ -181,6 +211,14 @@ impl Connection {
             }
         }
         Poll::Ready(Ok(()))
+    }
+
+    fn poll_write(&mut self, cx: &mut Context<'_>) -> Poll<std::io::Result<usize>> {
+        let slices = self.out.slices();
+        match (&self.upload, &mut self.io) {
+            (Some(upload), Io::Tcp(stream)) => upload.poll_write_vectored(stream, &slices, cx),
+            (_, io) => Pin::new(io).poll_write_vectored(cx, &slices),
+        }
     }
 
     /// Puts the next piece of the body on its way.
@@ -235,11 +273,12 @@ impl Connection {
     /// Gives up what only a connection in use needs.
     pub(super) fn rest(&mut self) {
         self.read = Bytes::new();
+        self.upload = None;
         self.out.shrink();
     }
 
     /// The connection as what it was before HTTP.
-    pub(super) fn into_io(self) -> Rewound {
+    pub(super) fn into_io(self) -> Rewound<Io> {
         Rewound::new(self.read, self.io)
     }
 }

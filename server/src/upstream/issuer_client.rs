@@ -50,7 +50,7 @@ impl IssuerClient {
         let connect =
             Connect::new(target, HttpVersion::Auto, &self.tls, ReplicaMeters::uncounted());
         let pool = Pool { max_idle: 0, ..Pool::default() };
-        Ok(Upstream::new(Arc::new(connect), pool, self.timeouts))
+        Ok(Upstream::new(Arc::new(connect), pool, self.timeouts, u64::MAX))
     }
 }
 

@@ -10,8 +10,9 @@ use tokio::task::unconstrained;
 use tokio::time::{Instant, sleep, timeout_at};
 
 use crate::config::{self, UpstreamTimeouts};
+use crate::rewound::Rewound;
 
-use super::http1::{Connection, Rewound};
+use super::http1::{Connection, Io};
 use super::http2::{Shared, Stream};
 use super::{Error, Phase};
 
@@ -253,7 +254,7 @@ impl Http1 {
     }
 
     /// The connection as what it was before HTTP.
-    pub(super) fn into_io(self) -> Rewound {
+    pub(super) fn into_io(self) -> Rewound<Io> {
         self.connection.into_io()
     }
 }

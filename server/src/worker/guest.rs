@@ -52,19 +52,23 @@ impl Guest {
     /// # Errors
     ///
     /// How it ended, if not well.
-    pub(super) async fn serve(self, connections: Connections) -> Result<(), Ending> {
+    pub(super) async fn serve(self, connections: Arc<Connections>) -> Result<(), Ending> {
         let Self { stream, peer: address, admission: _counts, terms } = self;
         let Some(tls) = terms.tls() else {
-            let (stream, splice) = SplicedIo::new(stream);
-            return connections.serve(stream, Peer { address, splice, ..Peer::default() }).await;
+            let (stream, ways) = SplicedIo::new(stream);
+            let (splice, upload) = ways.unzip();
+            let peer = Peer { address, splice, upload, ..Peer::default() };
+            return connections.serve(stream, peer).await;
         };
+        // In boxes, or connections without TLS would be as large.
         let time = terms.timeouts().tls_handshake;
-        let handshake = timeout(time, handshake(stream, tls, &terms)).await;
+        let handshake = Box::pin(timeout(time, handshake(stream, tls, &terms))).await;
         let stream = handshake.map_err(|_| Ending::HandshakeTimeout)??;
         // The first is the client's own.
         let shown = stream.get_ref().1.peer_certificates().and_then(<[_]>::first);
         let certificate = shown.and_then(|own| Certificate::read(own)).map(Arc::new);
-        connections.serve(stream, Peer { address, is_tls: true, certificate, splice: None }).await
+        let peer = Peer { address, is_tls: true, certificate, ..Peer::default() };
+        Box::pin(connections.serve(stream, peer)).await
     }
 }
 

@@ -1,3 +1,4 @@
+use std::mem;
 use std::net::Ipv6Addr;
 
 use super::AmbiguousHost;
@@ -22,6 +23,10 @@ impl<'a> Name<'a> {
     /// It is stricter than RFC 3986 §3.2.2: no name that is in use has a comma, a percent sign or the like, and what two
     /// servers could read differently is not worth the doubt.
     pub(crate) fn parse(text: &'a [u8]) -> Result<Self, AmbiguousHost> {
+        // Most are a name alone, which one pass tells.
+        if let Some(host) = Host::name(text) {
+            return Ok(Self { host, port: None });
+        }
         if text.contains(&b'@') {
             return Err(AmbiguousHost::Userinfo);
         }
@@ -49,17 +54,24 @@ impl<'a> Host<'a> {
             let literal = std::str::from_utf8(literal).ok().and_then(|text| text.parse().ok());
             return literal.map(Self::Literal).ok_or(AmbiguousHost::Malformed);
         }
-        let name = text.strip_suffix(b".").unwrap_or(text);
-        if name.is_empty() {
+        if matches!(text, b"" | b".") {
             return Err(AmbiguousHost::Empty);
         }
-        let is_name_byte = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_~".contains(byte);
-        let is_label = |label: &[u8]| !label.is_empty() && label.iter().all(is_name_byte);
-        if name.split(|&byte| byte == b'.').all(is_label) {
-            Ok(Self::Text(name))
-        } else {
-            Err(AmbiguousHost::Malformed)
-        }
+        Self::name(text).ok_or(AmbiguousHost::Malformed)
+    }
+
+    /// Labels with dots between them, and perhaps one at the end.
+    fn name(text: &'a [u8]) -> Option<Self> {
+        let mut before = b'.';
+        // No label is empty: no dot is the first, and none follows another.
+        let is_of_name = |&byte: &u8| match mem::replace(&mut before, byte) {
+            b'.' if byte == b'.' => false,
+            _ => {
+                matches!(byte, b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~')
+            }
+        };
+        let is_name = text.iter().all(is_of_name) && !text.is_empty();
+        is_name.then(|| Self::Text(text.strip_suffix(b".").unwrap_or(text)))
     }
 
     fn is(&self, other: &Self) -> bool {

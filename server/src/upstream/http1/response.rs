@@ -13,7 +13,7 @@ use crate::upstream::pool::Http1;
 
 use super::chunks::Piece;
 use super::head::Framing;
-use super::reading::poll_read;
+use super::reading::{Ahead, poll_read};
 use super::{Broken, Failure, Io};
 
 /// What an upstream answers over HTTP/1.1, and the connection that it comes over.
@@ -83,25 +83,30 @@ impl Http1Body {
                 (&self.splice, &connection.io, &mut self.framing)
                 && *left >= LARGE
             {
-                match splice.fill(upstream, *left, cx).map_err(Broken::Io).map_err(of_upstream)? {
+                match splice
+                    .fill(upstream, *left, usize::MAX, cx)
+                    .map_err(Broken::Io)
+                    .map_err(of_upstream)?
+                {
                     Filled::Piece(piece) => {
                         *left -= u64::try_from(piece.len()).unwrap_or(*left);
                         if *left == 0 {
                             self.framing = Framing::Ended;
                         }
                         self.since = None;
+                        connection.spliced = true;
                         return Poll::Ready(Ok(Piece::Data(piece)));
                     }
                     Filled::Closed => return Poll::Ready(Err(of_upstream(Broken::Closed))),
-                    Filled::ClientWaits => {
+                    Filled::Full => {
                         self.since = None;
                         return Poll::Pending;
                     }
-                    Filled::UpstreamWaits => break,
+                    Filled::Empty => break,
                     Filled::Impossible => self.splice = None,
                 }
             }
-            match poll_read(&mut connection.io, &mut connection.read, left, cx) {
+            match poll_read(&mut connection.io, &mut connection.read, Ahead::Body(left), cx) {
                 Poll::Ready(Ok(0)) if matches!(self.framing, Framing::Close) => {
                     self.framing = Framing::Ended;
                 }
