@@ -1,6 +1,7 @@
 mod health;
 
-use std::io;
+use std::fmt::Display;
+use std::io::{self, Write as _};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -64,7 +65,7 @@ pub fn main() -> ExitCode {
     let result = match Arguments::parse().command {
         Command::Run { config } => run(&config),
         Command::Check { config } => check(&config),
-        Command::Schema => Ok(schema()),
+        Command::Schema => say(format_args!("{:#}", config::schema())),
         Command::Health { admin } => {
             health::ask(admin).map(|()| ExitCode::SUCCESS).map_err(Failure::Start)
         }
@@ -100,19 +101,15 @@ fn plan(file: &Path) -> Result<Plan, Failure> {
 
 fn check(file: &Path) -> Result<ExitCode, Failure> {
     plan(file)?;
-    #[expect(clippy::print_stdout, reason = "the answer")]
-    {
-        println!("{}: right", file.display());
-    }
-    Ok(ExitCode::SUCCESS)
+    say(format_args!("{}: right", file.display()))
 }
 
-fn schema() -> ExitCode {
-    #[expect(clippy::print_stdout, reason = "the answer")]
-    {
-        println!("{:#}", config::schema());
+/// Gives an answer. Who does not read it to its end, as `head` does, has what it wanted.
+fn say(answer: impl Display) -> Result<ExitCode, Failure> {
+    match writeln!(io::stdout(), "{answer}") {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error.into()),
+        _ => Ok(ExitCode::SUCCESS),
     }
-    ExitCode::SUCCESS
 }
 
 fn run(file: &Path) -> Result<ExitCode, Failure> {

@@ -847,3 +847,14 @@ async fn routes_are_counted_as_they_stand_in_the_file() {
     ];
     assert_eq!(said, expected);
 }
+
+#[tokio::test]
+async fn who_reads_the_beginning_of_the_schema_alone_is_told_of_no_error() {
+    // It is more than a pipe takes, so that it cannot all have been written when `head` goes.
+    let commands = format!("set -o pipefail; '{GATEWAY}' schema | head -c 1");
+
+    let output = Command::new("bash").args(["-c", &commands]).output().await.unwrap();
+
+    assert!(output.status.success() && output.stderr.is_empty(), "{output:?}");
+    assert_eq!(output.stdout, b"{");
+}
