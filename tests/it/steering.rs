@@ -68,6 +68,25 @@ async fn a_replica_that_is_drained_has_no_requests_until_it_is_undrained() {
 }
 
 #[tokio::test]
+async fn limits_say_what_they_allow_and_how_much_of_it_is_taken() {
+    let gateway = InProcess::start(
+        "workers = 1
+         listener = [{ address = '127.0.0.1:0' }]
+         admin = { address = '127.0.0.1:0' }
+         limit.rate = { rate = { quota = '3/m', keys = 1024 }, key = 'address' }
+         limit.few = { concurrency = { limit = 2 } }
+         route = [{ path = '/', rate_limit = ['rate'], concurrency_limit = 'few', respond = { status = 200 } }]",
+    );
+    assert_eq!(get(gateway.address(), "/").await.status, 200);
+
+    let limits = status(gateway.admin()).await["limits"].clone();
+
+    let rate = json!({ "rate": "3/m burst 3", "keys": 1, "capacity": 1024, "waiting": 0 });
+    let few = json!({ "concurrency": 2, "under_way": 0, "waiting": 0, "keys": 0 });
+    assert_eq!(limits, json!({ "few": few, "rate": rate }));
+}
+
+#[tokio::test]
 async fn a_circuit_is_what_an_operator_says_until_it_is_given_back() {
     let (gateway, _one, _two) = over_two().await;
     let admin = gateway.admin();

@@ -28,6 +28,8 @@ pub(super) struct Overview {
     readiness: Readiness,
     routes: Vec<RouteView>,
     upstreams: BTreeMap<String, Vec<ReplicaView>>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    limits: BTreeMap<String, LimitView>,
     listeners: Vec<ListenerView>,
 }
 
@@ -73,6 +75,28 @@ struct CircuitView {
     rejected: u64,
 }
 
+/// A limit, as far as this process knows: what a store shares it does not see.
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+enum LimitView {
+    Rate {
+        rate: String,
+        /// How many keys have a place, of how many.
+        keys: u64,
+        capacity: usize,
+        waiting: usize,
+    },
+    Concurrency {
+        concurrency: u32,
+        /// Not told where each key has a limit of its own.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        under_way: Option<u32>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        waiting: Option<u32>,
+        keys: usize,
+    },
+}
+
 #[derive(Debug, Serialize)]
 struct ListenerView {
     addresses: Vec<String>,
@@ -108,6 +132,7 @@ impl Overview {
                 .iter()
                 .map(|(name, upstream)| (name.clone(), replicas(upstream)))
                 .collect(),
+            limits: limits(plan),
             listeners: plan.config.listeners.iter().map(ListenerView::new).collect(),
         }
     }
@@ -126,6 +151,28 @@ fn routes(plan: &Plan) -> Vec<RouteView> {
         },
     });
     each.collect()
+}
+
+fn limits(plan: &Plan) -> BTreeMap<String, LimitView> {
+    let rates = plan.limits.rates().map(|rate| {
+        let view = LimitView::Rate {
+            rate: rate.quota().to_string(),
+            keys: rate.keys(),
+            capacity: rate.capacity(),
+            waiting: rate.waiting(),
+        };
+        (rate.name().to_owned(), view)
+    });
+    let concurrency = plan.limits.concurrency().map(|(name, limit)| {
+        let view = LimitView::Concurrency {
+            concurrency: limit.limit(),
+            under_way: limit.under_way(),
+            waiting: limit.waiting(),
+            keys: limit.keys(),
+        };
+        (name.to_owned(), view)
+    });
+    rates.chain(concurrency).collect()
 }
 
 fn replicas(upstream: &UpstreamPlan) -> Vec<ReplicaView> {

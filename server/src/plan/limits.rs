@@ -6,7 +6,9 @@ use std::sync::Arc;
 use http::Method;
 use metrics::with_local_recorder;
 use metrics_exporter_prometheus::PrometheusRecorder;
-use portcullis_concurrency_limit::{ConcurrencyLimitLayer, ConcurrencyPolicy};
+use portcullis_concurrency_limit::{
+    ConcurrencyLimitHandle, ConcurrencyLimitLayer, ConcurrencyPolicy,
+};
 use portcullis_rate_limit::{
     InvalidLimits, Limit, LimitPolicy, RateLimitHandle, RateLimitLayer, Redis,
 };
@@ -158,6 +160,11 @@ impl LimitPlans {
     /// What is known of each limit of a rate, by its name.
     pub fn rates(&self) -> impl Iterator<Item = RateLimitHandle> {
         self.rates.values().map(|plan| plan.limit.handle())
+    }
+
+    /// What is known of each limit of requests at once, with its name.
+    pub fn concurrency(&self) -> impl Iterator<Item = (&str, ConcurrencyLimitHandle)> {
+        self.concurrency.iter().map(|(name, plan)| (&**name, plan.layer.handle()))
     }
 
     /// The stores, as workers are to have them.
