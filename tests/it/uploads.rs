@@ -201,6 +201,31 @@ async fn a_client_that_waits_to_be_told_to_go_on_is_told_and_its_upload_arrives(
     }
 }
 
+/// How the answer begins to a large upload that nobody reads to its end, and that is sent to its end all the same.
+async fn said_to_an_upload(gateway: &InProcess, path: &str) -> [u8; 12] {
+    let (mut reader, mut writer) =
+        TcpStream::connect(gateway.address()).await.unwrap().into_split();
+    let head = head_of(path, 8 * MIB);
+    let sending = tokio::spawn(async move {
+        drop(writer.write_all(head.as_bytes()).await);
+        drop(writer.write_all(&body(8 * MIB)).await);
+        writer
+    });
+    let mut said = [0; 12];
+    reader.read_exact(&mut said).await.unwrap();
+    sending.await.unwrap();
+    said
+}
+
+/// What others upload after one that went wrong is what they sent.
+async fn others_arrive(gateway: &InProcess) {
+    let mut next = Connection::open(gateway.address()).await;
+    for length in [200_000, 13, 2 * MIB] {
+        next.write(upload(length)).await;
+        arrives(&mut next, length).await;
+    }
+}
+
 #[tokio::test]
 async fn a_client_that_leaves_in_its_upload_leaves_no_byte_for_another() {
     let (upstream, mut breaks) = upstream().await;
@@ -214,11 +239,7 @@ async fn a_client_that_leaves_in_its_upload_leaves_no_byte_for_another() {
         let came = breaks.recv().await.unwrap().expect("other bytes");
 
         assert!(came <= sent, "{came} of {sent}");
-        let mut next = Connection::open(gateway.address()).await;
-        for length in [200_000, 13, 2 * MIB] {
-            next.write(upload(length)).await;
-            arrives(&mut next, length).await;
-        }
+        others_arrive(&gateway).await;
     }
 }
 
@@ -228,24 +249,10 @@ async fn an_upstream_that_closes_in_an_upload_fails_it_and_no_other() {
     let gateway = to(upstream.address());
 
     for taken in [0, 1000, 600_000] {
-        let (mut reader, mut writer) =
-            TcpStream::connect(gateway.address()).await.unwrap().into_split();
-        let head = head_of(&format!("/gone/{taken}"), 8 * MIB);
-        let sending = tokio::spawn(async move {
-            drop(writer.write_all(head.as_bytes()).await);
-            drop(writer.write_all(&body(8 * MIB)).await);
-            writer
-        });
-        let mut said = [0; 12];
-        reader.read_exact(&mut said).await.unwrap();
+        let said = said_to_an_upload(&gateway, &format!("/gone/{taken}")).await;
 
         assert_eq!(&said, b"HTTP/1.1 502");
-        sending.await.unwrap();
-        let mut next = Connection::open(gateway.address()).await;
-        for length in [200_000, 13, 2 * MIB] {
-            next.write(upload(length)).await;
-            arrives(&mut next, length).await;
-        }
+        others_arrive(&gateway).await;
     }
 }
 
@@ -255,19 +262,9 @@ async fn an_answer_before_the_end_of_an_upload_reaches_a_client_that_still_sends
     let gateway = to(upstream.address());
 
     for taken in [0, 1000, 600_000] {
-        let (mut reader, mut writer) =
-            TcpStream::connect(gateway.address()).await.unwrap().into_split();
-        let head = head_of(&format!("/early/{taken}"), 8 * MIB);
-        let sending = tokio::spawn(async move {
-            drop(writer.write_all(head.as_bytes()).await);
-            drop(writer.write_all(&body(8 * MIB)).await);
-            writer
-        });
-        let mut said = [0; 12];
-        reader.read_exact(&mut said).await.unwrap();
+        let said = said_to_an_upload(&gateway, &format!("/early/{taken}")).await;
 
         assert_eq!(&said, b"HTTP/1.1 413");
-        sending.await.unwrap();
     }
 }
 
