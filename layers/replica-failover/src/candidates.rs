@@ -68,6 +68,8 @@ pub(crate) struct Heed {
 /// What they are is asked anew each time, so that an iteration may end early, or be empty, when a breaker opens meanwhile.
 pub struct Candidates<'a> {
     members: &'a [Member],
+    /// The place of the first of them.
+    first: usize,
     priority: u8,
     filter: Filter<'a>,
     now: Moment,
@@ -96,6 +98,7 @@ impl<'a> Candidates<'a> {
     ) -> Option<Self> {
         let all = Self {
             members,
+            first: 0,
             priority: 0,
             filter,
             now,
@@ -103,8 +106,8 @@ impl<'a> Candidates<'a> {
             lot: random,
             random: Cell::new(random),
         };
-        let best = (0..members.len()).find_map(|index| all.at(index))?.priority();
-        Some(Self { priority: best, ..all })
+        let best = (0..members.len()).find_map(|index| all.at(index))?;
+        Some(Self { first: best.index, priority: best.priority(), ..all })
     }
 
     /// Those that can be asked, in the order of the list.
@@ -131,6 +134,11 @@ impl<'a> Candidates<'a> {
     /// The one at this place of the list, if it is among them.
     pub(crate) fn get(&self, index: usize) -> Option<Candidate<'a>> {
         self.at(index).filter(|candidate| candidate.priority() == self.priority)
+    }
+
+    /// The place of the first of them, as it was found.
+    pub(crate) const fn first(&self) -> usize {
+        self.first
     }
 
     /// All of the tier, those that cannot be asked included.

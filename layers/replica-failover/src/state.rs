@@ -75,11 +75,16 @@ impl ReplicaState {
         self.stood_back.fetch_max(now.bits(), Ordering::Relaxed);
     }
 
+    /// Whether it may come back to its place, should it answer.
+    pub(crate) fn has_stood_back(&self) -> bool {
+        self.stood_back.load(Ordering::Relaxed) != 0
+    }
+
     /// A request that began at `began` was answered.
     pub(crate) fn answered(&self, began: Moment, now: Moment, quiet: Duration) {
         self.latency.record(now.since(began), now);
         // Evidence from before the failure, or from too soon after it, does not bring the replica back to its place.
-        let back = self.stood_back.load(Ordering::Relaxed) != 0
+        let back = self.has_stood_back()
             && self
                 .last_failure()
                 .is_none_or(|failed| began > failed && !within(failed, quiet, now));

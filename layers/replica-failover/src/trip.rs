@@ -269,7 +269,12 @@ impl<S, B, C, R> Trip<S, B, C, R> {
             Ok(response) => {
                 let (head, body) = response.into_parts();
                 let verdict = self.classify.response(self.policy(), &self.method, &head);
-                (verdict, Ok(Response::from_parts(head, body)))
+                let response = Response::from_parts(head, body);
+                if verdict == Verdict::PassOn {
+                    self.record_answer(index, began);
+                    return Turn::Answer(Ok(self.pass_on(index, response, in_flight)));
+                }
+                (verdict, Ok(response))
             }
             Err(error) => (self.classify.error(&error), Err(error)),
         };
@@ -309,9 +314,9 @@ impl<S, B, C, R> Trip<S, B, C, R> {
         let (reason, sendable) = match verdict {
             Verdict::PassOn => {
                 if matches!(outcome.said, Some(Ok(_))) {
-                    self.record_answer(index, began, now);
+                    self.record_answer(index, began);
                 }
-                return self.pass_on(outcome);
+                return self.settle(outcome);
             }
             Verdict::Skip => {
                 self.course.not_sent();
@@ -319,7 +324,7 @@ impl<S, B, C, R> Trip<S, B, C, R> {
                 (Reason::Refused, true)
             }
             Verdict::LookFurther => {
-                self.record_answer(index, began, now);
+                self.record_answer(index, began);
                 self.course.leave_out(index);
                 (Reason::Missing, self.repeatable)
             }
@@ -347,7 +352,7 @@ impl<S, B, C, R> Trip<S, B, C, R> {
             }
             _ => {
                 self.count(index, reason);
-                self.pass_on(outcome)
+                self.settle(outcome)
             }
         }
     }
@@ -374,28 +379,52 @@ impl<S, B, C, R> Trip<S, B, C, R> {
         }
     }
 
-    fn pass_on<P: Body, E>(&mut self, outcome: Outcome<P, E>) -> Turn<P, E>
+    /// Nothing else is tried.
+    fn settle<P: Body, E>(&mut self, outcome: Outcome<P, E>) -> Turn<P, E>
     where
         R: EmptyBody<P>,
     {
         let Outcome { said, in_flight, index, now, .. } = outcome;
+        match said {
+            Some(Ok(response)) => Turn::Answer(Ok(self.pass_on(index, response, in_flight))),
+            Some(Err(error)) => {
+                self.leave_body();
+                self.served_by = Some(index);
+                Turn::Answer(Err(error))
+            }
+            None => {
+                self.leave_body();
+                self.unserved(now)
+            }
+        }
+    }
+
+    fn pass_on<P: Body>(
+        &mut self,
+        index: usize,
+        mut response: Response<P>,
+        in_flight: Option<InFlight>,
+    ) -> Response<HeldBody<P, InFlight>> {
+        self.leave_body();
+        self.served_by = Some(index);
+        if self.course.is_long() || self.set.shared.settings.tells_always {
+            let name = self.set.members.get(index).map(|member| member.place.name.clone());
+            response.extensions_mut().insert(self.course.end(name));
+        }
+        let Some(in_flight) = in_flight else { return response.map(HeldBody::free) };
+        if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+            response.extensions_mut().insert(Arc::new(in_flight));
+            return response.map(HeldBody::free);
+        }
+        response.map(|body| HeldBody::new(body, in_flight))
+    }
+
+    /// Nobody will ask for the body of the request again.
+    fn leave_body(&mut self) {
         if let Some(reader) = self.reader {
             self.replay.leave_to(reader);
         }
-        // Nobody will ask for the body of the request again.
         self.replay = Replay::Empty;
-        let Some(said) = said else { return self.unserved(now) };
-        self.served_by = Some(index);
-        let name = self.set.members.get(index).map(|member| member.place.name.clone());
-        Turn::Answer(said.map(|mut response| {
-            response.extensions_mut().insert(self.course.end(name));
-            let Some(in_flight) = in_flight else { return response.map(HeldBody::free) };
-            if response.status() == StatusCode::SWITCHING_PROTOCOLS {
-                response.extensions_mut().insert(Arc::new(in_flight));
-                return response.map(HeldBody::free);
-            }
-            response.map(|body| HeldBody::new(body, in_flight))
-        }))
     }
 
     /// Answers without a replica.
@@ -468,11 +497,15 @@ impl<S, B, C, R> Trip<S, B, C, R> {
         self.course.beside(asked, &terrain(&self.set, request, self.deadline, now))
     }
 
-    fn record_answer(&self, index: usize, began: Instant, now: Instant) {
+    fn record_answer(&self, index: usize, began: Instant) {
         let Some(state) = self.state(index) else { return };
         let shared = &self.set.shared;
-        state.answered(shared.moment(began), shared.moment(now), self.policy().failback_after);
         state.meters.answered();
+        // The clock is looked at for those alone who want to know.
+        if shared.is_timed() || state.has_stood_back() {
+            let (began, now) = (shared.moment(began), shared.moment(Instant::now()));
+            state.answered(began, now, self.policy().failback_after);
+        }
     }
 
     fn record_failure(

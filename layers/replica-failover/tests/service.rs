@@ -154,7 +154,7 @@ fn errors(fault: &Fault) -> Verdict {
 }
 
 fn layer(policy: FailoverPolicy) -> ReplicaFailoverLayer<Errors> {
-    ReplicaFailoverLayer::new(policy).classify::<Errors>(errors)
+    ReplicaFailoverLayer::new(policy).tell_always().classify::<Errors>(errors)
 }
 
 type Over = ReplicaFailover<Inner, Errors>;
@@ -299,6 +299,27 @@ async fn what_is_missing_everywhere_is_missing_but_not_what_a_failed_replica_may
     assert_eq!(ask(&service(&[missing, missing]), get()).await, served(404, "b"));
     assert_eq!(ask(&service(&[failed, missing]), get()).await, (502, None));
     assert_eq!(ask(&service(&[missing, failed, missing]), get()).await, (502, None));
+}
+
+#[tokio::test]
+async fn a_response_before_which_nothing_failed_says_who_it_is_of_only_if_all_shall() {
+    let policy = || FailoverPolicy::new().failback_after(Duration::ZERO);
+    let quiet = ReplicaFailoverLayer::new(policy()).classify::<Errors>(errors);
+    for (fate, all, told) in [
+        (OK, false, None),
+        (OK, true, Some((Some("a"), 1))),
+        (Fate::Refuse, false, Some((Some("b"), 2))),
+        (Fate::Shed, false, Some((Some("b"), 1))),
+    ] {
+        let scene = Scene::new(&[&[fate], &[OK]]);
+        let layer = if all { layer(policy()) } else { quiet.clone() };
+
+        let response = send(&layer.layer(scene.list()), get()).await.unwrap();
+
+        let attempts = response.extensions().get::<Attempts>();
+        let found = attempts.map(|attempts| (attempts.served_by(), attempts.count()));
+        assert_eq!(found, told, "{fate:?}");
+    }
 }
 
 #[tokio::test]
@@ -932,7 +953,7 @@ fn all(_: &BoxError) -> Verdict {
 async fn a_replica_is_polled_ready_before_each_call_and_passed_over_if_it_is_not() {
     let ((a, mut at_a), (b, mut at_b)) = (strict(), strict());
     at_a.allow(0);
-    let layer = ReplicaFailoverLayer::default().classify(all);
+    let layer = ReplicaFailoverLayer::default().tell_always().classify(all);
     let service = layer.layer(vec![Replica::new("a", a), Replica::new("b", b)]);
 
     let mut response = spawn(service.oneshot(get()));
