@@ -78,6 +78,7 @@ mod part;
 mod rest;
 mod resuming;
 mod resume_body;
+mod head;
 mod replay;
 mod replay_body;
 mod replay_error;

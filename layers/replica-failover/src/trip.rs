@@ -14,6 +14,7 @@ use tower_service::Service;
 use crate::candidates::Member;
 use crate::course::{Course, Go, Terrain};
 use crate::grpc_timeout::{self, GRPC_TIMEOUT};
+use crate::head::Head;
 use crate::hedging::Hedging;
 use crate::part::Part;
 use crate::random::random;
@@ -30,8 +31,7 @@ pub(crate) struct Trip<S, B, C, R> {
     pub(crate) set: Arc<Set<S>>,
     classify: C,
     empty: R,
-    /// None once it is sent for good.
-    parts: Option<Parts>,
+    head: Head,
     pub(crate) replay: Replay<B>,
     course: Course,
     method: Method,
@@ -112,7 +112,7 @@ impl<S, B: Body<Data = Bytes>, C, R> Trip<S, B, C, R> {
             served_by: None,
             deadline: earlier(policy.within.and_then(after), patience),
             patience,
-            parts: Some(parts),
+            head: Head::Whole(parts),
             course: Course::default(),
             hedges,
             reader: None,
@@ -148,7 +148,7 @@ impl<S, B, C, R> Trip<S, B, C, R> {
         began: Instant,
     ) -> (Request<ReplayBody<B>>, Option<InFlight>) {
         self.course.sent();
-        let mut parts = if is_sole(&self.set) { self.parts.take() } else { self.parts.clone() };
+        let mut parts = self.head.send(is_sole(&self.set));
         let tells = self.patience.is_some() || self.policy().limit_header.is_some();
         if let Some(parts) = parts.as_mut().filter(|_| tells) {
             self.tell_time(&mut parts.headers, began);
@@ -474,16 +474,16 @@ impl<S, B, C, R> Trip<S, B, C, R> {
         if response.body().size_hint().exact().is_some_and(|exact| exact != part.left()) {
             return None;
         }
-        let request = self.parts.take()?;
-        Some(Rest::new(self.set.clone(), self.classify.clone(), request, part, index))
+        let head = self.head.take();
+        Some(Rest::new(self.set.clone(), self.classify.clone(), head, part, index))
     }
 
     fn next(&mut self, now: Instant) -> Option<Go> {
         if self.is_late(now) {
             return None;
         }
-        let Self { set, parts, deadline, course, .. } = self;
-        course.choose(&terrain(set, parts.as_ref()?, *deadline, now))
+        let Self { set, head, deadline, course, .. } = self;
+        course.choose(&terrain(set, head.whole()?, *deadline, now))
     }
 
     /// Whether there may be another attempt beside those under way.
@@ -492,9 +492,9 @@ impl<S, B, C, R> Trip<S, B, C, R> {
     }
 
     /// Where it goes beside the replicas at these places, if anywhere.
-    pub(crate) fn beside(&self, asked: &[usize], now: Instant) -> Option<usize> {
-        let request = self.parts.as_ref()?;
-        self.course.beside(asked, &terrain(&self.set, request, self.deadline, now))
+    pub(crate) fn beside(&mut self, asked: &[usize], now: Instant) -> Option<usize> {
+        let Self { set, head, deadline, course, .. } = self;
+        course.beside(asked, &terrain(set, head.whole()?, *deadline, now))
     }
 
     fn record_answer(&self, index: usize, began: Instant) {
