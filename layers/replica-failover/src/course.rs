@@ -1,3 +1,4 @@
+use std::cell::OnceCell;
 use std::mem;
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,6 +8,7 @@ use tokio::time::Instant;
 
 use crate::candidates::{Candidates, Filter, Heed, Member};
 use crate::moment::Moment;
+use crate::random::random;
 use crate::shared::Shared;
 use crate::{Attempt, Attempts, Pick};
 
@@ -49,7 +51,6 @@ pub(crate) struct Go {
 }
 
 /// What a request's way depends on, apart from what it has met so far.
-#[derive(Clone, Copy)]
 pub(crate) struct Terrain<'a> {
     pub(crate) shared: &'a Shared,
     pub(crate) members: &'a [Member],
@@ -59,25 +60,42 @@ pub(crate) struct Terrain<'a> {
     pub(crate) most: u32,
     pub(crate) deadline: Option<Instant>,
     pub(crate) now: Instant,
-    /// The same, as the replicas' states have it.
-    pub(crate) moment: Moment,
-    pub(crate) random: u64,
+    pub(crate) random: OnceCell<u64>,
 }
 
 impl Terrain<'_> {
     /// The place of one that `filter` lets pass.
     fn among(&self, filter: Filter<'_>, again: bool) -> Option<usize> {
-        let Terrain { shared, members, pick, request, moment, random, .. } = self;
-        let with = |filter| Candidates::new(members, filter, *moment, again, *random);
-        let whole = || {
+        self.within(filter, again).or_else(|| {
             // Nobody else is there to take the rest of who comes back slowly.
             filter.heed.slow_start?;
-            with(Filter { heed: Heed { slow_start: None, ..filter.heed }, ..filter })
-        };
-        let candidates = with(filter).or_else(whole)?;
-        // In the order of the list it is the first, whatever there is behind it.
-        let picked = if shared.fails_back() { None } else { pick.pick(&candidates, request) };
+            let heed = Heed { slow_start: None, ..filter.heed };
+            self.within(Filter { heed, ..filter }, again)
+        })
+    }
+
+    fn within(&self, filter: Filter<'_>, again: bool) -> Option<usize> {
+        let Terrain { shared, members, pick, request, .. } = self;
+        if shared.fails_back() {
+            // In the order of the list it is the first, whatever there is behind it.
+            let passes = |(index, member): &(usize, &Member)| {
+                filter.passes(*index, member, || self.moment(), || self.random())
+            };
+            return members.iter().enumerate().find(passes).map(|(index, _)| index);
+        }
+        let candidates = Candidates::new(members, filter, self.moment(), again, self.random())?;
+        let picked = pick.pick(&candidates, request);
         Some(picked.map_or(candidates.first(), |picked| picked.index()))
+    }
+
+    /// The time, as the replicas' states have it.
+    fn moment(&self) -> Moment {
+        self.shared.moment(self.now)
+    }
+
+    /// The same number each time.
+    fn random(&self) -> u64 {
+        *self.random.get_or_init(random)
     }
 
     fn heed(&self) -> Heed {
@@ -216,21 +234,21 @@ impl Met {
     /// When a replica that failed this request may be asked again.
     fn not_before(&self, index: usize, terrain: &Terrain<'_>) -> Option<Instant> {
         let failure = self.failures.iter().rev().find(|failure| failure.index == index)?;
-        let wait = terrain.shared.policy().backoff.wait(self.backs + 1, terrain.random);
+        let wait = terrain.shared.policy().backoff.wait(self.backs + 1, terrain.random());
         // A time that no clock reaches is not waited for here, but cut short by the deadline.
         Some(terrain.now.checked_add(wait).unwrap_or(failure.not_before).max(failure.not_before))
     }
 
     /// Whether the budget lets a request that failed elsewhere go to a replica that failed lately, too.
     fn affords(&self, index: usize, terrain: &Terrain<'_>) -> bool {
-        let Terrain { shared, members, moment, .. } = terrain;
+        let Terrain { shared, members, .. } = terrain;
         let window = shared.policy().failback_after;
-        let failed = |member: &Member| member.state.failed_within(window, *moment);
+        let failed = |member: &Member| member.state.failed_within(window, terrain.moment());
         let failed_here = self.failures.iter().any(|failure| failure.index == index);
         if self.failures.is_empty() || !(failed_here || members.get(index).is_some_and(failed)) {
             return true;
         }
-        let affords = shared.budget.withdraw(*moment);
+        let affords = shared.budget.withdraw(terrain.moment());
         if !affords {
             shared.meters.budget_exhausted();
         }
@@ -268,7 +286,7 @@ fn untried(terrain: &Terrain<'_>, all: Filter<'_>) -> Option<usize> {
         // Each turn of the loop loses one that another request has just begun to try.
         for _ in terrain.members {
             let Some(index) = terrain.among(settled, false) else { break };
-            if terrain.members.get(index)?.state.may_be_tried(quiet, terrain.moment) {
+            if terrain.members.get(index)?.state.may_be_tried(quiet, || terrain.moment()) {
                 return Some(index);
             }
         }

@@ -1,3 +1,4 @@
+use std::cell::OnceCell;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,7 +10,6 @@ use crate::grpc_timeout::{self, GRPC_TIMEOUT};
 use crate::head::Head;
 use crate::meters::ResumeOutcome;
 use crate::part::Part;
-use crate::random::random;
 use crate::replay::Replay;
 use crate::set::Set;
 use crate::trip::retry_after;
@@ -84,8 +84,7 @@ impl<S, C> Rest<S, C> {
                 most: set.shared.policy().max_resumes,
                 deadline: None,
                 now,
-                moment: set.shared.moment(now),
-                random: random(),
+                random: OnceCell::new(),
             })
         });
         if go.is_none() {

@@ -100,14 +100,14 @@ impl ReplicaState {
     }
 
     /// Lets one request in each quiet time try a replica that stands back; the others are told to go elsewhere.
-    pub(crate) fn may_be_tried(&self, quiet: Duration, now: Moment) -> bool {
+    pub(crate) fn may_be_tried(&self, quiet: Duration, now: impl Fn() -> Moment) -> bool {
         let since = self.stood_back.load(Ordering::Relaxed);
         match Moment::from_bits(since) {
             None => true,
-            Some(moment) if within(moment, quiet, now) => false,
+            Some(moment) if within(moment, quiet, now()) => false,
             Some(_) => self
                 .stood_back
-                .compare_exchange(since, now.bits(), Ordering::Relaxed, Ordering::Relaxed)
+                .compare_exchange(since, now().bits(), Ordering::Relaxed, Ordering::Relaxed)
                 .is_ok(),
         }
     }

@@ -1,3 +1,4 @@
+use std::cell::OnceCell;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,7 +18,6 @@ use crate::grpc_timeout::{self, GRPC_TIMEOUT};
 use crate::head::Head;
 use crate::hedging::Hedging;
 use crate::part::Part;
-use crate::random::random;
 use crate::replay::Replay;
 use crate::rest::Rest;
 use crate::set::Set;
@@ -590,8 +590,7 @@ fn terrain<'a, S>(
         most: set.shared.policy().max_attempts.get(),
         deadline,
         now,
-        moment: set.shared.moment(now),
-        random: random(),
+        random: OnceCell::new(),
     }
 }
 
