@@ -65,16 +65,16 @@ pub(crate) struct Terrain<'a> {
 
 impl Terrain<'_> {
     /// The place of one that `filter` lets pass.
-    fn among(&self, filter: Filter<'_>, again: bool) -> Option<usize> {
+    fn among(&self, filter: &Filter<'_>, again: bool) -> Option<usize> {
         self.within(filter, again).or_else(|| {
             // Nobody else is there to take the rest of who comes back slowly.
             filter.heed.slow_start?;
             let heed = Heed { slow_start: None, ..filter.heed };
-            self.within(Filter { heed, ..filter }, again)
+            self.within(&Filter { heed, ..*filter }, again)
         })
     }
 
-    fn within(&self, filter: Filter<'_>, again: bool) -> Option<usize> {
+    fn within(&self, filter: &Filter<'_>, again: bool) -> Option<usize> {
         let Terrain { shared, members, pick, request, .. } = self;
         if shared.fails_back() {
             // In the order of the list it is the first, whatever there is behind it.
@@ -83,9 +83,9 @@ impl Terrain<'_> {
             };
             return members.iter().enumerate().find(passes).map(|(index, _)| index);
         }
-        let candidates = Candidates::new(members, filter, self.moment(), again, self.random())?;
+        let candidates = Candidates::new(members, *filter, self.moment(), again, self.random())?;
         let picked = pick.pick(&candidates, request);
-        Some(picked.map_or(candidates.first(), |picked| picked.index()))
+        Some(picked.map_or_else(|| candidates.first(), |picked| picked.index()))
     }
 
     /// The time, as the replicas' states have it.
@@ -178,7 +178,7 @@ impl Course {
         let without = [self.met.as_ref().map_or(&[][..], |met| &met.without), asked].concat();
         let clean = Some(terrain.shared.policy().failback_after);
         let heed = terrain.heed();
-        terrain.among(Filter { without: &without, quiet: None, clean, heed }, true)
+        terrain.among(&Filter { without: &without, quiet: None, clean, heed }, true)
     }
 
     /// Whether the request has been anywhere but where its response comes from.
@@ -259,10 +259,10 @@ impl Met {
         let heed = terrain.heed();
         let all = Filter { without: &self.without, quiet: None, clean: None, heed };
         if self.failures.is_empty() {
-            return untried(terrain, all);
+            return untried(terrain, &all);
         }
         let clean = Filter { clean: Some(terrain.shared.policy().failback_after), ..all };
-        terrain.among(clean, true).or_else(|| terrain.among(all, true))
+        terrain.among(&clean, true).or_else(|| terrain.among(&all, true))
     }
 }
 
@@ -275,17 +275,17 @@ impl Go {
 /// The replica for a request that has met nothing yet.
 fn first(terrain: &Terrain<'_>) -> Option<usize> {
     let heed = terrain.heed();
-    untried(terrain, Filter { without: &[], quiet: None, clean: None, heed })
+    untried(terrain, &Filter { without: &[], quiet: None, clean: None, heed })
 }
 
 /// The replica for a request that has failed at none, among those that `all` lets pass.
-fn untried(terrain: &Terrain<'_>, all: Filter<'_>) -> Option<usize> {
+fn untried(terrain: &Terrain<'_>, all: &Filter<'_>) -> Option<usize> {
     if terrain.shared.fails_back() {
         let quiet = terrain.shared.policy().failback_after;
-        let settled = Filter { quiet: Some(quiet), ..all };
+        let settled = Filter { quiet: Some(quiet), ..*all };
         // Each turn of the loop loses one that another request has just begun to try.
         for _ in terrain.members {
-            let Some(index) = terrain.among(settled, false) else { break };
+            let Some(index) = terrain.among(&settled, false) else { break };
             if terrain.members.get(index)?.state.may_be_tried(quiet, || terrain.moment()) {
                 return Some(index);
             }

@@ -14,16 +14,20 @@ pub(crate) enum Head {
 }
 
 impl Head {
-    /// The head to be sent, of which nothing is kept if that is for good.
-    pub(crate) fn send(&mut self, for_good: bool) -> Option<Parts> {
-        self.whole();
+    /// The request to be sent, of whose head nothing is kept if that is for good.
+    ///
+    /// It has none if [`whole`](Self::whole) has none.
+    pub(crate) fn send<B>(&mut self, for_good: bool, body: B) -> Request<B> {
+        if let Self::Spare(_) = self {
+            self.whole();
+        }
         let again = match self {
             Self::Whole(parts) if !for_good => Self::Spare(Spare::of(parts)),
             _ => Self::Gone,
         };
         match mem::replace(self, again) {
-            Self::Whole(parts) => Some(parts),
-            _ => None,
+            Self::Whole(parts) => Request::from_parts(parts, body),
+            _ => Request::new(body),
         }
     }
 
@@ -169,9 +173,9 @@ mod tests {
     fn what_is_sent_for_good_is_not_kept() {
         let mut sent = Head::Whole(head(&[]));
 
-        assert!(sent.send(true).is_some());
+        assert_eq!(sent.send(true, ()).method(), Method::PUT);
 
-        assert!(sent.whole().is_none() && sent.send(false).is_none());
+        assert!(sent.whole().is_none());
     }
 
     proptest! {
@@ -198,7 +202,7 @@ mod tests {
             let mut kept = Head::Whole(first);
 
             for _ in 0..3 {
-                let sent = kept.send(false).unwrap();
+                let (sent, ()) = kept.send(false, ()).into_parts();
 
                 prop_assert_eq!(lines(&sent.headers), lines(&again.headers));
                 prop_assert_eq!((&sent.method, &sent.uri), (&again.method, &again.uri));

@@ -106,15 +106,13 @@ impl<S, C> Rest<S, C> {
     /// The request for the rest.
     pub(crate) fn send<B>(&mut self, index: usize) -> (Request<ReplayBody<B>>, Option<InFlight>) {
         self.course.sent();
-        let head = self.head.send(false);
-        let mut request = head.unwrap_or_else(|| Request::new(()).into_parts().0);
-        self.part.ask(&mut request.headers, self.policy().resume);
+        let mut request = self.head.send(false, Replay::Empty.attempt());
+        self.part.ask(request.headers_mut(), self.policy().resume);
         let FailoverPolicy { limit_header, per_try, .. } = self.policy();
         let header = limit_header.as_ref().filter(|name| **name != GRPC_TIMEOUT);
         if let (Some(header), Some(_)) = (header, self.limit_of_attempt(Instant::now())) {
-            request.headers.insert(header, grpc_timeout::millis(*per_try));
+            request.headers_mut().insert(header, grpc_timeout::millis(*per_try));
         }
-        let request = Request::from_parts(request, Replay::Empty.attempt());
         let member = self.set.members.get(index);
         (request, member.map(|member| InFlight::enter(&member.state)))
     }

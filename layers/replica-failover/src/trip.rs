@@ -142,24 +142,18 @@ impl<S, B, C, R> Trip<S, B, C, R> {
     }
 
     /// The request as an attempt has it that began then.
-    pub(crate) fn send(
-        &mut self,
-        index: usize,
-        began: Instant,
-    ) -> (Request<ReplayBody<B>>, Option<InFlight>) {
+    pub(crate) fn send(&mut self, began: Instant) -> Request<ReplayBody<B>> {
         self.course.sent();
-        let mut parts = self.head.send(is_sole(&self.set));
-        let tells = self.patience.is_some() || self.policy().limit_header.is_some();
-        if let Some(parts) = parts.as_mut().filter(|_| tells) {
-            self.tell_time(&mut parts.headers, began);
+        let mut request = self.head.send(is_sole(&self.set), self.replay.attempt());
+        if self.patience.is_some() || self.policy().limit_header.is_some() {
+            self.tell_time(request.headers_mut(), began);
         }
-        let body = self.replay.attempt();
-        let request = match parts {
-            Some(parts) => Request::from_parts(parts, body),
-            None => Request::new(body),
-        };
-        let member = self.set.members.get(index);
-        (request, member.map(|member| InFlight::enter(&member.state)))
+        request
+    }
+
+    /// The replica has the request in hand.
+    pub(crate) fn enter(&self, index: usize) -> Option<InFlight> {
+        self.state(index).map(InFlight::enter)
     }
 
     /// Says how long the attempt has.
