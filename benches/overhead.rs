@@ -189,8 +189,8 @@ fn of_a_replica() -> Vec<Case> {
     let failover = failover.layer(["a", "b"].map(|name| Replica::new(name, NOTHING)).into());
     let breaker = CircuitBreakerLayer::new("bench", CircuitBreakerPolicy::default());
     vec![
-        Case::new("replica-failover", 7, failover),
-        Case::new("replica-failover, one replica", 3, one),
+        Case::new("replica-failover", 3, failover),
+        Case::new("replica-failover, one replica", 0, one),
         Case::new("replica-failover: tower's retry", 4, RetryLayer::new(Again).layer(NOTHING)),
         Case::new("circuit-breaker", 0, breaker.layer(NOTHING)),
         Case::new(

@@ -37,7 +37,7 @@ impl Member {
         !self.state.condition.is_shunned()
     }
 
-    fn is_available(&self) -> bool {
+    pub(crate) fn is_available(&self) -> bool {
         self.is_enabled() && self.place.admits()
     }
 }

@@ -64,6 +64,17 @@ pub(crate) struct Terrain<'a> {
 }
 
 impl Terrain<'_> {
+    /// The place of the first of the list that can be asked, if it is healthy and in its place: then it is the one.
+    fn plain(&self) -> Option<usize> {
+        let health = self.shared.settings.health.as_ref();
+        if !self.shared.fails_back() || health.is_some_and(|check| check.slow_start.is_some()) {
+            return None;
+        }
+        let mut members = self.members.iter().enumerate();
+        let (index, member) = members.find(|(_, member)| member.is_available())?;
+        (member.is_healthy() && !member.state.has_stood_back()).then_some(index)
+    }
+
     /// The place of one that `filter` lets pass.
     fn among(&self, filter: &Filter<'_>, again: bool) -> Option<usize> {
         self.within(filter, again).or_else(|| {
@@ -168,7 +179,7 @@ impl Course {
             return None;
         }
         match &mut self.met {
-            None => first(terrain).map(Go::at_once),
+            None => terrain.plain().or_else(|| first(terrain)).map(Go::at_once),
             Some(met) => met.choose(self.attempts, terrain),
         }
     }
@@ -292,4 +303,63 @@ fn untried(terrain: &Terrain<'_>, all: &Filter<'_>) -> Option<usize> {
         }
     }
     terrain.among(all, false)
+}
+
+#[cfg(test)]
+mod tests {
+    use http::Request;
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::shared::Settings;
+    use crate::{FailoverPolicy, HealthCheck, Probe, Replica};
+
+    proptest! {
+        #[test]
+        fn what_is_plain_is_where_the_long_way_leads(
+            replicas in prop::collection::vec(
+                (any::<bool>(), any::<bool>(), prop::option::of(0_u64..20)),
+                1..4,
+            ),
+            is_checked: bool,
+        ) {
+            let mut settings = Settings::new(FailoverPolicy::new());
+            settings.health = is_checked.then(|| Arc::new(HealthCheck::new(Probe::Tcp)));
+            let shared = Shared::new(settings);
+            let now = Instant::now() + Duration::from_secs(60);
+            let member = |(index, (enabled, shunned, failed)): (usize, &(bool, bool, Option<u64>))| {
+                let place = Replica::new(index.to_string(), ()).place;
+                let state = shared.enlist(&place, None);
+                state.enable(*enabled);
+                if *shunned && is_checked {
+                    state.condition.shun();
+                }
+                if let Some(ago) = failed {
+                    state.failed(Duration::ZERO, shared.moment(now - Duration::from_secs(*ago)));
+                }
+                Member::new(state, place)
+            };
+            let members: Vec<_> = replicas.iter().enumerate().map(member).collect();
+            let (request, ()) = Request::new(()).into_parts();
+            let pick = shared.pick_from(&members);
+            let terrain = Terrain {
+                shared: &shared,
+                members: &members,
+                pick: &*pick,
+                request: &request,
+                most: 3,
+                deadline: None,
+                now,
+                random: OnceCell::new(),
+            };
+
+            let plain = terrain.plain();
+
+            prop_assert!(plain.is_none() || plain == first(&terrain));
+            let is_usual = |member: &Member| {
+                member.is_enabled() && member.is_healthy() && !member.state.has_stood_back()
+            };
+            prop_assert!(plain == Some(0) || !is_usual(&members[0]));
+        }
+    }
 }
