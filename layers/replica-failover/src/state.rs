@@ -1,6 +1,6 @@
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use crate::condition::Condition;
@@ -13,9 +13,9 @@ use crate::moment::Moment;
 /// All of it is hints, each a word of its own: nothing else is read by them, so every ordering is relaxed.
 #[derive(Debug)]
 pub(crate) struct ReplicaState {
-    name: Arc<str>,
+    /// Each request in hand holds it, too: that is how they are counted.
+    name: Arc<Name>,
     enabled: AtomicBool,
-    in_flight: AtomicUsize,
     latency: Latency,
     /// Bits of a [`Moment`], zero for never.
     last_failure: AtomicU64,
@@ -25,12 +25,15 @@ pub(crate) struct ReplicaState {
     pub(crate) meters: ReplicaMeters,
 }
 
+/// A replica's own, that nobody else holds for another reason.
+#[derive(Debug)]
+struct Name(Arc<str>);
+
 impl ReplicaState {
     pub(crate) fn new(name: Arc<str>, meters: ReplicaMeters) -> Self {
         Self {
-            name,
+            name: Arc::new(Name(name)),
             enabled: AtomicBool::new(true),
-            in_flight: AtomicUsize::new(0),
             latency: Latency::default(),
             last_failure: AtomicU64::new(0),
             stood_back: AtomicU64::new(0),
@@ -39,8 +42,8 @@ impl ReplicaState {
         }
     }
 
-    pub(crate) const fn name(&self) -> &Arc<str> {
-        &self.name
+    pub(crate) fn name(&self) -> &Arc<str> {
+        &self.name.0
     }
 
     pub(crate) fn is_enabled(&self) -> bool {
@@ -52,7 +55,7 @@ impl ReplicaState {
     }
 
     pub(crate) fn in_flight(&self) -> usize {
-        self.in_flight.load(Ordering::Relaxed)
+        Arc::strong_count(&self.name).saturating_sub(1)
     }
 
     pub(crate) const fn latency(&self) -> &Latency {
@@ -121,25 +124,18 @@ fn within(since: Moment, window: Duration, now: Moment) -> bool {
 ///
 /// It counts until this is dropped: with the response future, or after the last byte of the response.
 pub struct InFlight {
-    state: Arc<ReplicaState>,
+    name: Arc<Name>,
 }
 
 impl InFlight {
-    pub(crate) fn enter(state: &Arc<ReplicaState>) -> Self {
-        state.in_flight.fetch_add(1, Ordering::Relaxed);
-        Self { state: state.clone() }
-    }
-}
-
-impl Drop for InFlight {
-    fn drop(&mut self) {
-        self.state.in_flight.fetch_sub(1, Ordering::Relaxed);
+    pub(crate) fn enter(state: &ReplicaState) -> Self {
+        Self { name: state.name.clone() }
     }
 }
 
 impl fmt::Debug for InFlight {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("InFlight").field(&self.state.name).finish()
+        f.debug_tuple("InFlight").field(&self.name.0).finish()
     }
 }
 

@@ -153,7 +153,7 @@ impl<S, B, C, R> Trip<S, B, C, R> {
 
     /// The replica has the request in hand.
     pub(crate) fn enter(&self, index: usize) -> Option<InFlight> {
-        self.state(index).map(InFlight::enter)
+        self.state(index).map(|state| InFlight::enter(state))
     }
 
     /// Says how long the attempt has.
