@@ -6,7 +6,9 @@ use http::StatusCode;
 
 use crate::Reason;
 
-/// Which replicas a request went to: found in the extensions of every response.
+/// Which replicas a request went to: found in the extensions of a response before which something failed, for which there were
+/// several attempts, or which is none of a replica; and of every response after
+/// [`ReplicaFailoverLayer::tell_always`](crate::ReplicaFailoverLayer::tell_always).
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Attempts {
     served_by: Option<Arc<str>>,

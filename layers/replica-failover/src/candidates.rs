@@ -54,6 +54,26 @@ pub(crate) struct Filter<'a> {
     pub(crate) heed: Heed,
 }
 
+impl Filter<'_> {
+    /// Whether the replica at this place can be asked; of most, neither the time nor the lot have to be known for that.
+    pub(crate) fn passes(
+        &self,
+        index: usize,
+        member: &Member,
+        now: impl Fn() -> Moment,
+        lot: impl Fn() -> u64,
+    ) -> bool {
+        let Member { state, .. } = member;
+        let stands_back = |quiet| state.has_stood_back() && state.stands_back(quiet, now());
+        let failed = |window| state.last_failure().is_some() && state.failed_within(window, now());
+        !self.without.contains(&index)
+            && !self.quiet.is_some_and(stands_back)
+            && !self.clean.is_some_and(failed)
+            && (self.heed.nothing || !self.heed.shuns(index, &state.condition, &now, lot))
+            && member.is_available()
+    }
+}
+
 /// What the replicas' health means to a request.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Heed {
@@ -63,11 +83,28 @@ pub(crate) struct Heed {
     pub(crate) slow_start: Option<SlowStart>,
 }
 
+impl Heed {
+    fn shuns(
+        self,
+        index: usize,
+        condition: &Condition,
+        now: impl Fn() -> Moment,
+        lot: impl Fn() -> u64,
+    ) -> bool {
+        // The same for one replica and request, however often it is asked.
+        let lot = || mix(lot() ^ mix(u64::try_from(index).unwrap_or(u64::MAX)));
+        condition.is_shunned()
+            || self.slow_start.is_some_and(|slow| condition.holds_back(slow, now(), lot()))
+    }
+}
+
 /// The replicas that a request can go to: the best tier of them.
 ///
 /// What they are is asked anew each time, so that an iteration may end early, or be empty, when a breaker opens meanwhile.
 pub struct Candidates<'a> {
     members: &'a [Member],
+    /// The place of the first of them.
+    first: usize,
     priority: u8,
     filter: Filter<'a>,
     now: Moment,
@@ -96,6 +133,7 @@ impl<'a> Candidates<'a> {
     ) -> Option<Self> {
         let all = Self {
             members,
+            first: 0,
             priority: 0,
             filter,
             now,
@@ -103,8 +141,8 @@ impl<'a> Candidates<'a> {
             lot: random,
             random: Cell::new(random),
         };
-        let best = (0..members.len()).find_map(|index| all.at(index))?.priority();
-        Some(Self { priority: best, ..all })
+        let best = (0..members.len()).find_map(|index| all.at(index))?;
+        Some(Self { first: best.index, priority: best.priority(), ..all })
     }
 
     /// Those that can be asked, in the order of the list.
@@ -133,6 +171,11 @@ impl<'a> Candidates<'a> {
         self.at(index).filter(|candidate| candidate.priority() == self.priority)
     }
 
+    /// The place of the first of them, as it was found.
+    pub(crate) const fn first(&self) -> usize {
+        self.first
+    }
+
     /// All of the tier, those that cannot be asked included.
     pub(crate) const fn members(&self) -> &'a [Member] {
         self.members
@@ -141,19 +184,8 @@ impl<'a> Candidates<'a> {
     /// The one at this place of the list, in whichever tier, if it can be asked.
     fn at(&self, index: usize) -> Option<Candidate<'a>> {
         let member = self.members.get(index)?;
-        let Filter { without, quiet, clean, heed } = self.filter;
-        let passes = !without.contains(&index)
-            && !quiet.is_some_and(|quiet| member.state.stands_back(quiet, self.now))
-            && !clean.is_some_and(|window| member.state.failed_within(window, self.now))
-            && (heed.nothing || !self.is_shunned(index, heed, &member.state.condition));
-        (passes && member.is_available()).then_some(Candidate { member, index, now: self.now })
-    }
-
-    fn is_shunned(&self, index: usize, heed: Heed, condition: &Condition) -> bool {
-        // The same for one replica and request, however often it is asked.
-        let lot = || mix(self.lot ^ mix(u64::try_from(index).unwrap_or(u64::MAX)));
-        condition.is_shunned()
-            || heed.slow_start.is_some_and(|slow| condition.holds_back(slow, self.now, lot()))
+        let passes = self.filter.passes(index, member, || self.now, || self.lot);
+        passes.then_some(Candidate { member, index, now: self.now })
     }
 }
 

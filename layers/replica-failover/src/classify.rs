@@ -1,7 +1,7 @@
 use std::error::Error;
 use std::io;
 
-use http::{Method, StatusCode, response};
+use http::{HeaderName, Method, StatusCode, response};
 use portcullis_refusal::{Dialect, Refused};
 
 use crate::{FailoverPolicy, Reason, Verdict};
@@ -79,13 +79,15 @@ impl FailoverPolicy {
         if self.looks_further(method, response.status) {
             return Verdict::LookFurther;
         }
-        let grpc_status = response.headers.get("grpc-status");
+        let grpc_status = response.headers.get(GRPC_STATUS);
         match grpc_status.is_some_and(|code| code == "14") && is_grpc(response) {
             true => Verdict::failed(Reason::Unavailable),
             false => Verdict::PassOn,
         }
     }
 }
+
+const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
 
 fn is_grpc(response: &response::Parts) -> bool {
     Dialect::of(&response.headers) == Dialect::Grpc

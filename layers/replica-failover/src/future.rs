@@ -94,8 +94,8 @@ where
                 }
                 StepProj::Ready { service, go } => match service.poll_ready(cx) {
                     Poll::Ready(Ok(())) => {
-                        let (request, in_flight) = trip.send(go.index, began);
-                        let (index, response) = (go.index, service.call(request));
+                        let (index, in_flight) = (go.index, trip.enter(go.index));
+                        let response = service.call(trip.send(began));
                         this.step.set(match trip.race() {
                             None => Step::Call { response, index, in_flight },
                             Some(mut race) => {

@@ -154,7 +154,8 @@ pub(crate) fn hedge<S, B, C, R>(
             }
             Poll::Ready(Ok(())) => {
                 trip.tell_of_hedge(index);
-                let (request, in_flight) = trip.send(index, now);
+                let in_flight = trip.enter(index);
+                let request = trip.send(now);
                 let hedge = Some(Hedged::new(shared));
                 let reader = trip.replay.last_reader();
                 let entry = Entry { index, began: now, in_flight, reader, hedge };

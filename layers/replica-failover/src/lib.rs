@@ -46,7 +46,7 @@
 //! have the very same, as [`FailoverPolicy::resume`] says; if none has, it ends with the error.
 //!
 //! A request that may go on costs a copy of its head, and if it has a body, an allocation and what is kept of it; if it may be
-//! hedged, two more. A response costs three for its `Attempts`, and one if it can be resumed.
+//! hedged, two more. A response costs one if it can be resumed, and three if something failed before it.
 //!
 //! By a [`HealthCheck`], replicas are asked for their health, too, by a client or connector of theirs, as long as a
 //! [`HealthChecker`] runs; an unhealthy one is skipped, and has its requests back little by little by [`SlowStart`].
@@ -78,6 +78,7 @@ mod part;
 mod rest;
 mod resuming;
 mod resume_body;
+mod head;
 mod replay;
 mod replay_body;
 mod replay_error;

@@ -68,11 +68,12 @@ mod facade {
         }
 
         pub(crate) fn replica(&self, name: &Arc<str>) -> ReplicaMeters {
-            let outcomes = Reason::NAMES.iter().chain(&[OK]).map(|outcome| {
+            let outcome = |outcome| {
                 let (upstream, name) = (self.upstream.clone(), name.clone());
-                (*outcome, counter!("replica_failover_attempts_total", "upstream" => upstream, "replica" => name, "outcome" => *outcome))
-            });
-            ReplicaMeters(outcomes.collect())
+                counter!("replica_failover_attempts_total", "upstream" => upstream, "replica" => name, "outcome" => outcome)
+            };
+            let failed = Reason::NAMES.iter().map(|reason| (*reason, outcome(*reason)));
+            ReplicaMeters { failed: failed.collect(), answered: outcome(OK) }
         }
 
         pub(crate) fn resumes(&self) -> ResumeMeters {
@@ -129,19 +130,18 @@ mod facade {
     }
 
     /// The counters of one replica, made once.
-    pub(crate) struct ReplicaMeters(Box<[(&'static str, Counter)]>);
+    pub(crate) struct ReplicaMeters {
+        answered: Counter,
+        failed: Box<[(&'static str, Counter)]>,
+    }
 
     impl ReplicaMeters {
         pub(crate) fn answered(&self) {
-            self.count(OK);
+            self.answered.increment(1);
         }
 
         pub(crate) fn failed(&self, reason: Reason) {
-            self.count(reason.name());
-        }
-
-        fn count(&self, outcome: &str) {
-            for (_, counter) in self.0.iter().filter(|(known, _)| *known == outcome) {
+            for (_, counter) in self.failed.iter().filter(|(known, _)| *known == reason.name()) {
                 counter.increment(1);
             }
         }

@@ -1,15 +1,15 @@
+use std::cell::OnceCell;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::request::Parts;
-use http::{Request, Response};
+use http::{Method, Request, Response};
 use tokio::time::Instant;
 
 use crate::course::{Course, Go, Terrain};
 use crate::grpc_timeout::{self, GRPC_TIMEOUT};
+use crate::head::Head;
 use crate::meters::ResumeOutcome;
 use crate::part::Part;
-use crate::random::random;
 use crate::replay::Replay;
 use crate::set::Set;
 use crate::trip::retry_after;
@@ -19,7 +19,7 @@ use crate::{Classify, FailoverPolicy, InFlight, Reason, ReplayBody, Verdict};
 pub(crate) struct Rest<S, C> {
     set: Arc<Set<S>>,
     classify: C,
-    request: Parts,
+    head: Head,
     part: Part,
     course: Course,
     /// The replica whose bytes are being read, or were last.
@@ -39,14 +39,8 @@ pub(crate) enum Read {
 }
 
 impl<S, C> Rest<S, C> {
-    pub(crate) fn new(
-        set: Arc<Set<S>>,
-        classify: C,
-        request: Parts,
-        part: Part,
-        index: usize,
-    ) -> Self {
-        Self { set, classify, request, part, course: Course::default(), index, resumed: false }
+    pub(crate) fn new(set: Arc<Set<S>>, classify: C, head: Head, part: Part, index: usize) -> Self {
+        Self { set, classify, head, part, course: Course::default(), index, resumed: false }
     }
 
     /// How many bytes are to come.
@@ -80,16 +74,18 @@ impl<S, C> Rest<S, C> {
 
     /// Where the rest is to be had, if anywhere.
     pub(crate) fn next(&mut self, now: Instant) -> Option<Go> {
-        let go = self.course.choose(&Terrain {
-            shared: &self.set.shared,
-            members: &self.set.members,
-            pick: &*self.set.pick,
-            request: &self.request,
-            most: self.policy().max_resumes,
-            deadline: None,
-            now,
-            moment: self.set.shared.moment(now),
-            random: random(),
+        let Self { set, head, course, .. } = self;
+        let go = head.whole().and_then(|request| {
+            course.choose(&Terrain {
+                shared: &set.shared,
+                members: &set.members,
+                pick: &*set.pick,
+                request,
+                most: set.shared.policy().max_resumes,
+                deadline: None,
+                now,
+                random: OnceCell::new(),
+            })
         });
         if go.is_none() {
             let shared = &self.set.shared;
@@ -110,14 +106,13 @@ impl<S, C> Rest<S, C> {
     /// The request for the rest.
     pub(crate) fn send<B>(&mut self, index: usize) -> (Request<ReplayBody<B>>, Option<InFlight>) {
         self.course.sent();
-        let mut request = self.request.clone();
-        self.part.ask(&mut request.headers, self.policy().resume);
+        let mut request = self.head.send(false, Replay::Empty.attempt());
+        self.part.ask(request.headers_mut(), self.policy().resume);
         let FailoverPolicy { limit_header, per_try, .. } = self.policy();
         let header = limit_header.as_ref().filter(|name| **name != GRPC_TIMEOUT);
         if let (Some(header), Some(_)) = (header, self.limit_of_attempt(Instant::now())) {
-            request.headers.insert(header, grpc_timeout::millis(*per_try));
+            request.headers_mut().insert(header, grpc_timeout::millis(*per_try));
         }
-        let request = Request::from_parts(request, Replay::Empty.attempt());
         let member = self.set.members.get(index);
         (request, member.map(|member| InFlight::enter(&member.state)))
     }
@@ -173,7 +168,7 @@ impl<S, C> Rest<S, C> {
         };
         let wait = retry_after(&response);
         let (head, body) = response.into_parts();
-        let verdict = self.classify.response(self.policy(), &self.request.method, &head);
+        let verdict = self.classify.response(self.policy(), &Method::GET, &head);
         if verdict != Verdict::PassOn {
             self.judged(index, verdict, wait);
             return None;

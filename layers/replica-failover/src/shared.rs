@@ -24,12 +24,14 @@ pub(crate) struct Settings {
     pub(crate) pick: Option<Arc<dyn Pick>>,
     pub(crate) key: Arc<dyn HashKey>,
     pub(crate) health: Option<Arc<HealthCheck>>,
+    /// Says of every response where it comes from.
+    pub(crate) tells_always: bool,
 }
 
 impl Settings {
     pub(crate) fn new(policy: FailoverPolicy) -> Self {
         let key = Arc::new(HashOn::path());
-        Self { policy, name: "default".into(), pick: None, key, health: None }
+        Self { policy, name: "default".into(), pick: None, key, health: None, tells_always: false }
     }
 }
 
@@ -84,6 +86,11 @@ impl Shared {
     /// Whether first attempts keep away from a replica that failed.
     pub(crate) fn fails_back(&self) -> bool {
         self.settings.pick.is_none() && self.policy().order == Order::Priority
+    }
+
+    /// Whether who picks may ask how long replicas take.
+    pub(crate) fn is_timed(&self) -> bool {
+        self.settings.pick.is_some() || self.policy().order == Order::PeakEwma
     }
 
     /// What picks from this list.

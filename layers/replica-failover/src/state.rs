@@ -75,11 +75,16 @@ impl ReplicaState {
         self.stood_back.fetch_max(now.bits(), Ordering::Relaxed);
     }
 
+    /// Whether it may come back to its place, should it answer.
+    pub(crate) fn has_stood_back(&self) -> bool {
+        self.stood_back.load(Ordering::Relaxed) != 0
+    }
+
     /// A request that began at `began` was answered.
     pub(crate) fn answered(&self, began: Moment, now: Moment, quiet: Duration) {
         self.latency.record(now.since(began), now);
         // Evidence from before the failure, or from too soon after it, does not bring the replica back to its place.
-        let back = self.stood_back.load(Ordering::Relaxed) != 0
+        let back = self.has_stood_back()
             && self
                 .last_failure()
                 .is_none_or(|failed| began > failed && !within(failed, quiet, now));
@@ -95,14 +100,14 @@ impl ReplicaState {
     }
 
     /// Lets one request in each quiet time try a replica that stands back; the others are told to go elsewhere.
-    pub(crate) fn may_be_tried(&self, quiet: Duration, now: Moment) -> bool {
+    pub(crate) fn may_be_tried(&self, quiet: Duration, now: impl Fn() -> Moment) -> bool {
         let since = self.stood_back.load(Ordering::Relaxed);
         match Moment::from_bits(since) {
             None => true,
-            Some(moment) if within(moment, quiet, now) => false,
+            Some(moment) if within(moment, quiet, now()) => false,
             Some(_) => self
                 .stood_back
-                .compare_exchange(since, now.bits(), Ordering::Relaxed, Ordering::Relaxed)
+                .compare_exchange(since, now().bits(), Ordering::Relaxed, Ordering::Relaxed)
                 .is_ok(),
         }
     }

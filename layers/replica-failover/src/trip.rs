@@ -1,3 +1,4 @@
+use std::cell::OnceCell;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,9 +15,9 @@ use tower_service::Service;
 use crate::candidates::Member;
 use crate::course::{Course, Go, Terrain};
 use crate::grpc_timeout::{self, GRPC_TIMEOUT};
+use crate::head::Head;
 use crate::hedging::Hedging;
 use crate::part::Part;
-use crate::random::random;
 use crate::replay::Replay;
 use crate::rest::Rest;
 use crate::set::Set;
@@ -30,8 +31,7 @@ pub(crate) struct Trip<S, B, C, R> {
     pub(crate) set: Arc<Set<S>>,
     classify: C,
     empty: R,
-    /// None once it is sent for good.
-    parts: Option<Parts>,
+    head: Head,
     pub(crate) replay: Replay<B>,
     course: Course,
     method: Method,
@@ -112,7 +112,7 @@ impl<S, B: Body<Data = Bytes>, C, R> Trip<S, B, C, R> {
             served_by: None,
             deadline: earlier(policy.within.and_then(after), patience),
             patience,
-            parts: Some(parts),
+            head: Head::Whole(parts),
             course: Course::default(),
             hedges,
             reader: None,
@@ -142,24 +142,18 @@ impl<S, B, C, R> Trip<S, B, C, R> {
     }
 
     /// The request as an attempt has it that began then.
-    pub(crate) fn send(
-        &mut self,
-        index: usize,
-        began: Instant,
-    ) -> (Request<ReplayBody<B>>, Option<InFlight>) {
+    pub(crate) fn send(&mut self, began: Instant) -> Request<ReplayBody<B>> {
         self.course.sent();
-        let mut parts = if is_sole(&self.set) { self.parts.take() } else { self.parts.clone() };
-        let tells = self.patience.is_some() || self.policy().limit_header.is_some();
-        if let Some(parts) = parts.as_mut().filter(|_| tells) {
-            self.tell_time(&mut parts.headers, began);
+        let mut request = self.head.send(is_sole(&self.set), self.replay.attempt());
+        if self.patience.is_some() || self.policy().limit_header.is_some() {
+            self.tell_time(request.headers_mut(), began);
         }
-        let body = self.replay.attempt();
-        let request = match parts {
-            Some(parts) => Request::from_parts(parts, body),
-            None => Request::new(body),
-        };
-        let member = self.set.members.get(index);
-        (request, member.map(|member| InFlight::enter(&member.state)))
+        request
+    }
+
+    /// The replica has the request in hand.
+    pub(crate) fn enter(&self, index: usize) -> Option<InFlight> {
+        self.state(index).map(InFlight::enter)
     }
 
     /// Says how long the attempt has.
@@ -269,7 +263,12 @@ impl<S, B, C, R> Trip<S, B, C, R> {
             Ok(response) => {
                 let (head, body) = response.into_parts();
                 let verdict = self.classify.response(self.policy(), &self.method, &head);
-                (verdict, Ok(Response::from_parts(head, body)))
+                let response = Response::from_parts(head, body);
+                if verdict == Verdict::PassOn {
+                    self.record_answer(index, began);
+                    return Turn::Answer(Ok(self.pass_on(index, response, in_flight)));
+                }
+                (verdict, Ok(response))
             }
             Err(error) => (self.classify.error(&error), Err(error)),
         };
@@ -309,9 +308,9 @@ impl<S, B, C, R> Trip<S, B, C, R> {
         let (reason, sendable) = match verdict {
             Verdict::PassOn => {
                 if matches!(outcome.said, Some(Ok(_))) {
-                    self.record_answer(index, began, now);
+                    self.record_answer(index, began);
                 }
-                return self.pass_on(outcome);
+                return self.settle(outcome);
             }
             Verdict::Skip => {
                 self.course.not_sent();
@@ -319,7 +318,7 @@ impl<S, B, C, R> Trip<S, B, C, R> {
                 (Reason::Refused, true)
             }
             Verdict::LookFurther => {
-                self.record_answer(index, began, now);
+                self.record_answer(index, began);
                 self.course.leave_out(index);
                 (Reason::Missing, self.repeatable)
             }
@@ -347,7 +346,7 @@ impl<S, B, C, R> Trip<S, B, C, R> {
             }
             _ => {
                 self.count(index, reason);
-                self.pass_on(outcome)
+                self.settle(outcome)
             }
         }
     }
@@ -374,28 +373,52 @@ impl<S, B, C, R> Trip<S, B, C, R> {
         }
     }
 
-    fn pass_on<P: Body, E>(&mut self, outcome: Outcome<P, E>) -> Turn<P, E>
+    /// Nothing else is tried.
+    fn settle<P: Body, E>(&mut self, outcome: Outcome<P, E>) -> Turn<P, E>
     where
         R: EmptyBody<P>,
     {
         let Outcome { said, in_flight, index, now, .. } = outcome;
+        match said {
+            Some(Ok(response)) => Turn::Answer(Ok(self.pass_on(index, response, in_flight))),
+            Some(Err(error)) => {
+                self.leave_body();
+                self.served_by = Some(index);
+                Turn::Answer(Err(error))
+            }
+            None => {
+                self.leave_body();
+                self.unserved(now)
+            }
+        }
+    }
+
+    fn pass_on<P: Body>(
+        &mut self,
+        index: usize,
+        mut response: Response<P>,
+        in_flight: Option<InFlight>,
+    ) -> Response<HeldBody<P, InFlight>> {
+        self.leave_body();
+        self.served_by = Some(index);
+        if self.course.is_long() || self.set.shared.settings.tells_always {
+            let name = self.set.members.get(index).map(|member| member.place.name.clone());
+            response.extensions_mut().insert(self.course.end(name));
+        }
+        let Some(in_flight) = in_flight else { return response.map(HeldBody::free) };
+        if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+            response.extensions_mut().insert(Arc::new(in_flight));
+            return response.map(HeldBody::free);
+        }
+        response.map(|body| HeldBody::new(body, in_flight))
+    }
+
+    /// Nobody will ask for the body of the request again.
+    fn leave_body(&mut self) {
         if let Some(reader) = self.reader {
             self.replay.leave_to(reader);
         }
-        // Nobody will ask for the body of the request again.
         self.replay = Replay::Empty;
-        let Some(said) = said else { return self.unserved(now) };
-        self.served_by = Some(index);
-        let name = self.set.members.get(index).map(|member| member.place.name.clone());
-        Turn::Answer(said.map(|mut response| {
-            response.extensions_mut().insert(self.course.end(name));
-            let Some(in_flight) = in_flight else { return response.map(HeldBody::free) };
-            if response.status() == StatusCode::SWITCHING_PROTOCOLS {
-                response.extensions_mut().insert(Arc::new(in_flight));
-                return response.map(HeldBody::free);
-            }
-            response.map(|body| HeldBody::new(body, in_flight))
-        }))
     }
 
     /// Answers without a replica.
@@ -445,16 +468,16 @@ impl<S, B, C, R> Trip<S, B, C, R> {
         if response.body().size_hint().exact().is_some_and(|exact| exact != part.left()) {
             return None;
         }
-        let request = self.parts.take()?;
-        Some(Rest::new(self.set.clone(), self.classify.clone(), request, part, index))
+        let head = self.head.take();
+        Some(Rest::new(self.set.clone(), self.classify.clone(), head, part, index))
     }
 
     fn next(&mut self, now: Instant) -> Option<Go> {
         if self.is_late(now) {
             return None;
         }
-        let Self { set, parts, deadline, course, .. } = self;
-        course.choose(&terrain(set, parts.as_ref()?, *deadline, now))
+        let Self { set, head, deadline, course, .. } = self;
+        course.choose(&terrain(set, head.whole()?, *deadline, now))
     }
 
     /// Whether there may be another attempt beside those under way.
@@ -463,16 +486,20 @@ impl<S, B, C, R> Trip<S, B, C, R> {
     }
 
     /// Where it goes beside the replicas at these places, if anywhere.
-    pub(crate) fn beside(&self, asked: &[usize], now: Instant) -> Option<usize> {
-        let request = self.parts.as_ref()?;
-        self.course.beside(asked, &terrain(&self.set, request, self.deadline, now))
+    pub(crate) fn beside(&mut self, asked: &[usize], now: Instant) -> Option<usize> {
+        let Self { set, head, deadline, course, .. } = self;
+        course.beside(asked, &terrain(set, head.whole()?, *deadline, now))
     }
 
-    fn record_answer(&self, index: usize, began: Instant, now: Instant) {
+    fn record_answer(&self, index: usize, began: Instant) {
         let Some(state) = self.state(index) else { return };
         let shared = &self.set.shared;
-        state.answered(shared.moment(began), shared.moment(now), self.policy().failback_after);
         state.meters.answered();
+        // The clock is looked at for those alone who want to know.
+        if shared.is_timed() || state.has_stood_back() {
+            let (began, now) = (shared.moment(began), shared.moment(Instant::now()));
+            state.answered(began, now, self.policy().failback_after);
+        }
     }
 
     fn record_failure(
@@ -557,8 +584,7 @@ fn terrain<'a, S>(
         most: set.shared.policy().max_attempts.get(),
         deadline,
         now,
-        moment: set.shared.moment(now),
-        random: random(),
+        random: OnceCell::new(),
     }
 }
 

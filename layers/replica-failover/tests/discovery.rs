@@ -133,7 +133,7 @@ async fn one_description_makes_replicas_for_several_lists() {
 #[tokio::test]
 async fn a_replica_that_is_removed_finishes_what_it_has_in_hand() {
     let gate = Arc::new(Semaphore::new(0));
-    let layer = ReplicaFailoverLayer::default();
+    let layer = ReplicaFailoverLayer::default().tell_always();
     let service = layer.layer(vec![held("a", StatusCode::OK, &gate)]);
     let mut response = spawn(send(service.clone()));
     assert_pending!(response.poll());
@@ -153,7 +153,7 @@ async fn what_fails_elsewhere_goes_on_among_those_that_stayed() {
     let gate = Arc::new(Semaphore::new(0));
     let failing = || held("a", StatusCode::SERVICE_UNAVAILABLE, &gate);
     for (new, served_by) in [(["c", "d"], Some("c")), (["b", "c"], Some("b")), (["d", "e"], None)] {
-        let service = ReplicaFailoverLayer::new(FailoverPolicy::new()).layer(vec![
+        let service = ReplicaFailoverLayer::new(FailoverPolicy::new()).tell_always().layer(vec![
             failing(),
             replica("b"),
             replica("c"),
@@ -204,7 +204,7 @@ async fn services_that_are_gone_do_not_keep_what_is_replaced_and_take_nothing_wi
 #[tokio::test]
 async fn a_replica_that_stays_has_its_requests_in_hand_counted_on() {
     let gate = Arc::new(Semaphore::new(0));
-    let layer = ReplicaFailoverLayer::default();
+    let layer = ReplicaFailoverLayer::default().tell_always();
     let service = layer.layer(vec![held("a", StatusCode::OK, &gate)]);
     let mut response = spawn(send(service.clone()));
     assert_pending!(response.poll());

@@ -73,7 +73,7 @@ fn check(probe: Probe) -> HealthCheck {
 }
 
 fn layer(check: HealthCheck) -> ReplicaFailoverLayer {
-    ReplicaFailoverLayer::new(FailoverPolicy::new()).health_check(check)
+    ReplicaFailoverLayer::new(FailoverPolicy::new()).tell_always().health_check(check)
 }
 
 type Over = ReplicaFailover<Service>;
@@ -407,8 +407,9 @@ async fn a_replica_that_has_recovered_comes_back_little_by_little_in_every_order
     for order in [Order::Priority, Order::RoundRobin, Order::Weighted, Order::LeastRequest] {
         let scene = Scene::new(&[true, true]);
         let check = check(Probe::Tcp).slow_start(SlowStart::new(100 * SECOND, 10));
-        let layer =
-            ReplicaFailoverLayer::new(FailoverPolicy::new().order(order)).health_check(check);
+        let layer = ReplicaFailoverLayer::new(FailoverPolicy::new().order(order))
+            .tell_always()
+            .health_check(check);
         let service = checked(&layer, scene.list());
         sleep(SECOND).await;
         let before = share_of_a(&service).await;
@@ -488,7 +489,7 @@ async fn checks_end_with_the_last_of_the_layer() {
 #[tokio::test(start_paused = true)]
 async fn without_a_policy_there_is_nothing_to_check() {
     let scene = Scene::new(&[false]);
-    let layer = ReplicaFailoverLayer::default();
+    let layer = ReplicaFailoverLayer::default().tell_always();
     let service = layer.layer(scene.list());
 
     layer.health_checker().await;

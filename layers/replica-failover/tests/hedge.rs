@@ -120,7 +120,7 @@ fn replicas(fates: &[&[Fate]], log: &Log) -> Vec<Replica<Inner>> {
 }
 
 fn layer(policy: FailoverPolicy) -> ReplicaFailoverLayer {
-    ReplicaFailoverLayer::new(policy)
+    ReplicaFailoverLayer::new(policy).tell_always()
 }
 
 const fn millis(millis: u64) -> Duration {

@@ -13,15 +13,16 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{CONTENT_TYPE, HeaderName, RETRY_AFTER};
-use http::{Method, Request, Response, StatusCode};
+use http::header::{CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER};
+use http::request::Parts;
+use http::{Method, Request, Response, StatusCode, Uri};
 use http_body::{Body, Frame};
 use http_body_util::{BodyExt, Full};
 use portcullis_refusal::{Dialect, Refusal, Refused};
 use portcullis_replica_failover::{
-    Attempts, Backoff, FailoverPolicy, InFlight, Order, Reason, ReplayBody, ReplayBodyError,
-    Replica, ReplicaFailover, ReplicaFailoverLayer, ReplicaSnapshot, ResponseFuture, ResumeBody,
-    RetryBudget, Unserved, Verdict,
+    Attempts, Backoff, Candidate, Candidates, FailoverPolicy, InFlight, Order, Pick, Reason,
+    ReplayBody, ReplayBodyError, Replica, ReplicaFailover, ReplicaFailoverLayer, ReplicaSnapshot,
+    ResponseFuture, ResumeBody, RetryBudget, Unserved, Verdict,
 };
 use proptest::prelude::*;
 use tokio::time::Instant;
@@ -154,7 +155,7 @@ fn errors(fault: &Fault) -> Verdict {
 }
 
 fn layer(policy: FailoverPolicy) -> ReplicaFailoverLayer<Errors> {
-    ReplicaFailoverLayer::new(policy).classify::<Errors>(errors)
+    ReplicaFailoverLayer::new(policy).tell_always().classify::<Errors>(errors)
 }
 
 type Over = ReplicaFailover<Inner, Errors>;
@@ -299,6 +300,27 @@ async fn what_is_missing_everywhere_is_missing_but_not_what_a_failed_replica_may
     assert_eq!(ask(&service(&[missing, missing]), get()).await, served(404, "b"));
     assert_eq!(ask(&service(&[failed, missing]), get()).await, (502, None));
     assert_eq!(ask(&service(&[missing, failed, missing]), get()).await, (502, None));
+}
+
+#[tokio::test]
+async fn a_response_before_which_nothing_failed_says_who_it_is_of_only_if_all_shall() {
+    let policy = || FailoverPolicy::new().failback_after(Duration::ZERO);
+    let quiet = ReplicaFailoverLayer::new(policy()).classify::<Errors>(errors);
+    for (fate, all, told) in [
+        (OK, false, None),
+        (OK, true, Some((Some("a"), 1))),
+        (Fate::Refuse, false, Some((Some("b"), 2))),
+        (Fate::Shed, false, Some((Some("b"), 1))),
+    ] {
+        let scene = Scene::new(&[&[fate], &[OK]]);
+        let layer = if all { layer(policy()) } else { quiet.clone() };
+
+        let response = send(&layer.layer(scene.list()), get()).await.unwrap();
+
+        let attempts = response.extensions().get::<Attempts>();
+        let found = attempts.map(|attempts| (attempts.served_by(), attempts.count()));
+        assert_eq!(found, told, "{fate:?}");
+    }
 }
 
 #[tokio::test]
@@ -686,6 +708,70 @@ async fn a_replica_that_fails_at_once_attracts_nothing() {
     assert!(black_hole * 100 < reached.len() * 3, "{black_hole} of {}", reached.len());
 }
 
+/// Takes the first, and remembers how long that was said to take.
+struct Curious(Arc<Mutex<Duration>>);
+
+impl Pick for Curious {
+    fn pick<'a>(&self, candidates: &Candidates<'a>, _: &Parts) -> Option<Candidate<'a>> {
+        let first = candidates.iter().next()?;
+        *self.0.lock().unwrap() = first.latency();
+        Some(first)
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pick_of_ones_own_knows_how_long_replicas_take() {
+    let latency = Arc::new(Mutex::default());
+    let slow = service_fn(|_: Sent| async {
+        tokio::time::sleep(Duration::from_millis(40)).await;
+        Ok::<_, Infallible>(Response::new(Full::<Bytes>::default()))
+    });
+    let layer = ReplicaFailoverLayer::default().pick(Curious(latency.clone()));
+    let service = layer.layer(vec![Replica::new("a", slow), Replica::new("b", slow)]);
+
+    for _ in 0..2 {
+        service.clone().oneshot(get()).await.unwrap();
+    }
+
+    let latency = *latency.lock().unwrap();
+    assert!((38..45).contains(&latency.as_millis()), "{latency:?}");
+}
+
+#[tokio::test]
+async fn every_attempt_has_the_head_that_came_whatever_the_one_before_made_of_it() {
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let replica = |name, status| {
+        let seen = seen.clone();
+        let serve = service_fn(move |mut request: Sent| {
+            let lines = request.headers().iter();
+            let line = |(name, value): (&HeaderName, &HeaderValue)| (name.clone(), value.clone());
+            let uri = request.uri().clone();
+            seen.lock().unwrap().push((uri, lines.map(line).collect::<Vec<_>>()));
+            request.headers_mut().clear();
+            *request.uri_mut() = Uri::default();
+            let mut response = Response::new(Full::<Bytes>::default());
+            *response.status_mut() = status;
+            std::future::ready(Ok::<_, Infallible>(response))
+        });
+        Replica::new(name, serve)
+    };
+    let fails = StatusCode::SERVICE_UNAVAILABLE;
+    let list = vec![replica("a", fails), replica("b", fails), replica("c", StatusCode::OK)];
+    let mut request = get();
+    *request.uri_mut() = Uri::from_static("/items?page=2");
+    for (name, value) in [("x-b", "1"), ("accept", "a"), ("x-a", ""), ("accept", "b")] {
+        request.headers_mut().append(name, HeaderValue::from_static(value));
+    }
+
+    let response = ReplicaFailoverLayer::default().layer(list).oneshot(request).await.unwrap();
+
+    assert_eq!(response.status(), StatusCode::OK);
+    let seen = seen.lock().unwrap();
+    assert_eq!(seen[0].0, "/items?page=2");
+    assert_eq!(seen[0].1.len(), 4);
+    assert!(seen.len() == 3 && seen.iter().all(|head| *head == seen[0]), "{seen:?}");
+}
+
 #[tokio::test]
 async fn a_key_leads_to_the_same_replica_until_that_is_gone() {
     let scene = Scene::new(&[&[OK][..]; 5]);
@@ -732,7 +818,7 @@ async fn a_key_everybody_asks_for_does_not_drown_its_replica() {
 async fn a_closure_over_the_request_may_be_the_key() {
     let scene = Scene::new(&[&[OK][..]; 5]);
     let layer = layer(FailoverPolicy::new().order(Order::Hash))
-        .hash_on(|request: &http::request::Parts| request.extensions.get::<u64>().copied());
+        .hash_on(|request: &Parts| request.extensions.get::<u64>().copied());
     let service = layer.layer(scene.list());
     let of = |client: u64| {
         let mut request = get();
@@ -932,7 +1018,7 @@ fn all(_: &BoxError) -> Verdict {
 async fn a_replica_is_polled_ready_before_each_call_and_passed_over_if_it_is_not() {
     let ((a, mut at_a), (b, mut at_b)) = (strict(), strict());
     at_a.allow(0);
-    let layer = ReplicaFailoverLayer::default().classify(all);
+    let layer = ReplicaFailoverLayer::default().tell_always().classify(all);
     let service = layer.layer(vec![Replica::new("a", a), Replica::new("b", b)]);
 
     let mut response = spawn(service.oneshot(get()));
