@@ -125,8 +125,8 @@ fn at_the_edge() -> Vec<Case> {
     let rival = rival.layer(PropagateRequestIdLayer::x_request_id().layer(NOTHING));
     let ceilings = request_guard::Policy::ceilings().max_body(1 << 20);
     vec![
-        Case::new("forwarded", 2, forwarded.layer(NOTHING)),
-        Case::new("forwarded, and told", 3, forwarded.layer(forwarded.tell().layer(NOTHING))),
+        Case::new("forwarded", 1, forwarded.layer(NOTHING)),
+        Case::new("forwarded, and told", 2, forwarded.layer(forwarded.tell().layer(NOTHING))),
         Case::new("request-id", 7, request_id.layer(NOTHING)),
         Case::new("request-id: tower-http's", 9, rival),
         Case::new("drain", 0, DrainLayer::default().layer(NOTHING)),

@@ -18,7 +18,7 @@ pub use standing::Standing;
 
 use std::net::{SocketAddr, TcpListener as StdListener};
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use axum::Json;
 use axum::Router;
@@ -32,7 +32,6 @@ use metrics::{counter, gauge, with_local_recorder};
 use tokio::net::TcpListener;
 use tokio::runtime::RuntimeMetrics;
 use tokio::sync::watch;
-use tokio::time::{MissedTickBehavior, interval};
 
 use crate::lifecycle;
 use crate::plan::{Plan, UpstreamPlan};
@@ -60,12 +59,11 @@ impl Known {
 
 /// Serves probes and scrapes, and looks in the background at the replicas that are not asked for their health. Once it has `left`, another process does.
 ///
-/// Without a socket nobody asks, so nothing is probed; the metrics are still kept in bounds.
+/// Without a socket nobody asks, so nothing is probed.
 pub(crate) async fn serve(known: Known, sockets: Vec<StdListener>, left: watch::Receiver<bool>) {
     let current = known.current();
-    let upkeep = upkeep(&current.plan);
     if current.plan.config.admin.is_none() {
-        return upkeep.await;
+        return;
     }
     let replaced = known.current.clone();
     let router = Router::new()
@@ -93,7 +91,7 @@ pub(crate) async fn serve(known: Known, sockets: Vec<StdListener>, left: watch::
             }
         }
     };
-    tokio::join!(answer, probe::watch(replaced), upkeep);
+    tokio::join!(answer, probe::watch(replaced));
 }
 
 /// What there is to see, besides what scrapers and probes ask for.
@@ -119,17 +117,6 @@ fn changes(known: &Known) -> Router<Known> {
 
 /// Bytes: a filter of the log is no book.
 const LARGEST_CHANGE: usize = 4096;
-
-/// Histograms hold what was measured since the last scrape; without scrapes this empties them.
-async fn upkeep(plan: &Plan) {
-    let handle = plan.recorder.handle();
-    let mut every = interval(Duration::from_secs(5));
-    every.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    loop {
-        every.tick().await;
-        handle.run_upkeep();
-    }
-}
 
 /// The process runs: what restarts it must not look at anything else.
 async fn livez(State(known): State<Known>) -> impl IntoResponse {
@@ -183,7 +170,7 @@ async fn metrics(State(known): State<Known>) -> impl IntoResponse {
     });
     count_ignored(&plan);
     plan.upstreams.values().for_each(|upstream| show_replicas(upstream));
-    let mut text = present::only(&plan, &plan.recorder.handle().render());
+    let mut text = present::only(&plan, &plan.recorder.render());
     runtimes::show(&mut text, &known.runtimes.borrow());
     process::show(&mut text, known.started);
     ([(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text)

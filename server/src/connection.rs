@@ -266,8 +266,9 @@ impl Served {
         mut request: Request<Incoming>,
     ) -> impl Future<Output = Result<Response<Answered>, Infallible>> {
         let (busy, unanswered) = (self.pace.busy(), self.resets.begin());
-        Facts::begin(&mut request, self.peer.clone());
+        // Taken out before anything is put in: there is mostly nothing yet.
         let upgrade = hyper::upgrade::on(&mut request);
+        Facts::begin(&mut request, self.peer.clone());
         join_cookies(&mut request);
         let waits = waits_for_nothing(&request);
         let closes = request.version() <= Version::HTTP_11;

@@ -27,6 +27,7 @@ pub mod connection;
 pub mod stack;
 mod splice;
 mod rewound;
+mod together;
 pub mod route;
 pub mod cors;
 pub mod security_headers;

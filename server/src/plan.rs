@@ -29,7 +29,6 @@ use std::path::Path;
 use std::sync::Arc;
 
 use metrics::with_local_recorder;
-use metrics_exporter_prometheus::PrometheusRecorder;
 use portcullis_concurrency_limit::ConcurrencyLimitLayer;
 use portcullis_drain::DrainLayer;
 use portcullis_forwarded::{ForwardedLayer, LetInLayer, TellLayer, ViaLayer};
@@ -51,7 +50,7 @@ use crate::listener::Terms;
 use crate::replicas::{Discovery, Replicas};
 use crate::route::{Answer, RewriteLayer, Table};
 use crate::security_headers::SecurityHeadersLayer;
-use crate::telemetry::{Meters, RouteMeters, recorder};
+use crate::telemetry::{Meters, Recorder, RouteMeters};
 use crate::trace::Tracer;
 use crate::upstream::ByFault;
 
@@ -96,7 +95,7 @@ pub struct Plan {
     /// The clients whose signatures routes verify, by the names of their credentials.
     pub clients: BTreeMap<String, Arc<ClientPlan>>,
     /// Where everything is counted.
-    pub recorder: Arc<PrometheusRecorder>,
+    pub recorder: Arc<Recorder>,
     /// The gateway's own counts.
     pub meters: Arc<Meters>,
 }
@@ -267,7 +266,7 @@ impl Plan {
 
     fn made(config: Config, before: Option<&Self>) -> Result<Self, Vec<Problem>> {
         let mut problems = Vec::new();
-        let recorder = before.map_or_else(recorder, |before| before.recorder.clone());
+        let recorder = before.map_or_else(Arc::default, |before: &Self| before.recorder.clone());
         let meters = before.map(|before| before.meters.clone());
         let meters = meters.unwrap_or_else(|| Arc::new(Meters::new(&recorder)));
 

@@ -115,22 +115,57 @@ impl Call<upstream::Error, Body> for Routes {
     }
 }
 
-/// The layer of a [`Seam`].
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct SeamLayer;
+/// A stack whose type is forgotten by the first optional layer that is laid over it. Most routes have none there, and are
+/// spared a seam.
+#[derive(Debug)]
+pub(crate) enum Open<S, E> {
+    Known(S),
+    Forgotten(Seam<E>),
+}
 
-impl<S> Layer<S> for SeamLayer
+/// Makes an [`Open`] stack.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct OpenLayer;
+
+impl<S: Service<Request<Body>>> Layer<S> for OpenLayer {
+    type Service = Open<S, S::Error>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        Open::Known(inner)
+    }
+}
+
+/// `layer` over an [`Open`] stack, whose type is forgotten at the latest with that of the layer.
+pub(crate) const fn closing<L>(layer: L) -> Closing<L> {
+    Closing(layer)
+}
+
+/// See [`closing`].
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Closing<L>(L);
+
+impl<L, S, E> Layer<Open<S, E>> for Closing<L>
 where
-    S: Service<Request<Body>, Response = Response<Body>, Error: 'static, Future: Send>
+    L: Layer<S> + Layer<Seam<E>>,
+    <L as Layer<S>>::Service: Service<Request<Body>, Response = Response<Body>, Error = E, Future: Send>
         + Clone
         + Send
         + Sync
         + 'static,
+    <L as Layer<Seam<E>>>::Service: Service<Request<Body>, Response = Response<Body>, Error = E, Future: Send>
+        + Clone
+        + Send
+        + Sync
+        + 'static,
+    E: 'static,
 {
-    type Service = Seam<S::Error>;
+    type Service = Seam<E>;
 
-    fn layer(&self, inner: S) -> Self::Service {
-        Seam::new(inner)
+    fn layer(&self, inner: Open<S, E>) -> Seam<E> {
+        match inner {
+            Open::Known(inner) => Seam::new(self.0.layer(inner)),
+            Open::Forgotten(inner) => Seam::new(self.0.layer(inner)),
+        }
     }
 }
 
@@ -159,6 +194,27 @@ where
         match &self.0 {
             Some(layer) => Seam::new(layer.layer(inner)),
             None => inner,
+        }
+    }
+}
+
+impl<L, S, E> Layer<Open<S, E>> for Maybe<L>
+where
+    S: Service<Request<Body>, Response = Response<Body>, Error = E, Future: Send>
+        + Clone
+        + Send
+        + Sync
+        + 'static,
+    Self: Layer<Seam<E>, Service = Seam<E>>,
+    E: 'static,
+{
+    type Service = Open<S, E>;
+
+    fn layer(&self, inner: Open<S, E>) -> Open<S, E> {
+        match inner {
+            inner if self.0.is_none() => inner,
+            Open::Known(inner) => Open::Forgotten(self.layer(Seam::new(inner))),
+            Open::Forgotten(inner) => Open::Forgotten(self.layer(inner)),
         }
     }
 }

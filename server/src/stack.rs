@@ -15,7 +15,7 @@ use crate::plan::{DocumentPlan, EdgePlan, RoutePlan};
 use crate::replicas::ReplicaPlan;
 use crate::respond::{RefuseLayer, RespondLayer};
 use crate::route::{Answer, Nothing, Routes};
-use crate::seam::{Backend, Edge, Replica, SeamLayer, boxed, maybe};
+use crate::seam::{Backend, Edge, OpenLayer, Replica, boxed, closing, maybe};
 use crate::splice::{reading, unspliced};
 use crate::telemetry::{Meters, TelemetryLayer};
 use crate::tunnel::ExtendedConnectLayer;
@@ -80,9 +80,8 @@ pub fn backend(
         .layer(maybe(plan.let_in.clone()))
         // Of the tunnels that some route makes, those that this one does.
         .layer(maybe(plan.upgrade.clone()))
-        .layer(SeamLayer)
         // Before anyone asks who it is: what is unfit is unfit from anybody.
-        .layer(over_plain(plan.request_guard.clone()))
+        .layer(closing(over_plain(plan.request_guard.clone())))
         // Before anything acts on the request; it takes off the credential that it consumed.
         .layer(maybe(plan.auth.as_ref().map(|auth| auth.layer())))
         .layer(maybe(plan.verifier.as_ref().map(|verifier| reading(verifier.layer()))))
@@ -98,7 +97,7 @@ pub fn backend(
         .layer(maybe(plan.compression.is_some().then(|| MapRequestLayer::new(unspliced))))
         // After authentication: a client signs the path that it sends.
         .layer(maybe(plan.rewrite.clone()))
-        .layer(SeamLayer)
+        .layer(OpenLayer)
         // Who the client is: for upstreams alone, and not counted among what it may send.
         .layer(plan.tell.clone())
         // What the upstream may trust: set or removed by the last who knows the client.
@@ -118,8 +117,7 @@ pub fn answer(plan: &RoutePlan, answer: Answer, stores: &Stores) -> Backend {
         .layer(maybe(plan.cors.clone()))
         // Who may not pass is not told where to go, either.
         .layer(maybe(plan.let_in.clone()))
-        .layer(SeamLayer)
-        .layer(over_plain(plan.request_guard.clone()))
+        .layer(closing(over_plain(plan.request_guard.clone())))
         .layer(maybe(plan.auth.as_ref().map(|auth| auth.layer())))
         .layer(maybe(plan.verifier.as_ref().map(|verifier| over_plain(verifier.layer()))))
         // After authentication, as in front of an upstream.
@@ -130,7 +128,7 @@ pub fn answer(plan: &RoutePlan, answer: Answer, stores: &Stores) -> Backend {
         .layer(maybe(plan.rewrite.clone()))
         // What is said of a response holds for any.
         .layer(maybe(plan.header_inject.clone()))
-        .layer(SeamLayer)
+        .layer(OpenLayer)
         .layer(MapResponseLayer::new(|response: Response<_>| response.map(Body::new)))
         .service(answer)
 }

@@ -35,7 +35,7 @@ pub use tls::ClientTls;
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use http::header::{HeaderValue, UPGRADE};
 use http::{Request, Response, StatusCode, request};
@@ -123,43 +123,52 @@ impl Way {
     ) -> Result<Response<Body>, Attempt> {
         match lease {
             Lease::Http1(lease) => {
-                self.answer(Sent::begin(lease, request, Instant::now(), self.large)).await
+                let mut sent = Sent::begin(lease, request, Instant::now(), self.large);
+                poll_fn(|cx| self.poll_answer(&mut sent, cx)).await
             }
             Lease::Http2(stream) => self.exchange_http2(stream, request).await,
         }
     }
 
-    /// Waits for the head of the response to what was sent over HTTP/1.1.
-    async fn answer(&self, sent: Sent) -> Result<Response<Body>, Attempt> {
-        let Sent { mut lease, mut parts, upgrade } = sent;
-        let connection = lease.connection_mut();
+    /// Waits for the head of the response to what was sent over HTTP/1.1, and takes out of `sent` what that needs.
+    fn poll_answer(
+        &self,
+        sent: &mut Sent,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<Response<Body>, Attempt>> {
+        let Some(lease) = &mut sent.lease else { return Poll::Pending }; // polled after it was done
         let limit = self.timeouts.response_header;
-        let head = poll_fn(|cx| connection.poll_head(cx, &mut parts, limit)).await;
+        let head = ready!(lease.connection_mut().poll_head(cx, &mut sent.parts, limit));
+        let Some(mut lease) = sent.lease.take() else { return Poll::Pending };
         let head = match head {
             Ok(head) => head,
-            Err(failure) => return Err(Attempt::of_http1(failure, parts, connection)),
+            Err(failure) => {
+                let parts = std::mem::replace(&mut sent.parts, Request::new(()).into_parts().0);
+                let attempt = Attempt::of_http1(failure, parts, lease.connection_mut());
+                return Poll::Ready(Err(attempt));
+            }
         };
         if head.response.status() == StatusCode::SWITCHING_PROTOCOLS {
             // What gets here is allowed.
-            return match upgrade {
-                Some(protocol) if connection.has_sent() => {
+            return Poll::Ready(match sent.upgrade.take() {
+                Some(protocol) if lease.connection().has_sent() => {
                     Ok(self.tunnel(head.response, lease, &protocol))
                 }
                 _ => {
                     let unasked = "an upgrade that nobody asked for";
                     Err(Attempt::Failed(Error::failed(Phase::Headers, true, unasked)))
                 }
-            };
+            });
         }
         let idle = self.timeouts.response_body;
         // What is no success may be read by somebody who words it.
         let splice = match head.response.status().is_success() {
-            true => parts.extensions.get().and_then(Facts::splice),
+            true => sent.parts.extensions.get().and_then(Facts::splice),
             false => None,
         };
         let (framing, persists) = (head.framing, head.persists);
         let body = Body::new(Http1Body::new(lease, framing, persists, idle, splice));
-        Ok(head.response.map(|()| body))
+        Poll::Ready(Ok(head.response.map(|()| body)))
     }
 
     async fn exchange_http2(
@@ -277,13 +286,7 @@ impl Upstream {
         match way.pool.take(becomes_tunnel, began) {
             Some(Lease::Http1(lease)) => {
                 let sent = Sent::begin(lease, request, began, way.large);
-                Box::pin(async move {
-                    let result = match way.answer(sent).await {
-                        Ok(response) => Ok(response),
-                        Err(attempt) => Box::pin(way.repeat(attempt, again)).await,
-                    };
-                    way.count(result, began)
-                })
+                Box::pin(Usual { way, sent, began, again, repeated: None })
             }
             Some(Lease::Http2(stream)) => Box::pin(async move {
                 let result = match way.exchange_http2(stream, request).await {
@@ -305,9 +308,41 @@ fn is_repeatable(request: &Request<Body>) -> bool {
     request.body().is_end_stream() && request.method().is_idempotent()
 }
 
+/// The future of a request over a connection of HTTP/1.1 that others have used. An `async` block would have the request
+/// two times over, and be moved with it.
+struct Usual {
+    way: Arc<Way>,
+    sent: Sent,
+    began: Instant,
+    again: bool,
+    repeated: Option<<Upstream as Service<Request<Body>>>::Future>,
+}
+
+impl Future for Usual {
+    type Output = Result<Response<Body>, Error>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let Self { way, sent, began, again, repeated } = self.get_mut();
+        let result = loop {
+            if let Some(repeated) = repeated {
+                break ready!(repeated.as_mut().poll(cx));
+            }
+            match ready!(way.poll_answer(sent, cx)) {
+                Ok(response) => break Ok(response),
+                Err(attempt) => {
+                    let (way, again) = (way.clone(), *again);
+                    *repeated = Some(Box::pin(async move { way.repeat(attempt, again).await }));
+                }
+            }
+        };
+        Poll::Ready(way.count(result, *began))
+    }
+}
+
 /// A request that is on its way over HTTP/1.1.
 struct Sent {
-    lease: Http1,
+    /// None once it is answered.
+    lease: Option<Http1>,
     parts: request::Parts,
     /// What it asks the upstream to speak instead.
     upgrade: Option<HeaderValue>,
@@ -318,7 +353,7 @@ impl Sent {
         let (parts, body) = request.into_parts();
         lease.connection_mut().begin(&parts, body, now, large);
         let upgrade = parts.headers.get(UPGRADE).cloned();
-        Self { lease, parts, upgrade }
+        Self { lease: Some(lease), parts, upgrade }
     }
 }
 

@@ -12,7 +12,6 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use metrics::{Histogram, counter, set_default_local_recorder, with_local_recorder};
-use metrics_exporter_prometheus::PrometheusRecorder;
 use portcullis_drain::Phase;
 use tokio::runtime::{Handle, RuntimeMetrics};
 use tokio::sync::{mpsc, oneshot, watch};
@@ -27,7 +26,7 @@ use crate::plan::{Plan, RouteEnd};
 use crate::route::{RouteTarget, Routes};
 use crate::seam::Edge;
 use crate::stack;
-use crate::telemetry::Meters;
+use crate::telemetry::{Meters, Recorder};
 
 use self::guest::Guest;
 use self::list::List;
@@ -318,7 +317,7 @@ async fn is_true(it: &mut watch::Receiver<bool>) {
 #[derive(Clone)]
 struct Counts {
     meters: Arc<Meters>,
-    recorder: Arc<PrometheusRecorder>,
+    recorder: Arc<Recorder>,
 }
 
 /// Counts how a connection ended that did not end well, and logs it.

@@ -165,8 +165,11 @@ upstream = 'origin'
 """
 
 
-def portcullis(name, routes, log="off", workers=1, **rest):
-    program = lambda place: os.environ.get("PORTCULLIS", place.path("portcullis"))
+def portcullis(name, routes, log="off", workers=1, profiled=False, **rest):
+    if profiled:
+        program = lambda place: place.path("portcullis-pgo")
+    else:
+        program = lambda place: os.environ.get("PORTCULLIS", place.path("portcullis"))
 
     def command(place, port, tls_port):
         tls = f"{{ certificate = '{place.certificate}', key = '{place.key}' }}"
@@ -193,6 +196,13 @@ ALL = {
         "nginx-big",
         "proxy_buffer_size 16k; proxy_buffers 8 128k; proxy_busy_buffers_size 256k; proxy_request_buffering off;",
     ),
+    # Says what the gateway says in any case: who the client is, how it came, and the id of the request.
+    "nginx-alike": nginx(
+        "nginx-alike",
+        "proxy_set_header X-Request-ID $request_id; add_header X-Request-ID $request_id always;"
+        " proxy_set_header X-Forwarded-For $remote_addr; proxy_set_header X-Forwarded-Proto $scheme;"
+        " proxy_set_header X-Forwarded-Host $http_host; proxy_set_header X-Forwarded-Port $server_port;",
+    ),
     "haproxy": haproxy("haproxy"),
     "haproxy-splice": haproxy("haproxy-splice", "  option splice-response\n  option splice-request\n"),
     "pingora": pingora(),
@@ -201,6 +211,12 @@ ALL = {
         "portcullis-stack", STACK, log="info", headers=[f"authorization: Bearer {token()}"]
     ),
     "portcullis-signed": portcullis("portcullis-signed", SIGNED),
+    # What may be compressed is read, also where nothing is compressed.
+    "portcullis-read": portcullis("portcullis-read", PLAIN + "compression = {{}}\n"),
+    "portcullis-pgo": portcullis("portcullis-pgo", PLAIN, profiled=True),
+    "portcullis-pgo-stack": portcullis(
+        "portcullis-pgo-stack", STACK, log="info", profiled=True, headers=[f"authorization: Bearer {token()}"]
+    ),
     "portcullis-two": portcullis("portcullis-two", PLAIN, workers=2, core="0,1"),
 }
 

@@ -63,26 +63,25 @@ where
             }
         };
 
-        let response = match ready!(inner.poll(cx)) {
+        let result = ready!(inner.poll(cx));
+        let Some(mut call) = guard.take() else {
+            return Poll::Ready(result.map(|response| response.map(ResponseBody::free)));
+        };
+        let response = match result {
             Ok(response) => response,
             Err(error) => {
-                if let Some(mut call) = guard.take() {
-                    call.end_without_head(call.classifier().error(&error));
-                }
+                call.end_without_head(call.classifier().error(&error));
                 return Poll::Ready(Err(error));
             }
         };
-        let Some(call) = guard else { return Poll::Ready(Ok(response.map(ResponseBody::free))) };
         let verdict = call.classifier().response(&response);
         if verdict.is_up_to_the_body() && !call.ends_at_headers() {
             call.head();
-            return Poll::Ready(Ok(response.map(|body| match guard.take() {
-                Some(guard) => ResponseBody::guarded(body, guard, verdict),
-                None => ResponseBody::free(body),
-            })));
+            return Poll::Ready(
+                Ok(response.map(|body| ResponseBody::guarded(body, call, verdict))),
+            );
         }
         call.end_with_head(verdict.at_headers(), response.headers());
-        *guard = None;
         Poll::Ready(Ok(response.map(ResponseBody::free)))
     }
 }

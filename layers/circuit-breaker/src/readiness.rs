@@ -72,11 +72,12 @@ impl<C> Readiness<C> {
     /// Lets the call through that follows, or says why not.
     pub(crate) fn take(&mut self) -> Result<Guard<C>, Open> {
         let breaker = &self.gate.breaker;
-        let answer = match self.answer.take() {
-            Some(Ok(ticket)) if !breaker.is_current(ticket) => breaker.admit(),
-            Some(answer) => answer,
-            None => breaker.admit(),
+        let answer = match self.answer {
+            Some(Ok(ticket)) if breaker.is_current(ticket) => Ok(ticket),
+            Some(Err(shut)) => Err(shut),
+            Some(Ok(_)) | None => breaker.admit(),
         };
+        self.answer = None;
         match answer {
             Ok(ticket) => Ok(Guard::new(self.gate.clone(), ticket)),
             Err(shut) => {

@@ -68,7 +68,7 @@ where
     }
 
     pub(crate) fn waiting(waiting: Waiting, held: Held<S, B>, empty: R, dialect: Dialect) -> Self {
-        let longest = waiting.gate.policy.queue.as_ref().map(|queue| queue.longest);
+        let longest = waiting.terms.policy.queue.as_ref().map(|queue| queue.longest);
         let state = State::Waiting {
             held: Some(Box::new(held)),
             waiting: Some(waiting),
@@ -124,7 +124,7 @@ where
                                 *waiting = Some(waited);
                                 return Poll::Pending;
                             }
-                            let refusal = waited.gate.refuse(Why::Late);
+                            let refusal = waited.terms.refuse(Why::Late);
                             let dialect = *dialect;
                             empty.take().map(|empty| State::Refused { refusal, empty, dialect })
                         }

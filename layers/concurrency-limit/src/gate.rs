@@ -1,23 +1,17 @@
 //! What all services of a layer share: the limiters, and what is learnt of them.
 
 use std::fmt;
-use std::num::NonZeroU32;
 use std::sync::Arc;
-
-use http::request::Parts;
-use tokio::time::Instant;
 
 use crate::keys::{HashOf, InUse, Keys};
 use crate::limiter::{Asked, Limiter, Place, Ticket};
 use crate::meters::Meters;
-use crate::policy::Limit;
-use crate::{ConcurrencyPolicy, Order, Overloaded, Permit, Why};
+use crate::terms::Terms;
+use crate::{ConcurrencyPolicy, Overloaded, Permit, Why};
 
 pub(crate) struct Gate {
-    pub(crate) policy: ConcurrencyPolicy,
-    pub(crate) meters: Meters,
+    terms: Arc<Terms>,
     limiters: Limiters,
-    born: Instant,
 }
 
 enum Limiters {
@@ -36,13 +30,14 @@ pub(crate) enum Entry {
 pub(crate) struct Waiting {
     pub(crate) ticket: Ticket,
     in_use: Option<InUse>,
-    pub(crate) gate: Arc<Gate>,
+    pub(crate) terms: Arc<Terms>,
 }
 
 impl Gate {
     pub(crate) fn one(policy: ConcurrencyPolicy, meters: Meters) -> Self {
-        let limiter = new_limiter(&policy);
-        Self::new(policy, meters, Limiters::One(limiter))
+        let terms = Arc::new(Terms::new(policy, meters));
+        let limiter = Arc::new(Limiter::new(terms.clone()));
+        Self::new(terms, Limiters::One(limiter))
     }
 
     pub(crate) fn per_key(
@@ -50,13 +45,14 @@ impl Gate {
         meters: Meters,
         hash_of: Box<dyn HashOf>,
     ) -> Self {
-        let keys = Arc::new(Keys::new(policy.keys, new_limiter(&policy)));
-        Self::new(policy, meters, Limiters::PerKey { keys, hash_of })
+        let terms = Arc::new(Terms::new(policy, meters));
+        let keys = Arc::new(Keys::new(terms.clone()));
+        Self::new(terms, Limiters::PerKey { keys, hash_of })
     }
 
-    fn new(policy: ConcurrencyPolicy, meters: Meters, limiters: Limiters) -> Self {
-        let gate = Self { policy, meters, limiters, born: Instant::now() };
-        gate.meters.limit(gate.limit());
+    fn new(terms: Arc<Terms>, limiters: Limiters) -> Self {
+        let gate = Self { terms, limiters };
+        gate.terms.meters.limit(gate.limit());
         gate
     }
 
@@ -68,60 +64,48 @@ impl Gate {
         }
     }
 
-    pub(crate) fn enter(self: &Arc<Self>, parts: &Parts) -> Entry {
-        let (limiter, in_use) = match &self.limiters {
-            Limiters::One(limiter) => (limiter.clone(), None),
-            Limiters::PerKey { keys, hash_of } => {
-                keys.find_or_make(hash_of.hash(parts), || new_limiter(&self.policy))
+    /// What says who comes; nothing where that makes no difference.
+    pub(crate) fn hash_of(&self) -> Option<&dyn HashOf> {
+        match &self.limiters {
+            Limiters::One(_) => None,
+            Limiters::PerKey { hash_of, .. } => Some(&**hash_of),
+        }
+    }
+
+    /// Lets one in with this hash, at which nobody looks where there is one limit for all.
+    pub(crate) fn enter(&self, hash: u64) -> Entry {
+        match &self.limiters {
+            Limiters::One(limiter) => self.ask(limiter, &mut None),
+            Limiters::PerKey { keys, .. } => {
+                let (limiter, mut in_use) = keys.find_or_make(hash);
+                let entry = self.ask(&limiter, &mut in_use);
+                // Before the key of one that is refused is looked at, which it would keep in use.
+                drop(limiter);
+                entry
             }
-        };
+        }
+    }
+
+    /// Asks a limiter; whoever gets in takes along what keeps its key in use.
+    fn ask(&self, limiter: &Arc<Limiter>, in_use: &mut Option<InUse>) -> Entry {
         if let Some(place) = limiter.try_take() {
-            return Entry::Permit(Permit::new(place, in_use, self.clone()));
+            return Entry::Permit(Permit::new(place, in_use.take()));
         }
         match limiter.ask() {
-            Asked::Place(place) => Entry::Permit(Permit::new(place, in_use, self.clone())),
+            Asked::Place(place) => Entry::Permit(Permit::new(place, in_use.take())),
             Asked::Ticket(ticket) => {
-                self.meters.waits();
-                Entry::Waiting(Waiting { ticket, in_use, gate: self.clone() })
+                self.terms.meters.waits();
+                let terms = self.terms.clone();
+                Entry::Waiting(Waiting { ticket, in_use: in_use.take(), terms })
             }
-            Asked::Full => {
-                // Before the key is looked at, which it would keep in use.
-                drop(limiter);
-                Entry::Refused(self.refuse(Why::Full))
-            }
-        }
-    }
-
-    pub(crate) fn refuse(&self, why: Why) -> Overloaded {
-        self.meters.refused(why);
-        Overloaded::new(why, self.policy.retry_after)
-    }
-
-    pub(crate) const fn is_adaptive(&self) -> bool {
-        matches!(self.policy.limit, Limit::Adaptive(_))
-    }
-
-    /// Adapts the limit to an answer that took its time since then.
-    pub(crate) fn learn(&self, limiter: &Arc<Limiter>, since: Instant, well: bool) {
-        let Limit::Adaptive(adaptive) = &self.policy.limit else { return };
-        let now = Instant::now();
-        let before = limiter.limit();
-        let after = if well && now.saturating_duration_since(since) <= adaptive.latency() {
-            limiter.trend.in_time(adaptive, before, limiter.taken())
-        } else {
-            let age = now.saturating_duration_since(self.born).as_millis();
-            limiter.trend.late(adaptive, before, u64::try_from(age).unwrap_or(u64::MAX))
-        };
-        if after != before {
-            limiter.set_limit(after);
-            self.meters.limit(after);
+            Asked::Full => Entry::Refused(self.terms.refuse(Why::Full)),
         }
     }
 
     pub(crate) fn limit(&self) -> u32 {
         match &self.limiters {
             Limiters::One(limiter) => limiter.limit(),
-            Limiters::PerKey { .. } => first(&self.policy).get(),
+            Limiters::PerKey { .. } => self.terms.first().get(),
         }
     }
 
@@ -150,29 +134,13 @@ impl Gate {
 impl Waiting {
     /// Its turn has come.
     pub(crate) fn into_permit(mut self, place: Place) -> Permit {
-        Permit::new(place, self.in_use.take(), self.gate.clone())
+        Permit::new(place, self.in_use.take())
     }
 }
 
 impl Drop for Waiting {
     fn drop(&mut self) {
-        self.gate.meters.waits_no_longer();
-    }
-}
-
-fn new_limiter(policy: &ConcurrencyPolicy) -> Arc<Limiter> {
-    let (most, order) = match &policy.queue {
-        Some(queue) => (queue.most.get(), queue.order),
-        None => (0, Order::Fifo),
-    };
-    Arc::new(Limiter::new(first(policy), most, order))
-}
-
-/// The limit to begin with.
-const fn first(policy: &ConcurrencyPolicy) -> NonZeroU32 {
-    match &policy.limit {
-        Limit::Fixed(limit) => *limit,
-        Limit::Adaptive(adaptive) => adaptive.begins_with(),
+        self.terms.meters.waits_no_longer();
     }
 }
 

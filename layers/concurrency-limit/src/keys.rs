@@ -3,12 +3,12 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::hash::{BuildHasher, RandomState};
-use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use http::request::Parts;
 
 use crate::limiter::Limiter;
+use crate::terms::Terms;
 
 /// A key has a limiter from its first request until its last is over, so that nothing is kept of who is not there.
 pub(crate) struct Keys {
@@ -48,26 +48,23 @@ where
 }
 
 impl Keys {
-    pub(crate) fn new(most: NonZeroUsize, crowd: Arc<Limiter>) -> Self {
-        let shards = SHARDS.min(most.get());
+    pub(crate) fn new(terms: Arc<Terms>) -> Self {
+        let most = terms.policy.keys.get();
+        let shards = SHARDS.min(most);
         Self {
             shards: (0..shards).map(|_| Mutex::default()).collect(),
-            most_of_shard: most.get().div_ceil(shards),
-            crowd,
+            most_of_shard: most.div_ceil(shards),
+            crowd: Arc::new(Limiter::new(terms)),
         }
     }
 
     /// The limiter of a key: its own, a new one, or that of all for whom there is no room.
-    pub(crate) fn find_or_make(
-        self: &Arc<Self>,
-        hash: u64,
-        new: impl FnOnce() -> Arc<Limiter>,
-    ) -> (Arc<Limiter>, Option<InUse>) {
+    pub(crate) fn find_or_make(self: &Arc<Self>, hash: u64) -> (Arc<Limiter>, Option<InUse>) {
         let Some(mut shard) = self.shard(hash) else { return (self.crowd.clone(), None) };
         let limiter = match shard.get(&hash) {
             Some(limiter) => limiter.clone(),
             None if shard.len() < self.most_of_shard => {
-                let limiter = new();
+                let limiter = Arc::new(Limiter::new(self.crowd.terms.clone()));
                 shard.insert(hash, limiter.clone());
                 limiter
             }

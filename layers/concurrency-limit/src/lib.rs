@@ -61,6 +61,7 @@ mod section;
 #[cfg(feature = "schema")]
 mod schema;
 mod gate;
+mod terms;
 mod keys;
 mod meters;
 mod limiter;

@@ -2,14 +2,16 @@
 
 use std::collections::VecDeque;
 use std::fmt;
-use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use tokio::sync::oneshot;
+use tokio::time::Instant;
 
 use crate::Order;
 use crate::adaptive::Trend;
+use crate::policy::Limit;
 use crate::sync::{AtomicU32, AtomicU64, Mutex, Ordering, lock};
+use crate::terms::Terms;
 
 /// Who has a place and how many wait is one word. The queue itself is under a lock, which nobody takes who finds a place.
 pub(crate) struct Limiter {
@@ -19,7 +21,8 @@ pub(crate) struct Limiter {
     order: Order,
     queue: Mutex<Waiting>,
     /// What an adaptive limit goes by.
-    pub(crate) trend: Trend,
+    trend: Trend,
+    pub(crate) terms: Arc<Terms>,
 }
 
 struct Waiting {
@@ -51,14 +54,19 @@ pub(crate) enum Asked {
 }
 
 impl Limiter {
-    pub(crate) fn new(limit: NonZeroU32, most_waiting: u32, order: Order) -> Self {
+    pub(crate) fn new(terms: Arc<Terms>) -> Self {
+        let (most_waiting, order) = match &terms.policy.queue {
+            Some(queue) => (queue.most.get(), queue.order),
+            None => (0, Order::Fifo),
+        };
         Self {
             state: AtomicU64::new(0),
-            limit: AtomicU32::new(limit.get()),
+            limit: AtomicU32::new(terms.first().get()),
             most_waiting,
             order,
             queue: Mutex::new(Waiting { entries: VecDeque::new(), next: 0 }),
             trend: Trend::new(),
+            terms,
         }
     }
 
@@ -117,6 +125,23 @@ impl Limiter {
         queue.next += 1;
         queue.entries.push_back((number, sender));
         Asked::Ticket(Ticket { limiter: self.clone(), number, turn })
+    }
+
+    /// Adapts the limit to an answer that took its time since then.
+    pub(crate) fn learn(self: &Arc<Self>, since: Instant, well: bool) {
+        let Limit::Adaptive(adaptive) = &self.terms.policy.limit else { return };
+        let now = Instant::now();
+        let before = self.limit();
+        let after = if well && now.saturating_duration_since(since) <= adaptive.latency() {
+            self.trend.in_time(adaptive, before, self.taken())
+        } else {
+            let age = now.saturating_duration_since(self.terms.born).as_millis();
+            self.trend.late(adaptive, before, u64::try_from(age).unwrap_or(u64::MAX))
+        };
+        if after != before {
+            self.set_limit(after);
+            self.terms.meters.limit(after);
+        }
     }
 
     /// Sets another limit. Places that are taken stay so; of new ones those who wait are told.

@@ -3,7 +3,6 @@ use std::sync::Arc;
 
 use tokio::time::Instant;
 
-use crate::gate::Gate;
 use crate::keys::InUse;
 use crate::limiter::Place;
 
@@ -15,7 +14,6 @@ pub struct Permit {
     /// Before the key, which is looked at when the place is given back.
     place: Place,
     _in_use: Option<InUse>,
-    pub(crate) gate: Arc<Gate>,
     /// When it got its place; none if nobody asks how long it takes.
     since: Option<Instant>,
 }
@@ -29,16 +27,19 @@ pub struct TunnelPermit {
 }
 
 impl Permit {
-    pub(crate) fn new(place: Place, in_use: Option<InUse>, gate: Arc<Gate>) -> Self {
-        gate.meters.entered();
-        let since = gate.is_adaptive().then(Instant::now);
-        Self { place, _in_use: in_use, gate, since }
+    pub(crate) fn new(place: Place, in_use: Option<InUse>) -> Self {
+        let terms = place.limiter().map(|limiter| &limiter.terms);
+        let since = terms.and_then(|terms| {
+            terms.meters.entered();
+            terms.is_adaptive().then(Instant::now)
+        });
+        Self { place, _in_use: in_use, since }
     }
 
     /// The headers are there, or it failed: in time or not.
     pub(crate) fn answered(&mut self, well: bool) {
         if let (Some(since), Some(limiter)) = (self.since.take(), self.place.limiter()) {
-            self.gate.learn(limiter, since, well);
+            limiter.learn(since, well);
         }
     }
 
@@ -49,7 +50,9 @@ impl Permit {
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        self.gate.meters.left();
+        if let Some(limiter) = self.place.limiter() {
+            limiter.terms.meters.left();
+        }
     }
 }
 

@@ -1,15 +1,22 @@
 //! What threads do to a limiter at once, every way that loom finds.
 
 use std::num::NonZeroU32;
+use std::sync::Arc;
+use std::time::Duration;
 
 use loom::thread;
-use std::sync::Arc;
 
-use crate::Order;
 use crate::limiter::{Asked, Limiter, Place, Ticket};
+use crate::meters::Meters;
+use crate::terms::Terms;
+use crate::{ConcurrencyPolicy, Queue};
 
 fn limiter(limit: u32, most_waiting: u32) -> Arc<Limiter> {
-    Arc::new(Limiter::new(NonZeroU32::new(limit).unwrap(), most_waiting, Order::Fifo))
+    let mut policy = ConcurrencyPolicy::fixed(NonZeroU32::new(limit).unwrap());
+    if let Some(most) = NonZeroU32::new(most_waiting) {
+        policy = policy.queue(Queue::new(most, Duration::from_secs(1)).unwrap());
+    }
+    Arc::new(Limiter::new(Arc::new(Terms::new(policy, Meters::new(&"races".into())))))
 }
 
 fn turn(ticket: &mut Ticket) -> Option<Place> {

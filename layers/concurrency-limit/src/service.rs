@@ -50,14 +50,17 @@ where
         result
     }
 
-    fn call(&mut self, request: Request<ReqBody>) -> Self::Future {
+    fn call(&mut self, mut request: Request<ReqBody>) -> Self::Future {
         let is_ready = std::mem::take(&mut self.is_ready);
-        let (parts, body) = request.into_parts();
-        let entry = self.gate.enter(&parts);
-        let connects = parts.method == Method::CONNECT;
-        let dialect = Dialect::of(&parts.headers);
-        let request = Request::from_parts(parts, body);
-        let entry = match entry {
+        let mut hash = 0;
+        // Taken apart only for who has to be known: it is large.
+        if let Some(hash_of) = self.gate.hash_of() {
+            let (parts, body) = request.into_parts();
+            hash = hash_of.hash(&parts);
+            request = Request::from_parts(parts, body);
+        }
+        let connects = *request.method() == Method::CONNECT;
+        let entry = match self.gate.enter(hash) {
             Entry::Permit(permit) if is_ready => {
                 return ResponseFuture::called(self.inner.call(request), permit, connects);
             }
@@ -68,6 +71,7 @@ where
             // The readied service is dropped with its reservation; the clone has none.
             self.inner = self.inner.clone();
         }
+        let dialect = Dialect::of(request.headers());
         let held = Held { service: self.inner.clone(), request, connects };
         match entry {
             Entry::Permit(permit) => ResponseFuture::admitted(permit, held),

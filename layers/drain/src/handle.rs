@@ -6,7 +6,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
 
 use crate::phase::Event;
-use crate::shard::Running;
+use crate::shard::Newcomer;
 use crate::shutdown::Shutdown;
 use crate::{DrainSignal, InFlight, Phase, Report, Tracked};
 
@@ -100,8 +100,8 @@ impl DrainHandle {
     /// It is in flight from this call until it is done or dropped, and is known by `name` in the report. It is not run
     /// by this, nor told to end: see [`signal`](Self::signal). One that comes when the time is up runs uncounted.
     pub fn track<F: Future>(&self, name: impl Into<Cow<'static, str>>, task: F) -> Tracked<F> {
-        let running = Running::task(name.into());
-        Tracked::new(task, InFlight::enter(self.shutdown.tasks(), running))
+        let name = name.into();
+        Tracked::new(task, InFlight::enter(self.shutdown.tasks(), &Newcomer::task(&name)))
     }
 
     /// How many requests, tunnels and tasks are in flight.

@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use crate::shard::{Running, Shard};
+use crate::shard::{Newcomer, Shard};
 
 /// Keeps a request in flight for as long as it lives.
 ///
@@ -13,8 +13,8 @@ pub struct InFlight {
 
 impl InFlight {
     /// None when the time is up.
-    pub(crate) fn enter(shard: &Arc<Shard>, running: Running) -> Option<Self> {
-        let key = shard.enter(running)?;
+    pub(crate) fn enter(shard: &Arc<Shard>, newcomer: &Newcomer<'_>) -> Option<Self> {
+        let key = shard.enter(newcomer)?;
         Some(Self { shard: shard.clone(), key })
     }
 

@@ -121,10 +121,10 @@ mod tests {
     use loom::thread::JoinHandle;
 
     use super::*;
-    use crate::shard::Running;
+    use crate::shard::Newcomer;
 
     fn enter(shard: &Shard) -> Option<usize> {
-        shard.enter(Running::request(&Request::new(())))
+        shard.enter(&Newcomer::request(&Request::new(())))
     }
 
     /// Lets a request come and go in a thread of its own, which returns whether it was let in.

@@ -7,7 +7,7 @@ use portcullis_held_body::HeldBody;
 use portcullis_refusal::{DefaultBody, EmptyBody};
 use tower_service::Service;
 
-use crate::shard::{Running, Shard};
+use crate::shard::{Newcomer, Shard};
 use crate::{DrainSignal, InFlight, Phase, ResponseFuture};
 
 /// Counts the requests in flight, and refuses new ones when the time is up; see [`DrainLayer`](crate::DrainLayer).
@@ -47,7 +47,7 @@ where
     }
 
     fn call(&mut self, mut request: Request<ReqBody>) -> Self::Future {
-        let Some(in_flight) = InFlight::enter(&self.shard, Running::request(&request)) else {
+        let Some(in_flight) = InFlight::enter(&self.shard, &Newcomer::request(&request)) else {
             return ResponseFuture::refused(&request, self.empty.clone());
         };
         if self.signals {

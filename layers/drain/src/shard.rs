@@ -39,14 +39,21 @@ pub(crate) struct Roster {
 pub(crate) struct Running {
     kind: Kind,
     method: Option<Method>,
-    name: Name,
     since: Instant,
+    /// What it is called in the report, as far as it is short: a copy, which neither allocates nor keeps the buffer that
+    /// the request was read into.
+    short: [u8; SHORT],
+    length: u8,
+    /// In place of that.
+    long: Option<Box<str>>,
 }
 
-/// What it is called in the report.
-enum Name {
-    Target(Option<PathAndQuery>),
-    Task(Cow<'static, str>),
+/// Who wants to be in flight.
+#[derive(Clone, Copy)]
+pub(crate) struct Newcomer<'a> {
+    kind: Kind,
+    method: Option<&'a Method>,
+    name: &'a str,
 }
 
 impl Shard {
@@ -97,17 +104,20 @@ impl Shard {
         }
     }
 
-    /// Notes a request down, unless the time for that has passed.
-    pub(crate) fn enter(&self, running: Running) -> Option<usize> {
+    /// Notes a request down, which begins now, unless the time for that has passed.
+    pub(crate) fn enter(&self, newcomer: &Newcomer<'_>) -> Option<usize> {
+        let now = Instant::now();
         let mut roster = self.lock();
         // Looking and noting down are one step: a shard found closed and empty stays empty.
-        (self.phase() < Phase::Forced).then(|| roster.running.insert(running))
+        (self.phase() < Phase::Forced).then(|| {
+            roster.running.insert(|| Running::new(now), |running| running.begin(newcomer, now))
+        })
     }
 
     /// Crosses a request off, and lets the shutdown know when it may have been the last.
     pub(crate) fn leave(&self, key: usize) {
         let mut roster = self.lock();
-        let left = roster.running.remove(key);
+        let left = roster.running.remove(key).and_then(Running::end);
         let phase = self.phase();
         if phase > Phase::Ready {
             roster.completed += 1;
@@ -162,28 +172,57 @@ impl Roster {
 }
 
 impl Running {
-    /// What is known of `request`, which begins now.
-    pub(crate) fn request<B>(request: &Request<B>) -> Self {
-        Self {
-            kind: Kind::Request,
-            method: Some(request.method().clone()),
-            name: Name::Target(request.uri().path_and_query().cloned()),
-            since: Instant::now(),
+    const fn new(since: Instant) -> Self {
+        let (kind, method) = (Kind::Request, None);
+        Self { kind, method, since, short: [0; SHORT], length: 0, long: None }
+    }
+
+    /// Becomes `newcomer`, in the place of whoever was there before.
+    fn begin(&mut self, newcomer: &Newcomer<'_>, since: Instant) {
+        self.kind = newcomer.kind;
+        self.method = newcomer.method.cloned();
+        self.since = since;
+        let name = newcomer.name;
+        if let (Some(short), Ok(length)) =
+            (self.short.get_mut(..name.len()), u8::try_from(name.len()))
+        {
+            short.copy_from_slice(name.as_bytes());
+            self.length = length;
+        } else {
+            self.long = Some(name.into());
         }
     }
 
-    /// A task that begins now.
-    pub(crate) fn task(name: Cow<'static, str>) -> Self {
-        Self { kind: Kind::Task, method: None, name: Name::Task(name), since: Instant::now() }
+    /// Leaves no long name behind, which is better dropped without a lock held.
+    fn end(&mut self) -> Option<Box<str>> {
+        self.long.take()
+    }
+
+    fn name(&self) -> Cow<'_, str> {
+        match &self.long {
+            Some(name) => Cow::Borrowed(name),
+            None => {
+                let short = self.short.get(..usize::from(self.length));
+                String::from_utf8_lossy(short.unwrap_or_default())
+            }
+        }
     }
 
     pub(crate) fn cut(&self, now: Instant) -> Cut {
-        let name = match &self.name {
-            Name::Target(target) => target.as_ref().map_or("", PathAndQuery::path),
-            Name::Task(name) => name,
-        };
         let age = now.saturating_duration_since(self.since);
-        Cut::new(self.kind, self.method.clone(), name.to_owned(), age)
+        Cut::new(self.kind, self.method.clone(), self.name().into_owned(), age)
+    }
+}
+
+impl<'a> Newcomer<'a> {
+    /// By its path, without the query, which may hold secrets.
+    pub(crate) fn request<B>(request: &'a Request<B>) -> Self {
+        let path = request.uri().path_and_query().map_or("", PathAndQuery::path);
+        Self { kind: Kind::Request, method: Some(request.method()), name: path }
+    }
+
+    pub(crate) const fn task(name: &'a str) -> Self {
+        Self { kind: Kind::Task, method: None, name }
     }
 }
 
@@ -191,5 +230,41 @@ impl Running {
 impl fmt::Debug for Shard {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Shard").field("phase", &self.phase()).finish_non_exhaustive()
+    }
+}
+
+/// As much of a name as fits a place in the roster of two pairs of cache lines: a longer path takes an allocation.
+const SHORT: usize = 176;
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_is_known_by_its_own_path_whatever_its_length_and_whoever_had_its_place_before() {
+        let shard = Shard::new(Phase::Ready, Deadlines::default(), Weak::new());
+        for length in [1, 500, 7, SHORT - 1, SHORT, SHORT - 2, 10_000, 0] {
+            let path = format!("/{}", "a".repeat(length));
+            let request = Request::get(format!("{path}?token=secret")).body(()).unwrap();
+
+            let key = shard.enter(&Newcomer::request(&request)).unwrap();
+
+            let names: Vec<_> = shard.lock().running().map(|one| one.name().into_owned()).collect();
+            assert_eq!((key, names), (0, vec![path]));
+            shard.leave(key);
+        }
+    }
+
+    #[test]
+    fn a_place_fills_two_pairs_of_cache_lines_and_keeps_no_long_name() {
+        let shard = Shard::new(Phase::Ready, Deadlines::default(), Weak::new());
+        assert_eq!(Slab::<Running>::PLACE, 256);
+        let path = format!("/{}", "a".repeat(1000));
+        let key = shard.enter(&Newcomer::request(&Request::get(path).body(()).unwrap())).unwrap();
+
+        let left = shard.lock().running.get_mut(key).and_then(Running::end);
+
+        assert!(left.is_some_and(|name| name.len() == 1001));
+        assert!(shard.lock().running.get_mut(key).is_some_and(|one| one.long.is_none()));
     }
 }

@@ -2,55 +2,61 @@
 
 /// Values under keys that are small and used again, so that coming and going allocates nothing.
 ///
-/// It keeps room for as many values as it ever held at once.
+/// It keeps room for as many values as it ever held at once, and the values themselves for who comes next: what they have
+/// allocated is used again, too.
 pub(crate) struct Slab<T> {
     places: Vec<Place<T>>,
-    vacant: Option<usize>, // the first of a chain through the vacant places
+    /// The first of a chain through the vacant places; the number of all where there is none.
+    vacant: usize,
     len: usize,
 }
 
-enum Place<T> {
-    Taken(T),
-    Vacant { next: Option<usize> },
+/// On cache lines of its own, as what it is a part of: none is shared with the places of another worker.
+#[repr(align(128))]
+struct Place<T> {
+    value: T,
+    /// The vacant place after this one, or that it is taken.
+    next: usize,
 }
 
 impl<T> Slab<T> {
+    /// The bytes of a place.
+    #[cfg(all(test, not(loom)))]
+    pub(crate) const PLACE: usize = size_of::<Place<T>>();
+
     pub(crate) const fn new() -> Self {
-        Self { places: Vec::new(), vacant: None, len: 0 }
+        Self { places: Vec::new(), vacant: 0, len: 0 }
     }
 
-    pub(crate) fn insert(&mut self, value: T) -> usize {
-        self.len += 1;
-        let vacant = self.vacant.and_then(|key| Some((key, self.places.get_mut(key)?)));
-        let Some((key, place)) = vacant else {
-            self.places.push(Place::Taken(value));
-            return self.places.len() - 1;
-        };
-        if let Place::Vacant { next } = std::mem::replace(place, Place::Taken(value)) {
-            self.vacant = next;
+    /// Takes a place, in which there is what was left there, for `fill` to change; or what `new` makes.
+    pub(crate) fn insert(&mut self, new: impl FnOnce() -> T, fill: impl FnOnce(&mut T)) -> usize {
+        let key = self.vacant;
+        if key == self.places.len() {
+            self.places.push(Place { value: new(), next: key + 1 });
+        }
+        if let Some(place) = self.places.get_mut(key) {
+            fill(&mut place.value);
+            self.vacant = std::mem::replace(&mut place.next, TAKEN);
+            self.len += 1;
         }
         key
     }
 
     pub(crate) fn get_mut(&mut self, key: usize) -> Option<&mut T> {
-        match self.places.get_mut(key)? {
-            Place::Taken(value) => Some(value),
-            Place::Vacant { .. } => None,
-        }
+        let place = self.places.get_mut(key)?;
+        (place.next == TAKEN).then_some(&mut place.value)
     }
 
-    pub(crate) fn remove(&mut self, key: usize) -> Option<T> {
+    /// Leaves a place, and what is in it there.
+    pub(crate) fn remove(&mut self, key: usize) -> Option<&mut T> {
         let place = self.places.get_mut(key)?;
-        if matches!(place, Place::Vacant { .. }) {
+        if place.next != TAKEN {
             return None;
         }
-        let place = std::mem::replace(place, Place::Vacant { next: self.vacant });
-        self.vacant = Some(key);
+        place.next = self.vacant;
+        self.vacant = key;
         self.len -= 1;
-        match place {
-            Place::Taken(value) => Some(value),
-            Place::Vacant { .. } => None,
-        }
+        Some(&mut place.value)
     }
 
     pub(crate) const fn len(&self) -> usize {
@@ -58,12 +64,12 @@ impl<T> Slab<T> {
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = &T> {
-        self.places.iter().filter_map(|place| match place {
-            Place::Taken(value) => Some(value),
-            Place::Vacant { .. } => None,
-        })
+        self.places.iter().filter(|place| place.next == TAKEN).map(|place| &place.value)
     }
 }
+
+/// In place of the next vacant one.
+const TAKEN: usize = usize::MAX;
 
 #[cfg(all(test, not(loom)))]
 mod tests {
@@ -85,11 +91,14 @@ mod tests {
                         let keys: Vec<usize> = map.keys().copied().collect();
                         let key = keys[index.index(keys.len())];
                         prop_assert_eq!(slab.get_mut(key), map.get_mut(&key));
-                        prop_assert_eq!(slab.remove(key), map.remove(&key));
+                        prop_assert_eq!(slab.remove(key).copied(), map.remove(&key));
                         prop_assert_eq!(slab.remove(key), None);
                         prop_assert_eq!(slab.get_mut(key), None);
                     }
-                    _ => prop_assert_eq!(map.insert(slab.insert(value), value), None),
+                    _ => {
+                        let key = slab.insert(|| value, |place| *place = value);
+                        prop_assert_eq!(map.insert(key, value), None);
+                    }
                 }
                 most = most.max(map.len());
 

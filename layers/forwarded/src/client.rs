@@ -2,6 +2,7 @@ use std::net::IpAddr;
 
 use http::uri::{Authority, Scheme};
 
+use crate::host::Host;
 use crate::resolve::Way;
 
 /// Who the client is: found in the extensions of the request.
@@ -45,10 +46,10 @@ impl Client {
         &self.way.scheme
     }
 
-    /// The authority that the client asked for, if it named one.
+    /// The authority that the client asked for, if it named one. One that it named in `Host` is parsed each time.
     #[must_use]
-    pub const fn host(&self) -> Option<&Authority> {
-        self.way.host.as_ref()
+    pub fn host(&self) -> Option<Authority> {
+        self.way.host.as_ref().and_then(Host::to_authority)
     }
 
     /// Whether the address is the client's. It is not when a trusted proxy did not say whom it had the request from, or not in a

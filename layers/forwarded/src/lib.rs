@@ -64,6 +64,7 @@ mod via;
 mod future;
 mod rejection;
 mod resolve;
+mod host;
 mod strip;
 mod element;
 mod node;

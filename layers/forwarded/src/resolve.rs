@@ -2,12 +2,12 @@
 
 use std::iter;
 
-use bytes::Bytes;
 use http::HeaderMap;
 use http::header::{FORWARDED, HOST, HeaderName, HeaderValue};
 use http::request::Parts;
-use http::uri::{Authority, Scheme};
+use http::uri::Scheme;
 
+use crate::host::Host;
 use crate::node::port;
 use crate::{Client, Element, ForwardedPolicy, Node, Peer, Source};
 
@@ -26,9 +26,7 @@ pub(crate) struct Way {
     before: Vec<Node>,
     peer: Node,
     pub(crate) scheme: Scheme,
-    pub(crate) host: Option<Authority>,
-    /// Where the host was read, if that says nothing else.
-    pub(crate) line: Option<HeaderValue>,
+    pub(crate) host: Option<Host>,
     pub(crate) port: u16,
 }
 
@@ -45,7 +43,7 @@ struct Chain {
     hops: Vec<Node>,
     is_known: bool,
     scheme: Option<Scheme>,
-    host: Option<Authority>,
+    host: Option<Host>,
     port: Option<u16>,
 }
 
@@ -62,18 +60,13 @@ pub(crate) fn resolve(policy: &ForwardedPolicy, peer: &Peer, parts: &Parts) -> R
     let scheme = chain.scheme.or_else(|| peer.scheme.clone());
     let scheme = scheme.or_else(|| parts.uri.scheme_str().and_then(self::scheme));
     let scheme = scheme.unwrap_or(Scheme::HTTP);
-    let (host, line) = match chain.host {
-        Some(host) => (Some(host), None),
-        None => asked_for(parts),
-    };
-    // Few have one, and to look for a colon costs less than to look for a port.
-    let named = host.as_ref().filter(|host| host.as_str().contains(':'));
-    let port = chain.port.or_else(|| named.and_then(Authority::port_u16));
+    let host = chain.host.or_else(|| asked_for(parts));
+    let port = chain.port.or_else(|| host.as_ref().and_then(Host::port));
     let port = port.unwrap_or(if scheme == Scheme::HTTPS { 443 } else { 80 });
     let mut before = chain.hops;
     before.reverse();
     let first = *before.first().unwrap_or(&last);
-    let way = Way { before, peer: last, scheme, host, line, port };
+    let way = Way { before, peer: last, scheme, host, port };
     match first {
         Node::Address(address, port) => {
             let (peer, is_known) = (peer.address, chain.is_known);
@@ -94,7 +87,7 @@ fn x_forwarded(policy: &ForwardedPolicy, headers: &HeaderMap) -> Chain {
     let mut chain = Chain::default();
     walk(&mut chain, policy, nodes.map(|node| (node, None, None)));
     chain.scheme = last(headers, &X_FORWARDED_PROTO).and_then(scheme);
-    chain.host = last(headers, &X_FORWARDED_HOST).and_then(authority);
+    chain.host = last(headers, &X_FORWARDED_HOST).and_then(Host::parse);
     chain.port = last(headers, &X_FORWARDED_PORT).and_then(port);
     chain
 }
@@ -109,7 +102,7 @@ fn forwarded(policy: &ForwardedPolicy, headers: &HeaderMap) -> Chain {
     let mut chain = Chain::default();
     let parts = elements.map(|element| {
         let node = element.node().unwrap_or(Node::Unknown);
-        (node, element.proto().and_then(scheme), element.host().and_then(authority))
+        (node, element.proto().and_then(scheme), element.host().and_then(Host::parse))
     });
     walk(&mut chain, policy, parts);
     chain
@@ -120,7 +113,7 @@ fn forwarded(policy: &ForwardedPolicy, headers: &HeaderMap) -> Chain {
 fn walk(
     chain: &mut Chain,
     policy: &ForwardedPolicy,
-    nodes: impl Iterator<Item = (Node, Option<Scheme>, Option<Authority>)>,
+    nodes: impl Iterator<Item = (Node, Option<Scheme>, Option<Host>)>,
 ) {
     for (node, scheme, host) in nodes {
         let Node::Address(address, _) = node else {
@@ -137,22 +130,14 @@ fn walk(
     }
 }
 
-/// What the client asked this hop for: RFC 9112 §3.2.2, RFC 9113 §8.3.1. With it the line that says so, if one does.
-fn asked_for(parts: &Parts) -> (Option<Authority>, Option<HeaderValue>) {
-    match parts.uri.authority().map(|authority| (authority, authority.as_str().rsplit_once('@'))) {
-        Some((authority, None)) => (Some(authority.clone()), None),
-        // Userinfo may be a password.
-        Some((_, Some((_, bare)))) => (bare.parse().ok(), None),
-        None => only_host(&parts.headers).unzip(),
+/// What the client asked this hop for: RFC 9112 §3.2.2, RFC 9113 §8.3.1.
+fn asked_for(parts: &Parts) -> Option<Host> {
+    if let Some(authority) = parts.uri.authority() {
+        return Host::of_authority(authority);
     }
-}
-
-fn only_host(headers: &HeaderMap) -> Option<(Authority, HeaderValue)> {
-    let mut lines = headers.get_all(HOST).iter();
+    let mut lines = parts.headers.get_all(HOST).iter();
     let line = lines.next().filter(|_| lines.next().is_none())?;
-    // It shares the bytes of the line, and all that it is cloned for do.
-    let host = Authority::from_maybe_shared(Bytes::from_owner(line.clone())).ok();
-    Some((host.filter(is_bare)?, line.clone()))
+    Host::of_line(line)
 }
 
 /// The last value of all lines: the nearest proxy's.
@@ -167,15 +152,6 @@ fn scheme(text: &str) -> Option<Scheme> {
     } else {
         text.eq_ignore_ascii_case("http").then_some(Scheme::HTTP)
     }
-}
-
-fn authority(text: &str) -> Option<Authority> {
-    text.parse().ok().filter(is_bare)
-}
-
-/// Whether it has no userinfo.
-fn is_bare(authority: &Authority) -> bool {
-    !authority.as_str().contains('@')
 }
 
 pub(crate) const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");

@@ -1,13 +1,13 @@
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
+use http::Request;
 use http::request::Parts;
-use http::{Extensions, Request};
 use tower_service::Service;
 
-use crate::resolve::{Resolved, resolve};
+use crate::resolve::{Resolved, Way, resolve};
 use crate::strip::strip;
-use crate::{ForwardedPolicy, PeerOf};
+use crate::{Client, ForwardedPolicy, PeerOf};
 
 /// Finds out who the client is, and says so in the extensions; see
 /// [`ForwardedLayer`](crate::ForwardedLayer).
@@ -48,20 +48,19 @@ where
 fn introduce(policy: &ForwardedPolicy, peer: &impl PeerOf, parts: &mut Parts) {
     let resolved = peer.peer(parts).map(|peer| resolve(policy, &peer, parts));
     strip(policy, &mut parts.headers);
-    let (client, way) = match resolved {
-        Some(Resolved::Client(client)) => (Some(client), None),
-        Some(Resolved::Nobody(way)) => (None, Some(way)),
-        None => (None, None),
-    };
-    // Nobody but this layer says who the client is.
-    leave(&mut parts.extensions, client);
-    leave(&mut parts.extensions, way);
-}
-
-/// Leaves this and no other of its type.
-fn leave<T: Clone + Send + Sync + 'static>(extensions: &mut Extensions, value: Option<T>) {
-    match value {
-        Some(value) => extensions.insert(value),
-        None => extensions.remove(),
-    };
+    // Nobody but this layer says who the client is. A way is asked for only where there is no client.
+    let extensions = &mut parts.extensions;
+    match resolved {
+        Some(Resolved::Client(client)) => {
+            extensions.insert(client);
+        }
+        Some(Resolved::Nobody(way)) => {
+            extensions.remove::<Client>();
+            extensions.insert(way);
+        }
+        None => {
+            extensions.remove::<Client>();
+            extensions.remove::<Way>();
+        }
+    }
 }

@@ -3,7 +3,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use http::header::{CONTENT_TYPE, FORWARDED, HOST, HeaderMap, HeaderName, VIA};
+use http::header::{CONTENT_TYPE, FORWARDED, HOST, HeaderMap, HeaderName, HeaderValue, VIA};
 use http::request::Parts;
 use http::uri::Scheme;
 use http::{Request, Response, StatusCode, Version};
@@ -403,6 +403,39 @@ fn what_has_been_here_before_is_refused() {
     for line in ["1.1 gateway-10", "gateway-1", "1.1 other (gateway-1)"] {
         assert!(answered(&via(), from("192.0.2.7", [("via", line)])).body().is_some(), "{line}");
     }
+}
+
+#[test]
+fn a_map_that_is_full_is_passed_on_without_this_hop_and_still_shows_a_loop() {
+    let full = |line| {
+        let mut request = from("192.0.2.7", [("via", line)]);
+        for i in 0.. {
+            let name = HeaderName::try_from(format!("x-{i}")).unwrap();
+            if request.headers_mut().try_insert(name, HeaderValue::from_static("")).is_err() {
+                break;
+            }
+        }
+        request
+    };
+
+    assert!(answered(&via(), full("1.1 gateway-1")).body().is_none());
+    let seen = answered(&via(), full("1.1 other")).into_body().unwrap();
+    assert_eq!(lines(seen.headers(), VIA.as_str()), ["1.1 other"]);
+}
+
+#[test]
+fn of_two_layers_the_inner_one_says_who_the_client_is() {
+    let unix = ForwardedLayer::new(ForwardedPolicy::new(), |_: &Parts| Some(Peer::unix()));
+    let named = ForwardedLayer::new(ForwardedPolicy::new(), peer);
+
+    let layers = tower::ServiceBuilder::new().layer(&unix).layer(&named).layer(named.tell());
+    let seen = answered(&layers.into_inner(), from("192.0.2.7", [])).into_body().unwrap();
+    assert_eq!(seen.headers()["x-forwarded-for"], "192.0.2.7");
+
+    let layers = tower::ServiceBuilder::new().layer(&named).layer(&unix).layer(unix.tell());
+    let seen = answered(&layers.into_inner(), from("192.0.2.7", [])).into_body().unwrap();
+    assert!(seen.extensions().get::<Client>().is_none());
+    assert!(!seen.headers().contains_key("x-forwarded-for"));
 }
 
 /// The answer to a request of a client that has been found by the way.

@@ -1,4 +1,4 @@
-use http::header::{Entry, HeaderMap, HeaderName, HeaderValue};
+use http::header::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::{HeaderPrefix, Value, names};
 
@@ -160,18 +160,11 @@ impl Verb {
 }
 
 fn set(headers: &mut HeaderMap, name: &HeaderName, value: HeaderValue) -> bool {
-    match headers.try_entry(name) {
-        Ok(Entry::Occupied(mut entry)) => {
-            entry.insert(value);
-            true
-        }
-        Ok(Entry::Vacant(entry)) => entry.try_insert(value).is_ok(),
-        Err(_) => {
-            // A full map refuses even to replace. What stood there goes all the same, and makes room.
-            headers.remove(name);
-            headers.try_insert(name, value).is_ok()
-        }
+    if headers.keys_len() >= SPACIOUS {
+        // A full map refuses even to replace. What stood there goes first, and makes room.
+        headers.remove(name);
     }
+    headers.try_insert(name, value).is_ok()
 }
 
 /// Puts what is under `from` under `to`, and says whether there was something.
@@ -200,3 +193,6 @@ fn remove_prefix(headers: &mut HeaderMap, prefix: &HeaderPrefix, allow_protected
     }
     !found.is_empty()
 }
+
+/// With fewer names than this, no map is full, however its names collide.
+const SPACIOUS: usize = 4096;

@@ -26,13 +26,19 @@ pin_project! {
     #[derive(Debug)]
     #[project = StateProjection]
     enum State<F> {
-        Called { #[pin] inner: F, shared: Arc<Shared> },
+        // Without what is shared, the response stays as it is.
+        Called { #[pin] inner: F, shared: Option<Arc<Shared>> },
         Refused { why: NotInjected },
     }
 }
 
 impl<F, R> ResponseFuture<F, R> {
-    pub(crate) const fn called(inner: F, shared: Arc<Shared>, dialect: Dialect, empty: R) -> Self {
+    pub(crate) const fn called(
+        inner: F,
+        shared: Option<Arc<Shared>>,
+        dialect: Dialect,
+        empty: R,
+    ) -> Self {
         Self { state: State::Called { inner, shared }, dialect, empty }
     }
 
@@ -51,7 +57,8 @@ where
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
         let (inner, shared) = match this.state.project() {
-            StateProjection::Called { inner, shared } => (inner, shared),
+            StateProjection::Called { inner, shared: None } => return inner.poll(cx),
+            StateProjection::Called { inner, shared: Some(shared) } => (inner, shared),
             StateProjection::Refused { why } => {
                 let refusal = why.refusal();
                 return Poll::Ready(Ok(refusal.into_response(*this.dialect, this.empty.empty())));

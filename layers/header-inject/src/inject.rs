@@ -130,6 +130,32 @@ impl HeaderInject {
         checked
     }
 
+    pub(crate) fn change_request_headers(
+        &self,
+        headers: &mut HeaderMap,
+        tally: &mut Tally,
+    ) -> Result<(), NotInjected> {
+        if self.request.is_empty() {
+            return Ok(());
+        }
+        self.request.change_request_headers(headers, tally)?;
+        self.check_size(headers)
+    }
+
+    /// Whether rules for requests go by more than headers.
+    pub(crate) const fn asks_request(&self) -> bool {
+        self.request.asks()
+    }
+
+    pub(crate) fn changes_responses(&self) -> bool {
+        !self.response.is_empty()
+    }
+
+    /// Whether a request may be refused, or its response replaced.
+    pub(crate) const fn may_refuse(&self) -> bool {
+        self.max_header_block.is_some() || self.request.rejects() || self.response.rejects()
+    }
+
     fn check_size(&self, headers: &HeaderMap) -> Result<(), NotInjected> {
         let Some(most) = self.max_header_block else { return Ok(()) };
         let lines = headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4);

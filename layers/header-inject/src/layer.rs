@@ -8,7 +8,8 @@ use crate::{HeaderInject, InjectHeaders, InvalidRule, Value};
 
 /// Wraps a service in [`InjectHeaders`].
 ///
-/// The layer, its clones and all their services share one policy: a clone is a reference count.
+/// A layer and its clones share one policy. Each service has a copy, which its own clones share: services on different cores
+/// do not count references in one place.
 #[derive(Clone, Debug)]
 #[must_use = "a layer does nothing until it wraps a service"]
 pub struct HeaderInjectLayer<R = DefaultBody> {
@@ -16,8 +17,8 @@ pub struct HeaderInjectLayer<R = DefaultBody> {
     empty: R,
 }
 
-/// What a layer, its clones and its services have in common.
-#[derive(Debug)]
+/// What a layer and its clones have in common, or a service and its clones.
+#[derive(Clone, Debug)]
 pub(crate) struct Shared {
     pub(crate) policy: HeaderInject,
     pub(crate) meters: Meters,
@@ -80,6 +81,6 @@ impl<S, R: Clone> Layer<S> for HeaderInjectLayer<R> {
     type Service = InjectHeaders<S, R>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        InjectHeaders::new(inner, Arc::clone(&self.shared), self.empty.clone())
+        InjectHeaders::new(inner, Arc::new(Shared::clone(&self.shared)), self.empty.clone())
     }
 }

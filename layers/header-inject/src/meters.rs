@@ -23,6 +23,7 @@ mod facade {
     use crate::action::Verb;
 
     /// Handles, made once.
+    #[derive(Clone)]
     pub(crate) struct Meters {
         applied: [Counter; Verb::ALL.len()],
         skipped: [Counter; 3],
@@ -81,7 +82,7 @@ mod nothing {
     use super::Skip;
     use crate::action::Verb;
 
-    #[derive(Debug)]
+    #[derive(Clone, Debug)]
     pub(crate) struct Meters;
 
     pub(crate) struct Tally;

@@ -33,34 +33,41 @@ pub(crate) fn begins(prefix: &HeaderName, name: &HeaderName) -> bool {
 /// What tells most names from all that look like some others.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub(crate) struct Looks {
-    /// A bit for the length of each, modulo 64.
-    lengths: u64,
+    /// A bit for the length and the last character of each.
+    marks: u64,
     /// Whether one of them has a `_`.
     underscored: bool,
 }
 
 impl Looks {
     pub(crate) const fn none() -> Self {
-        Self { lengths: 0, underscored: false }
+        Self { marks: 0, underscored: false }
     }
 
     /// Whether one of them may look like this, and be another.
     pub(crate) fn may_be(self, name: &HeaderName) -> bool {
-        self.lengths & length(name) != 0 && (self.underscored || name.as_str().contains('_'))
+        let name = name.as_str();
+        self.marks & mark(name) != 0 && (self.underscored || has_underscore(name))
     }
 }
 
 impl<'n> FromIterator<&'n HeaderName> for Looks {
     fn from_iter<N: IntoIterator<Item = &'n HeaderName>>(names: N) -> Self {
-        names.into_iter().fold(Self::none(), |looks, name| Self {
-            lengths: looks.lengths | length(name),
-            underscored: looks.underscored || name.as_str().contains('_'),
+        names.into_iter().map(HeaderName::as_str).fold(Self::none(), |looks, name| Self {
+            marks: looks.marks | mark(name),
+            underscored: looks.underscored || has_underscore(name),
         })
     }
 }
 
-fn length(name: &HeaderName) -> u64 {
-    1 << (name.as_str().len() % 64)
+/// One bit of 64, which names that look alike share, and few others do.
+fn mark(name: &str) -> u64 {
+    let last = name.bytes().next_back().map_or(0, fold);
+    1 << ((name.len() ^ usize::from(last) << 3) % 64)
+}
+
+fn has_underscore(name: &str) -> bool {
+    name.bytes().any(|byte| byte == b'_')
 }
 
 const fn fold(byte: u8) -> u8 {
@@ -124,3 +131,28 @@ const SINGLETONS: [&str; 36] = [
     "user-agent",
     "x-frame-options",
 ];
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn whatever_looks_like_a_name_is_looked_at(
+            name in "[a-z_-]{1,70}", flips: u128, others in "[a-z-]{1,20}",
+        ) {
+            let flipped = |(index, byte): (usize, char)| match byte {
+                '_' | '-' if flips >> index & 1 == 1 => if byte == '_' { '-' } else { '_' },
+                _ => byte,
+            };
+            let twin: String = name.chars().enumerate().map(flipped).collect();
+            let [name, twin, others] = [name, twin, others].map(|it| HeaderName::try_from(it).unwrap());
+
+            prop_assert!(look_alike(&name, &twin));
+            let looks: Looks = [&others, &name].into_iter().collect();
+            prop_assert!(name == twin || looks.may_be(&twin));
+        }
+    }
+}

@@ -191,6 +191,16 @@ impl Rule {
         self.clears = self.condition.is_some() && is_first;
     }
 
+    /// Whether the rule goes by more of a request than its headers.
+    pub(crate) fn asks(&self) -> bool {
+        self.condition.is_some() || self.action.value().is_some_and(Value::needs_request)
+    }
+
+    /// Whether it wants no message without its value.
+    pub(crate) fn rejects(&self) -> bool {
+        self.on_missing == OnMissing::Reject
+    }
+
     /// The names that the rule speaks of.
     pub(crate) fn names(&self) -> impl Iterator<Item = &HeaderName> {
         self.action.names()
@@ -225,8 +235,12 @@ impl Rule {
             }
             return Ok(());
         }
-        let value = self.action.wanted(&request.headers).map(|value| value.ask(request));
-        self.apply(&mut request.headers, value, tally)
+        let Some(value) = self.action.wanted(&request.headers) else {
+            self.rearrange(&mut request.headers, tally);
+            return Ok(());
+        };
+        let value = value.ask(request);
+        self.put(&mut request.headers, value, tally)
     }
 
     pub(crate) fn change_response(
@@ -241,33 +255,42 @@ impl Rule {
             tally.skipped(Skip::Condition);
             return Ok(());
         }
-        let value = self.action.wanted(headers).map(Value::fixed);
-        self.apply(headers, value, tally)
+        self.change_headers(headers, tally)
     }
 
-    /// `value` is none where none is wanted, and has none where there is none.
-    fn apply(
+    /// Acts whatever the condition, and with a value that needs no request.
+    pub(crate) fn change_headers(
         &self,
         headers: &mut HeaderMap,
-        value: Option<Option<HeaderValue>>,
         tally: &mut Tally,
     ) -> Result<(), NotInjected> {
-        let done = match value {
-            None => self.action.rearrange(headers, self.allow_protected),
-            Some(Some(value)) => {
-                let has_room = self.action.put(headers, value);
-                if !has_room {
-                    tally.skipped(Skip::Full);
-                }
-                has_room
-            }
-            Some(None) => {
-                tally.skipped(Skip::Missing);
-                return self.miss(headers);
-            }
+        let Some(value) = self.action.wanted(headers) else {
+            self.rearrange(headers, tally);
+            return Ok(());
         };
-        if done {
+        self.put(headers, value.fixed(), tally)
+    }
+
+    fn rearrange(&self, headers: &mut HeaderMap, tally: &mut Tally) {
+        if self.action.rearrange(headers, self.allow_protected) {
             tally.applied(self.action.verb());
+        }
+    }
+
+    fn put(
+        &self,
+        headers: &mut HeaderMap,
+        value: Option<HeaderValue>,
+        tally: &mut Tally,
+    ) -> Result<(), NotInjected> {
+        let Some(value) = value else {
+            tally.skipped(Skip::Missing);
+            return self.miss(headers);
+        };
+        if self.action.put(headers, value) {
+            tally.applied(self.action.verb());
+        } else {
+            tally.skipped(Skip::Full);
         }
         Ok(())
     }

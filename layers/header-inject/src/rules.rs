@@ -15,6 +15,10 @@ pub struct HeaderRules {
     rules: Vec<Rule>,
     /// Those of the names that the rules decide.
     decided: Looks,
+    /// Whether a rule goes by more of a message than its headers.
+    asks: bool,
+    /// Whether a message may be left without what it must have.
+    rejects: bool,
 }
 
 impl HeaderRules {
@@ -34,16 +38,25 @@ impl HeaderRules {
     }
 
     pub(crate) const fn none() -> Self {
-        Self { rules: Vec::new(), decided: Looks::none() }
+        Self { rules: Vec::new(), decided: Looks::none(), asks: false, rejects: false }
     }
 
     fn of(rules: Vec<Rule>) -> Self {
         let decided = rules.iter().flat_map(Rule::decides).collect();
-        Self { rules, decided }
+        let (asks, rejects) = (rules.iter().any(Rule::asks), rules.iter().any(Rule::rejects));
+        Self { rules, decided, asks, rejects }
     }
 
     pub(crate) fn is_empty(&self) -> bool {
         self.rules.is_empty()
+    }
+
+    pub(crate) const fn asks(&self) -> bool {
+        self.asks
+    }
+
+    pub(crate) const fn rejects(&self) -> bool {
+        self.rejects
     }
 
     pub(crate) fn resolve(
@@ -79,6 +92,17 @@ impl HeaderRules {
         Ok(())
     }
 
+    /// Changes a request by rules that go by its headers alone.
+    pub(crate) fn change_request_headers(
+        &self,
+        headers: &mut HeaderMap,
+        tally: &mut Tally,
+    ) -> Result<(), NotInjected> {
+        let decided = || self.rules.iter().flat_map(Rule::decides);
+        self.drop_twins(headers, self.decided, decided);
+        self.rules.iter().try_for_each(|rule| rule.change_headers(headers, tally))
+    }
+
     pub(crate) fn change_response(
         &self,
         status: StatusCode,
@@ -98,6 +122,9 @@ impl HeaderRules {
         looks: Looks,
         decided: impl Fn() -> N,
     ) {
+        if !headers.keys().any(|name| looks.may_be(name)) {
+            return;
+        }
         let named =
             |name: &HeaderName| self.rules.iter().flat_map(Rule::names).any(|own| own == name);
         let is_twin = |name: &&HeaderName| {

@@ -39,16 +39,26 @@ where
         self.inner.poll_ready(cx)
     }
 
-    fn call(&mut self, request: Request<ReqBody>) -> Self::Future {
-        let dialect = Dialect::of(request.headers());
-        let (mut parts, body) = request.into_parts();
+    fn call(&mut self, mut request: Request<ReqBody>) -> Self::Future {
+        let policy = &self.shared.policy;
+        // As it is before rules change it.
+        let dialect = policy.may_refuse().then(|| Dialect::of(request.headers()));
+        let dialect = dialect.unwrap_or_default();
         let mut tally = Tally::new();
-        let changed = self.shared.policy.change_request(&mut parts, &mut tally);
+        let changed = if policy.asks_request() {
+            let (mut parts, body) = request.into_parts();
+            let changed = policy.change_request(&mut parts, &mut tally);
+            request = Request::from_parts(parts, body);
+            changed
+        } else {
+            policy.change_request_headers(request.headers_mut(), &mut tally)
+        };
         self.shared.meters.add(&tally);
         match changed {
             Ok(()) => {
-                let inner = self.inner.call(Request::from_parts(parts, body));
-                ResponseFuture::called(inner, self.shared.clone(), dialect, self.empty.clone())
+                let shared = policy.changes_responses().then(|| self.shared.clone());
+                let inner = self.inner.call(request);
+                ResponseFuture::called(inner, shared, dialect, self.empty.clone())
             }
             Err(why) => ResponseFuture::refused(why, dialect, self.empty.clone()),
         }

@@ -15,6 +15,8 @@ use crate::{Answer, Cause, Demands, Headers, Key, MissingKey, Store, Throttled, 
 
 pub(crate) struct Gate<St> {
     pub(crate) limits: Arc<[Limit]>,
+    /// Whether some of them charge by the response.
+    charges: bool,
     store: St,
 }
 
@@ -70,8 +72,9 @@ fn bits() -> impl Iterator<Item = u8> {
 }
 
 impl<St> Gate<St> {
-    pub(crate) const fn new(limits: Arc<[Limit]>, store: St) -> Self {
-        Self { limits, store }
+    pub(crate) fn new(limits: Arc<[Limit]>, store: St) -> Self {
+        let charges = limits.iter().any(|limit| limit.charge.is_some());
+        Self { limits, charges, store }
     }
 
     /// Finds the key and the cost for each limit; the error is the refusal, if one asks for a key that is not there.
@@ -82,11 +85,14 @@ impl<St> Gate<St> {
                 continue;
             }
             let key = match limit.key.key(parts) {
-                Some(key) => Some(key),
-                None => missing_key(limit)?,
+                Some(key) => key,
+                None => match missing_key(limit)? {
+                    Some(key) => key,
+                    None => continue,
+                },
             };
             let cost = limit.cost.as_ref().map_or(NonZeroU32::MIN, |cost| cost.cost(parts));
-            *slot = key.map(|key| (key, cost));
+            *slot = Some((key, cost));
         }
         Ok(())
     }
@@ -106,10 +112,9 @@ impl<St> Gate<St> {
     }
 
     fn due(&self, asked: &Asked, verdict: &Verdict, tightest: Option<Standing>) -> Due {
-        let charges = self.limits.iter().any(|limit| limit.charge.is_some());
         let taken = || Box::new(Taken { asked: asked.clone(), not_of: verdict.shadowed });
         let told = tightest.and_then(|standing| self.told(standing, false));
-        Due { told, taken: charges.then(taken) }
+        Due { told, taken: self.charges.then(taken) }
     }
 
     /// A place to wait for the limit that refuses for the longest time, if that is not too long.

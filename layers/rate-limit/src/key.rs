@@ -36,12 +36,12 @@ impl Key {
             IpAddr::V4(address) => {
                 let rest = 32_u32.saturating_sub(v4_prefix.into());
                 let network = address.to_bits() & u32::MAX.checked_shl(rest).unwrap_or(0);
-                Self::tagged(b'4', &[&network.to_be_bytes()])
+                Self::short(b'4', network.to_be_bytes())
             }
             IpAddr::V6(address) => {
                 let rest = 128_u32.saturating_sub(v6_prefix.into());
                 let network = address.to_bits() & u128::MAX.checked_shl(rest).unwrap_or(0);
-                Self::tagged(b'6', &[&network.to_be_bytes()])
+                Self::short(b'6', network.to_be_bytes())
             }
         }
     }
@@ -68,6 +68,19 @@ impl Key {
             Repr::Short { length, bytes } => bytes.get(..usize::from(*length)).unwrap_or(bytes),
             Repr::Long(bytes) => bytes,
         }
+    }
+
+    /// As [`tagged`](Self::tagged), of so few bytes that nobody has to count them.
+    fn short<const N: usize>(tag: u8, rest: [u8; N]) -> Self {
+        const { assert!(N < SHORT, "they fit") };
+        let mut bytes = [0; SHORT];
+        if let Some((first, places)) = bytes.split_first_mut() {
+            *first = tag;
+            if let Some(places) = places.first_chunk_mut() {
+                *places = rest;
+            }
+        }
+        Self(Repr::Short { length: u8::try_from(1 + N).unwrap_or(0), bytes })
     }
 
     fn tagged(tag: u8, parts: &[&[u8]]) -> Self {

@@ -30,11 +30,13 @@ impl Demands<'_> {
     /// Takes what all of them ask for from the memory of this process, or nothing; as [`Store::take`] does.
     pub fn take_in_memory(&self) -> Verdict {
         let now = Instant::now();
+        let mut verdict = Verdict::admitted();
         let mut each = self.iter();
-        let Some(first) = each.next() else { return Verdict::admitted() };
+        let Some(first) = each.next() else { return verdict };
         if each.next().is_none() {
             // One limit is its own check.
-            return first.act(Verdict::admitted(), now, Table::take).0;
+            let _ = first.act(&mut verdict, now, Table::take);
+            return verdict;
         }
         // Of several none is touched before all have been looked at.
         let looked = self.all(now, Table::look);
@@ -52,7 +54,7 @@ impl Demands<'_> {
     fn all(&self, now: Instant, act: Act) -> All {
         let mut all = All { verdict: Verdict::admitted(), receipts: [None; MOST_LIMITS] };
         for (demand, receipt) in self.iter().zip(&mut all.receipts) {
-            (all.verdict, *receipt) = demand.act(all.verdict, now, act);
+            *receipt = demand.act(&mut all.verdict, now, act);
         }
         all
     }
@@ -69,13 +71,11 @@ impl Demands<'_> {
 }
 
 impl Demand<'_> {
-    /// The verdict with what came of this one.
-    fn act(&self, verdict: Verdict, now: Instant, act: Act) -> (Verdict, Option<Receipt>) {
+    /// Adds what comes of this one to the verdict.
+    fn act(&self, verdict: &mut Verdict, now: Instant, act: Act) -> Option<Receipt> {
         let (ledger, pace) = (self.ledger(), self.patient_pace());
         let now = ledger.at(now);
-        let Some(outcome) = act(&ledger.table, ledger.hash(self.hashed()), pace, now) else {
-            return (verdict, None);
-        };
+        let outcome = act(&ledger.table, ledger.hash(self.hashed()), pace, now)?;
         if outcome.given == Some(Given::Anothers) {
             ledger.meter.evicted();
         }
@@ -85,9 +85,11 @@ impl Demand<'_> {
             left: pace.left(outcome.whole_at, now),
             whole_in: Duration::from_nanos(outcome.whole_at.saturating_sub(now)),
         };
-        let mut verdict = verdict.then(self, outcome.taken, standing);
-        verdict.crowded |= if outcome.shared { self.bit() } else { 0 };
-        (verdict, outcome.receipt)
+        verdict.add(self, outcome.taken, standing);
+        if outcome.shared {
+            verdict.crowded |= self.bit();
+        }
+        outcome.receipt
     }
 }
 
@@ -100,37 +102,42 @@ struct All {
 }
 
 impl Verdict {
-    /// With what came of one more demand.
-    pub(crate) fn then(
-        self,
+    /// Adds what came of one more demand, in place: a verdict is large.
+    pub(crate) fn add(
+        &mut self,
         demand: &Demand<'_>,
         taken: Taken,
         standing: impl FnOnce() -> Standing,
-    ) -> Self {
-        match (taken, self.ruling) {
-            (Taken::Yes { wait, .. }, Ruling::Admitted { tightest, wait: other }) => {
-                let announced = demand.is_announced().then(standing);
-                let tightest = match (tightest, announced) {
-                    (Some(known), Some(standing)) if standing.left < known.left => Some(standing),
-                    (known, standing) => known.or(standing),
-                };
-                let wait = other.max(Duration::from_nanos(wait));
-                Self { ruling: Ruling::Admitted { tightest, wait }, ..self }
+    ) {
+        match (taken, &mut self.ruling) {
+            (Taken::Yes { wait: more, .. }, Ruling::Admitted { tightest, wait }) => {
+                // Most wait for nothing, and to say how long takes a division.
+                if more != 0 {
+                    *wait = Duration::from_nanos(more).max(*wait);
+                }
+                if demand.is_announced() {
+                    let standing = standing();
+                    if tightest.is_none_or(|known| standing.left < known.left) {
+                        *tightest = Some(standing);
+                    }
+                }
             }
             (Taken::No { retry }, ruling) if demand.is_enforced() => {
                 let retry_after = retry.map(Duration::from_nanos);
                 let longer = match ruling {
-                    Ruling::Refused { retry_after: known, .. } => match (known, retry_after) {
+                    Ruling::Refused { retry_after: known, .. } => match (*known, retry_after) {
                         (Some(known), Some(retry)) => retry > known,
                         (known, _) => known.is_some(),
                     },
                     Ruling::Admitted { .. } | Ruling::Unavailable => true,
                 };
-                let refused = || Ruling::Refused { standing: standing(), retry_after };
-                Self { ruling: if longer { refused() } else { ruling }, ..self }.exceeded(demand)
+                if longer {
+                    *ruling = Ruling::Refused { standing: standing(), retry_after };
+                }
+                *self = self.exceeded(demand);
             }
-            (Taken::No { .. }, _) => self.exceeded(demand),
-            (Taken::Yes { .. }, _) => self,
+            (Taken::No { .. }, _) => *self = self.exceeded(demand),
+            (Taken::Yes { .. }, _) => {}
         }
     }
 }

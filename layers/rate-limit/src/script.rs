@@ -40,7 +40,7 @@ pub(crate) fn verdict(demands: Demands<'_>, answer: &[u64]) -> Option<Verdict> {
             _ => Taken::Yes { whole_at, wait: early },
         };
         let standing = Standing { limit: demand.index(), left: pace.left(whole_at, 0), whole_in };
-        verdict = verdict.then(&demand, taken, || standing);
+        verdict.add(&demand, taken, || standing);
     }
     Some(verdict)
 }

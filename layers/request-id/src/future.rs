@@ -47,8 +47,10 @@ where
         if let Some(id) = this.id.take() {
             // In the place of what the inner service says: a stored response has the id of another request.
             let name = this.gate.policy.answered_in();
-            let _ = response.headers_mut().try_insert(name, id.as_value().clone());
-            if !this.gate.spares_response {
+            if this.gate.spares_response {
+                let _ = response.headers_mut().try_insert(name, id.into_value());
+            } else {
+                let _ = response.headers_mut().try_insert(name, id.as_value().clone());
                 response.extensions_mut().insert(id);
             }
         }

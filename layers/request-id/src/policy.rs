@@ -138,11 +138,13 @@ impl RequestIdPolicy {
         for name in self.accepted().iter().filter(|name| **name != self.header) {
             headers.remove(name);
         }
-        let is_like = |other: &&HeaderName| {
-            let other = other.as_str();
-            lengths.may_be(other) && self.own().any(|own| is_variant(own.as_str(), other))
-        };
-        let named: Vec<_> = headers.keys().filter(is_like).cloned().collect();
+        let mut named = Vec::new();
+        for name in headers.keys() {
+            let other = name.as_str();
+            if lengths.may_be(other) && self.own().any(|own| is_variant(own.as_str(), other)) {
+                named.push(name.clone());
+            }
+        }
         for name in named {
             headers.remove(name);
         }

@@ -42,6 +42,10 @@ impl RequestId {
         &self.0
     }
 
+    pub(crate) fn into_value(self) -> HeaderValue {
+        self.0
+    }
+
     /// The id of the request that this thread is at work on, if its layer
     /// [keeps it at hand](crate::RequestIdLayer::keep_current).
     ///

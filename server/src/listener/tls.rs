@@ -6,7 +6,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
 use metrics::{Counter, Gauge, counter, gauge, with_local_recorder};
-use metrics_exporter_prometheus::PrometheusRecorder;
 use rustls::crypto::aws_lc_rs::{self, Ticketer};
 use rustls::pki_types::ServerName;
 use rustls::server::danger::ClientCertVerifier;
@@ -17,6 +16,7 @@ use tokio::time::{MissedTickBehavior, interval};
 
 use crate::certificate::{Certificate, read_chain, read_key};
 use crate::config::{ClientCertificates, Tls, TlsVersion};
+use crate::telemetry::Recorder;
 
 use super::Certificates;
 
@@ -131,7 +131,7 @@ impl fmt::Debug for ListenerTls {
 impl TlsMeters {
     /// Makes the handles for the TLS of `section`, by the names of its files.
     #[must_use]
-    pub fn new(section: &Tls, recorder: &Arc<PrometheusRecorder>) -> Self {
+    pub fn new(section: &Tls, recorder: &Arc<Recorder>) -> Self {
         with_local_recorder(&**recorder, || {
             let reloads = |outcome| counter!("portcullis_tls_reloads_total", "outcome" => outcome);
             let expiry = section.pairs().map(|(certificate, ..)| {

@@ -4,12 +4,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use metrics::with_local_recorder;
-use metrics_exporter_prometheus::PrometheusRecorder;
 use portcullis_jwt_auth::{
     CacheLimits, Issuer, JwtAuthHandle, JwtAuthLayer, Key, Policy, Refresher,
 };
 
 use crate::config::{self, Config, Files, JwtAuth, Problem, Spanned};
+use crate::telemetry::Recorder;
 use crate::upstream::{ClientTls, IssuerClient};
 
 use super::origin::Origin;
@@ -105,7 +105,7 @@ impl<'p> Issuers<'p> {
         &mut self,
         config: &Config,
         name: &str,
-        recorder: &PrometheusRecorder,
+        recorder: &Recorder,
         problems: &mut Vec<Problem>,
     ) -> Option<Arc<IssuerPlan>> {
         if let Some(known) = self.known.get(name) {
@@ -134,7 +134,7 @@ impl<'p> Issuers<'p> {
         config: &Config,
         name: &str,
         before: Option<&Made>,
-        recorder: &PrometheusRecorder,
+        recorder: &Recorder,
         problems: &mut Vec<Problem>,
     ) -> Option<Made> {
         let section = config.issuer.get(name)?;
@@ -180,7 +180,7 @@ pub(super) fn layer(
     section: &Spanned<JwtAuth>,
     key: &str,
     known: &mut Issuers<'_>,
-    recorder: &Arc<PrometheusRecorder>,
+    recorder: &Arc<Recorder>,
     problems: &mut Vec<Problem>,
 ) -> Option<Arc<AuthPlan>> {
     let auth = section.get_ref();

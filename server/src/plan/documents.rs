@@ -3,12 +3,11 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use metrics_exporter_prometheus::PrometheusRecorder;
 use portcullis_jwt_auth::{MetadataLayer, ResourceMetadata};
 
 use crate::config::{Problem, Route, Spanned};
 use crate::route::{BadPath, Judged, Rule};
-use crate::telemetry::RouteMeters;
+use crate::telemetry::{Recorder, RouteMeters};
 
 use super::{DocumentPlan, problem};
 
@@ -61,7 +60,7 @@ impl<'c> Documents<'c> {
     }
 
     /// A row for the hosts of each document, and one for any host.
-    pub(super) fn rows(self, recorder: &Arc<PrometheusRecorder>) -> Vec<Row<'c>> {
+    pub(super) fn rows(self, recorder: &Arc<Recorder>) -> Vec<Row<'c>> {
         let mut rows = Vec::new();
         for document in self.0 {
             let Document { metadata, key, path, hosts, anywhere } = document;

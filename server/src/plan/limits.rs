@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use http::Method;
 use metrics::with_local_recorder;
-use metrics_exporter_prometheus::PrometheusRecorder;
 use portcullis_concurrency_limit::{
     ConcurrencyLimitHandle, ConcurrencyLimitLayer, ConcurrencyPolicy,
 };
@@ -15,6 +14,7 @@ use portcullis_rate_limit::{
 
 use crate::config::{self, Config, Cost, Files, Problem, Spanned};
 use crate::limit::RateLimits;
+use crate::telemetry::Recorder;
 
 use super::limit_key::{KeyOf, Place, is_exempt};
 use super::origin::Origin;
@@ -57,7 +57,7 @@ impl LimitPlans {
     pub(super) fn of(
         config: &Config,
         before: Option<&Plan>,
-        recorder: &PrometheusRecorder,
+        recorder: &Recorder,
         problems: &mut Vec<Problem>,
     ) -> Self {
         let before = before.map(|before| &before.limits);

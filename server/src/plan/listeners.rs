@@ -3,10 +3,9 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use metrics_exporter_prometheus::PrometheusRecorder;
-
 use crate::config::{Address, Config, Listener, Problem, Tls};
 use crate::listener::{ListenerTls, Terms, TlsMeters};
+use crate::telemetry::Recorder;
 
 use super::{Plan, problem};
 
@@ -14,7 +13,7 @@ use super::{Plan, problem};
 pub(super) fn plan(
     config: &Config,
     before: Option<&Plan>,
-    recorder: &Arc<PrometheusRecorder>,
+    recorder: &Arc<Recorder>,
     problems: &mut Vec<Problem>,
 ) -> Vec<Arc<Terms>> {
     if config.listeners.is_empty() {
@@ -74,7 +73,7 @@ fn tls(
     config: &Config,
     listener: &Listener,
     key: &str,
-    recorder: &Arc<PrometheusRecorder>,
+    recorder: &Arc<Recorder>,
     problems: &mut Vec<Problem>,
 ) -> Option<ListenerTls> {
     let section = listener.tls.as_ref()?;

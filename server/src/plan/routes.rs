@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use metrics::with_local_recorder;
-use metrics_exporter_prometheus::PrometheusRecorder;
 use portcullis_forwarded::{Addresses, LetInLayer};
 use portcullis_sigv4_sign::AwsChunkedLayer;
 
@@ -12,7 +11,7 @@ use crate::config::{Config, Problem, Route, Spanned};
 use crate::facts::Voice;
 use crate::limit::DeadlineLayer;
 use crate::route::{Conflict, RewriteLayer, Rule, Table};
-use crate::telemetry::RouteMeters;
+use crate::telemetry::{Recorder, RouteMeters};
 
 use super::auth::{self, IssuerPlan, Issuers};
 use super::documents::{Documents, Row};
@@ -38,7 +37,7 @@ pub(super) fn plan(
     before: Option<&Plan>,
     upstreams: &Upstreams,
     limits: &LimitPlans,
-    recorder: &Arc<PrometheusRecorder>,
+    recorder: &Arc<Recorder>,
     problems: &mut Vec<Problem>,
 ) -> Routed {
     let mut routes = Vec::new();
@@ -68,7 +67,7 @@ struct Common<'p> {
     config: &'p Config,
     upstreams: &'p Upstreams,
     limits: &'p LimitPlans,
-    recorder: &'p Arc<PrometheusRecorder>,
+    recorder: &'p Arc<Recorder>,
 }
 
 type Upstreams = BTreeMap<String, Arc<UpstreamPlan>>;

@@ -7,10 +7,10 @@ use http::header::{
     TRANSFER_ENCODING,
 };
 use metrics::{counter, with_local_recorder};
-use metrics_exporter_prometheus::PrometheusRecorder;
 
 use crate::config::{self, Config, Files, Problem, Spanned};
 use crate::otlp::{Collector, Exporter, Exporting, Outcomes, Resource};
+use crate::telemetry::Recorder;
 use crate::trace::{Sampling, Tracer};
 use crate::upstream::ClientTls;
 
@@ -39,7 +39,7 @@ impl TracePlan {
 pub(super) fn plan(
     config: &Config,
     before: Option<&Plan>,
-    recorder: &PrometheusRecorder,
+    recorder: &Recorder,
     problems: &mut Vec<Problem>,
 ) -> Option<Arc<TracePlan>> {
     let section = config.trace.as_ref()?;
@@ -56,7 +56,7 @@ pub(super) fn plan(
 fn make(
     config: &Config,
     section: &Spanned<config::Trace>,
-    recorder: &PrometheusRecorder,
+    recorder: &Recorder,
     problems: &mut Vec<Problem>,
 ) -> Option<(Arc<Tracer>, Exporter)> {
     let trace = section.get_ref();

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use metrics::{NoopRecorder, with_local_recorder};
-use metrics_exporter_prometheus::PrometheusRecorder;
 use portcullis_circuit_breaker::{CircuitBreakerPolicy, Mode};
 use portcullis_host_strip::HostPolicy;
 use portcullis_replica_failover::{FailoverPolicy, Order, ReplicaFailoverLayer};
@@ -16,6 +15,7 @@ use crate::config::{
 };
 use crate::facts::Voice;
 use crate::replicas::{Discovery, Making, Own, ReplicaPlan, Replicas, Signing};
+use crate::telemetry::Recorder;
 use crate::upstream::{ByFault, Target};
 
 use super::known::Known;
@@ -28,7 +28,7 @@ pub(super) type Sections = (Upstream, Vec<Option<Credentials>>);
 pub(super) fn plan(
     config: &Config,
     before: Option<&Plan>,
-    recorder: &Arc<PrometheusRecorder>,
+    recorder: &Arc<Recorder>,
     problems: &mut Vec<Problem>,
 ) -> BTreeMap<String, Arc<UpstreamPlan>> {
     let mut plans = BTreeMap::new();
@@ -93,7 +93,7 @@ impl Section<'_> {
         &self,
         name: &str,
         known: &Known<'_>,
-        recorder: &Arc<PrometheusRecorder>,
+        recorder: &Arc<Recorder>,
         problems: &mut Vec<Problem>,
     ) -> Made {
         let Self { upstream, key, .. } = self;
@@ -133,7 +133,7 @@ impl Section<'_> {
     fn making(
         &self,
         name: &str,
-        recorder: &Arc<PrometheusRecorder>,
+        recorder: &Arc<Recorder>,
         problems: &mut Vec<Problem>,
     ) -> Option<Making> {
         let upstream = self.upstream;

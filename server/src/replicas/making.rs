@@ -2,7 +2,6 @@ use std::num::{NonZeroU8, NonZeroU32};
 use std::sync::Arc;
 
 use metrics::with_local_recorder;
-use metrics_exporter_prometheus::PrometheusRecorder;
 use portcullis_circuit_breaker::{CircuitBreakerLayer, CircuitBreakerPolicy};
 use portcullis_host_strip::{HostPolicy, HostStripLayer};
 use portcullis_replica_failover::Replica;
@@ -10,7 +9,7 @@ use portcullis_sigv4_sign::SigV4SignLayer;
 use rustls::pki_types::ServerName;
 
 use crate::config::{HttpVersion, Pool, UpstreamTimeouts};
-use crate::telemetry::ReplicaMeters;
+use crate::telemetry::{Recorder, ReplicaMeters};
 use crate::upstream::{ByFault, CheckConnections, Connect, Probed, Target, check_client};
 
 /// One replica, with the layers that belong to it alone.
@@ -57,7 +56,7 @@ pub(crate) struct Making {
     pub(crate) is_checked: bool,
     /// From which length on no body of a request is kept for another attempt.
     pub(crate) large: u64,
-    pub(crate) recorder: Arc<PrometheusRecorder>,
+    pub(crate) recorder: Arc<Recorder>,
 }
 
 /// What a replica may have of its own.

@@ -41,11 +41,17 @@ pub(super) struct Access<'a> {
 }
 
 impl Access<'_> {
+    /// Whether the log has a use for it.
+    pub(super) fn is_wanted() -> bool {
+        tracing::enabled!(target: ACCESS, Level::INFO)
+    }
+
     /// Leaves it to the log.
     pub(super) fn write(&self) {
-        let Some(lines) = json_lines() else { return self.trace() };
-        if tracing::enabled!(target: ACCESS, Level::INFO) {
-            lines.access(&self.line(SystemTime::now()));
+        match json_lines() {
+            Some(lines) if Self::is_wanted() => lines.access(&self.line(SystemTime::now())),
+            Some(_) => {}
+            None => self.trace(),
         }
     }
 

@@ -10,26 +10,8 @@ use metrics::{
     Counter, Gauge, Histogram, Unit, counter, describe_counter, describe_gauge, describe_histogram,
     gauge, histogram, with_local_recorder,
 };
-use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusRecorder};
 
-/// Buckets of seconds, from a cache's answer to a large download's.
-const SECONDS: &[f64] = &[
-    0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0,
-];
-
-/// Buckets of seconds for what takes microseconds, or something is wrong.
-const FRACTIONS: &[f64] = &[0.000_01, 0.000_025, 0.000_05, 0.000_1, 0.000_25, 0.000_5, 0.001, 0.01];
-
-/// A recorder of its own for each gateway, so that two in one process do not mix.
-#[must_use]
-pub fn recorder() -> Arc<PrometheusRecorder> {
-    let verify = Matcher::Full("jwt_auth_verify_seconds".to_owned());
-    let builder = PrometheusBuilder::new().set_buckets(SECONDS);
-    let builder = builder.and_then(|builder| builder.set_buckets_for_metric(verify, FRACTIONS));
-    // The only error is a list without buckets.
-    let builder = builder.unwrap_or_default();
-    Arc::new(builder.build_recorder())
-}
+use super::Recorder;
 
 /// What is counted of the gateway as a whole. The handles are made once.
 #[derive(Debug)]
@@ -102,7 +84,7 @@ impl ReloadMeters {
 impl Meters {
     /// Describes all that is measured, and makes the handles of what has no labels.
     #[must_use]
-    pub fn new(recorder: &Arc<PrometheusRecorder>) -> Self {
+    pub fn new(recorder: &Arc<Recorder>) -> Self {
         with_local_recorder(&**recorder, || {
             describe();
             gauge!("portcullis_info", "version" => env!("CARGO_PKG_VERSION")).set(1.0);
@@ -407,7 +389,7 @@ pub struct ReplicaMeters {
 impl ReplicaMeters {
     /// Makes the handles of `replica`, one of those of `upstream`.
     #[must_use]
-    pub fn new(upstream: &str, replica: &str, recorder: &Arc<PrometheusRecorder>) -> Self {
+    pub fn new(upstream: &str, replica: &str, recorder: &Arc<Recorder>) -> Self {
         let labels = [("upstream", upstream.to_owned()), ("replica", replica.to_owned())];
         with_local_recorder(&**recorder, || Self {
             opened: counter!("portcullis_upstream_connections_total", &labels),
@@ -472,7 +454,7 @@ impl std::fmt::Debug for ReplicaMeters {
 pub struct RouteMeters {
     name: String,
     path: Option<String>,
-    recorder: Arc<PrometheusRecorder>,
+    recorder: Arc<Recorder>,
     duration: Histogram,
     start: Histogram,
     received: Counter,
@@ -500,7 +482,7 @@ const METHODS: [Method; 9] = [
 impl RouteMeters {
     /// Makes the handles of the route `name`.
     #[must_use]
-    pub fn new(name: &str, recorder: &Arc<PrometheusRecorder>) -> Self {
+    pub fn new(name: &str, recorder: &Arc<Recorder>) -> Self {
         let route = || name.to_owned();
         with_local_recorder(&**recorder, || Self {
             name: route(),

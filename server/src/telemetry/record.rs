@@ -101,6 +101,9 @@ impl Drop for Record {
             route.refused(reason);
         }
 
+        if trace.is_none() && !Access::is_wanted() {
+            return;
+        }
         let client = known.client.as_ref();
         let peer = client.and_then(Client::peer).filter(|peer| {
             // Who comes without a proxy is said once.

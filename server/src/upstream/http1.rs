@@ -24,7 +24,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{Method, request as http_request};
 use hyper::body::Body as _;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::AsyncWrite;
 use tokio::time::Instant;
 
 use crate::body::{self, Body};
@@ -259,10 +259,7 @@ impl Connection {
 
     /// Whether nothing has come over it since the last response, not even its end.
     pub(super) fn is_fit(&mut self) -> bool {
-        let mut byte = [0];
-        let mut cx = Context::from_waker(std::task::Waker::noop());
-        let read = Pin::new(&mut self.io).poll_read(&mut cx, &mut ReadBuf::new(&mut byte));
-        self.read.is_empty() && read.is_pending()
+        self.read.is_empty() && self.io.is_silent()
     }
 
     /// Whether another request may follow an exchange that has come to its end.

@@ -57,7 +57,8 @@ impl Pool {
 
     /// A connection that can take a request `now`: of HTTP/1.1 if it `becomes_tunnel`, since that is lost to others.
     pub(super) fn take(self: &Arc<Self>, becomes_tunnel: bool, now: Instant) -> Option<Lease> {
-        let stream = if becomes_tunnel { None } else { self.stream(now) };
+        let multiplexes = !becomes_tunnel && self.multiplexes.load(Relaxed);
+        let stream = if multiplexes { self.stream(now) } else { None };
         stream.map(Lease::Http2).or_else(|| self.idle_connection(now))
     }
 

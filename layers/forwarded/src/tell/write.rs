@@ -6,6 +6,7 @@ use http::header::{FORWARDED, HeaderMap, HeaderName, HeaderValue};
 use http::uri::Scheme;
 
 use crate::element::Value;
+use crate::host::Host;
 use crate::resolve::{Way, X_FORWARDED_FOR, X_FORWARDED_HOST, X_FORWARDED_PORT, X_FORWARDED_PROTO};
 use crate::{ForwardedPolicy, NextHop, Node};
 
@@ -22,13 +23,11 @@ pub(crate) fn write(policy: &ForwardedPolicy, way: &Way, headers: &mut HeaderMap
 fn write_x_forwarded(way: &Way, headers: &mut HeaderMap) {
     insert(headers, X_FORWARDED_FOR, addresses(way));
     let is_https = way.scheme == Scheme::HTTPS;
-    let proto = HeaderValue::from_static(if is_https { "https" } else { "http" });
-    insert(headers, X_FORWARDED_PROTO, Some(proto));
-    let host = || HeaderValue::from_str(way.host.as_ref()?.as_str()).ok();
-    insert(headers, X_FORWARDED_HOST, way.line.clone().or_else(host));
+    insert(headers, X_FORWARDED_PROTO, Some(if is_https { HTTPS } else { HTTP }));
+    insert(headers, X_FORWARDED_HOST, way.host.as_ref().and_then(Host::to_value));
     let port = match way.port {
-        80 => HeaderValue::from_static("80"),
-        443 => HeaderValue::from_static("443"),
+        80 => PORT_80,
+        443 => PORT_443,
         port => port.into(),
     };
     insert(headers, X_FORWARDED_PORT, Some(port));
@@ -99,6 +98,11 @@ fn insert(headers: &mut HeaderMap, name: HeaderName, value: Option<HeaderValue>)
         let _ = headers.try_insert(name, value);
     }
 }
+
+const HTTP: HeaderValue = HeaderValue::from_static("http");
+const HTTPS: HeaderValue = HeaderValue::from_static("https");
+const PORT_80: HeaderValue = HeaderValue::from_static("80");
+const PORT_443: HeaderValue = HeaderValue::from_static("443");
 
 #[cfg(test)]
 mod tests {

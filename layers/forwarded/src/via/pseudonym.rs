@@ -4,7 +4,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use http::Version;
-use http::header::{HeaderMap, HeaderValue, VIA};
+use http::header::{Entry, HeaderMap, HeaderValue, VIA};
 
 use crate::element::is_token;
 
@@ -24,10 +24,9 @@ pub struct Pseudonym(Arc<str>);
 pub struct InvalidPseudonym;
 
 impl Pseudonym {
-    /// Whether a request has been here before.
-    pub(crate) fn is_in(&self, headers: &HeaderMap) -> bool {
-        let lines = headers.get_all(VIA).iter().filter_map(|line| line.to_str().ok());
-        let mut hops = lines.flat_map(|line| line.split(','));
+    /// Whether a line of `Via` says that a request has been here before.
+    fn is_in(&self, line: &HeaderValue) -> bool {
+        let mut hops = line.to_str().unwrap_or_default().split(',');
         // The protocol, by whom it was received, and a comment, perhaps.
         hops.any(|hop| {
             let by = hop.split_ascii_whitespace().nth(1);
@@ -58,8 +57,7 @@ pub(super) struct Hops {
 }
 
 impl Hops {
-    /// Adds this hop to those before it.
-    pub(super) fn add_to(&self, version: Version, headers: &mut HeaderMap) {
+    fn of(&self, version: Version) -> Option<&HeaderValue> {
         let hop = match version {
             Version::HTTP_09 => &self.http_09,
             Version::HTTP_10 => &self.http_10,
@@ -67,9 +65,32 @@ impl Hops {
             Version::HTTP_3 => &self.http_3,
             _ => &self.http_11,
         };
-        if let Some(hop) = hop {
-            // The limit of a header map is not worth a panic.
-            let _ = headers.try_append(VIA, hop.clone());
+        hop.as_ref()
+    }
+}
+
+impl Pseudonym {
+    /// Adds this hop, one of `hops`, to those before it; false if it is among them.
+    pub(super) fn add_to(&self, headers: &mut HeaderMap, hops: &Hops, version: Version) -> bool {
+        match headers.try_entry(VIA) {
+            Ok(Entry::Vacant(entry)) => {
+                if let Some(hop) = hops.of(version) {
+                    // The limit of a header map is not worth a panic.
+                    let _ = entry.try_insert(hop.clone());
+                }
+                true
+            }
+            Ok(Entry::Occupied(mut entry)) => {
+                if entry.iter().any(|line| self.is_in(line)) {
+                    return false;
+                }
+                if let Some(hop) = hops.of(version) {
+                    entry.append(hop.clone());
+                }
+                true
+            }
+            // A map that is full takes no more, and may say all the same that the request has been here.
+            Err(_) => !headers.get_all(VIA).iter().any(|line| self.is_in(line)),
         }
     }
 }

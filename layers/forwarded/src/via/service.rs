@@ -42,14 +42,13 @@ where
     }
 
     fn call(&mut self, mut request: Request<ReqBody>) -> Self::Future {
-        if self.name.is_in(request.headers()) {
+        let version = request.version();
+        if !self.name.add_to(request.headers_mut(), &self.hops, version) {
             // The readied service is dropped with its reservation; the clone has none.
             self.inner = self.inner.clone();
             let dialect = Dialect::of(request.headers());
             return ResponseFuture::refused(NotLetIn::Loop, dialect, self.empty.clone());
         }
-        let version = request.version();
-        self.hops.add_to(version, request.headers_mut());
         ResponseFuture::called(self.inner.call(request))
     }
 }

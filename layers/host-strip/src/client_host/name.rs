@@ -1,4 +1,3 @@
-use std::mem;
 use std::net::Ipv6Addr;
 
 use super::AmbiguousHost;
@@ -23,9 +22,9 @@ impl<'a> Name<'a> {
     /// It is stricter than RFC 3986 §3.2.2: no name that is in use has a comma, a percent sign or the like, and what two
     /// servers could read differently is not worth the doubt.
     pub(crate) fn parse(text: &'a [u8]) -> Result<Self, AmbiguousHost> {
-        // Most are a name alone, which one pass tells.
-        if let Some(host) = Host::name(text) {
-            return Ok(Self { host, port: None });
+        // Most are a name, perhaps with a port, which one pass tells.
+        if let Some(plain) = Self::plain(text) {
+            return Ok(plain);
         }
         if text.contains(&b'@') {
             return Err(AmbiguousHost::Userinfo);
@@ -37,6 +36,12 @@ impl<'a> Name<'a> {
         let (host, port) =
             end.and_then(|end| text.split_at_checked(end)).ok_or(AmbiguousHost::Malformed)?;
         Ok(Self { host: Host::parse(host)?, port: parse_port(port)? })
+    }
+
+    fn plain(text: &'a [u8]) -> Option<Self> {
+        let (host, port) = text.split_at_checked(name_length(text)?)?;
+        let host = Some(host).filter(|host| !host.is_empty())?;
+        Some(Self { host: Host::unrooted(host), port: parse_port(port).ok()? })
     }
 
     /// Whether both are the same, `default` being the port that is meant where there is none. Where not even that is known,
@@ -60,18 +65,13 @@ impl<'a> Host<'a> {
         Self::name(text).ok_or(AmbiguousHost::Malformed)
     }
 
-    /// Labels with dots between them, and perhaps one at the end.
     fn name(text: &'a [u8]) -> Option<Self> {
-        let mut before = b'.';
-        // No label is empty: no dot is the first, and none follows another.
-        let is_of_name = |&byte: &u8| match mem::replace(&mut before, byte) {
-            b'.' if byte == b'.' => false,
-            _ => {
-                matches!(byte, b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~')
-            }
-        };
-        let is_name = text.iter().all(is_of_name) && !text.is_empty();
-        is_name.then(|| Self::Text(text.strip_suffix(b".").unwrap_or(text)))
+        let is_name = !text.is_empty() && name_length(text) == Some(text.len());
+        is_name.then(|| Self::unrooted(text))
+    }
+
+    fn unrooted(name: &'a [u8]) -> Self {
+        Self::Text(name.strip_suffix(b".").unwrap_or(name))
     }
 
     fn is(&self, other: &Self) -> bool {
@@ -88,10 +88,53 @@ fn parse_port(text: &[u8]) -> Result<Option<u16>, AmbiguousHost> {
     match text.strip_prefix(b":") {
         None if text.is_empty() => Ok(None),
         Some([]) => Ok(None),
-        Some(digits) if digits.iter().all(u8::is_ascii_digit) => {
-            let port = std::str::from_utf8(digits).ok().and_then(|digits| digits.parse().ok());
-            port.map(Some).ok_or(AmbiguousHost::Malformed)
+        Some(digits) => {
+            let add = |port: u16, digit: &u8| {
+                let digit = digit.is_ascii_digit().then(|| digit - b'0')?;
+                port.checked_mul(10)?.checked_add(digit.into())
+            };
+            digits.iter().try_fold(0, add).map(Some).ok_or(AmbiguousHost::Malformed)
         }
-        _ => Err(AmbiguousHost::Malformed),
+        None => Err(AmbiguousHost::Malformed),
     }
 }
+
+/// How many bytes at the beginning are labels with dots between them, and perhaps one at the end; none if a label is empty.
+fn name_length(text: &[u8]) -> Option<usize> {
+    // No dot is the first, and none follows another.
+    let mut before = Class::Dot;
+    for (index, byte) in text.iter().enumerate() {
+        let class = CLASSES.get(usize::from(*byte)).copied().unwrap_or(Class::Other);
+        match class {
+            Class::Other => return Some(index),
+            Class::Dot if before == Class::Dot => return None,
+            Class::Dot | Class::Label => before = class,
+        }
+    }
+    Some(text.len())
+}
+
+/// What a byte is in a name.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Class {
+    Label,
+    Dot,
+    Other,
+}
+
+/// By the value of the byte: to look it up takes less than to compare.
+static CLASSES: [Class; 256] = {
+    let mut classes = [Class::Other; 256];
+    let mut rest: &mut [Class] = &mut classes;
+    let mut byte = 0_u8;
+    while let [class, after @ ..] = rest {
+        *class = match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'~' => Class::Label,
+            b'.' => Class::Dot,
+            _ => Class::Other,
+        };
+        byte = byte.wrapping_add(1);
+        rest = after;
+    }
+    classes
+};

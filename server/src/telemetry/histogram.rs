@@ -1,0 +1,145 @@
+use std::cell::Cell;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering::Relaxed;
+
+use metrics::HistogramFn;
+
+/// How long something took, in buckets of seconds: a sample is two additions, whatever is held of those before.
+///
+/// Each worker has a part of its own, since a processor that adds takes the memory from all others.
+#[derive(Debug)]
+pub(super) struct Histogram {
+    bounds: &'static [f64],
+    parts: [Part; PARTS],
+}
+
+#[derive(Debug)]
+#[repr(align(128))]
+struct Part {
+    /// One for each bound, and one for what is beyond the last.
+    counts: [AtomicU64; BOUNDS + 1],
+    nanoseconds: AtomicU64,
+}
+
+/// What a histogram has counted.
+#[derive(Debug, PartialEq)]
+pub(super) struct Counted {
+    /// How many samples are at most as large as each bound.
+    pub(super) buckets: Vec<(f64, u64)>,
+    /// How many samples there are.
+    pub(super) count: u64,
+    /// Their sum, in seconds.
+    pub(super) sum: f64,
+}
+
+impl Histogram {
+    /// One of these buckets, of which more than [`BOUNDS`] are not there.
+    pub(super) fn new(bounds: &'static [f64]) -> Self {
+        let parts = [const { Part::new() }; PARTS];
+        Self { bounds: bounds.get(..BOUNDS).unwrap_or(bounds), parts }
+    }
+
+    /// What has been counted until now.
+    pub(super) fn counted(&self) -> Counted {
+        let total = |cell: &dyn Fn(&Part) -> &AtomicU64| {
+            self.parts.iter().map(|part| cell(part).load(Relaxed)).fold(0, u64::wrapping_add)
+        };
+        let mut count = 0;
+        let mut upto = |index: usize| {
+            count += total(&|part| part.counts.get(index).unwrap_or(&part.nanoseconds));
+            count
+        };
+        let buckets = (0..).zip(self.bounds).map(|(index, bound)| (*bound, upto(index))).collect();
+        let count = upto(self.bounds.len());
+        #[expect(clippy::cast_precision_loss, reason = "no scraper asks for more than 15 digits")]
+        let sum = total(&|part| &part.nanoseconds) as f64 / 1e9;
+        Counted { buckets, count, sum }
+    }
+}
+
+impl HistogramFn for Histogram {
+    fn record(&self, seconds: f64) {
+        let bucket = self.bounds.iter().take_while(|bound| seconds > **bound).count();
+        let part = self.parts.get(part()).unwrap_or(&self.parts[0]);
+        if let Some(count) = part.counts.get(bucket) {
+            count.fetch_add(1, Relaxed);
+        }
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "a cast has the nearest number there is"
+        )]
+        part.nanoseconds.fetch_add((seconds * 1e9) as u64, Relaxed);
+    }
+}
+
+impl Part {
+    const fn new() -> Self {
+        let counts = [const { AtomicU64::new(0) }; BOUNDS + 1];
+        Self { counts, nanoseconds: AtomicU64::new(0) }
+    }
+}
+
+/// The part of this thread.
+fn part() -> usize {
+    static NEXT: AtomicUsize = AtomicUsize::new(0);
+    thread_local!(static PART: Cell<Option<usize>> = const { Cell::new(None) });
+    PART.with(|part| match part.get() {
+        Some(part) => part,
+        None => {
+            let next = NEXT.fetch_add(1, Relaxed) % PARTS;
+            part.set(Some(next));
+            next
+        }
+    })
+}
+
+/// As many workers as have parts of their own; of more, some share one.
+const PARTS: usize = 8;
+
+/// With the one beyond them, and the sum, they fill whole lines of a cache.
+pub(super) const BOUNDS: usize = 16;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sample_is_in_the_first_bucket_that_it_does_not_exceed_and_in_all_above() {
+        let histogram = Histogram::new(&[0.1, 1.0]);
+        for seconds in [0.0, 0.1, 0.100_001, 1.0, 2.0] {
+            histogram.record(seconds);
+        }
+
+        let counted = histogram.counted();
+
+        assert_eq!(counted.buckets, [(0.1, 2), (1.0, 4)]);
+        assert_eq!(counted.count, 5);
+        assert!((counted.sum - 3.200_001).abs() < 1e-9, "{}", counted.sum);
+    }
+
+    #[test]
+    fn what_threads_record_at_once_is_all_there() {
+        let histogram = Histogram::new(&[0.1, 1.0]);
+        std::thread::scope(|scope| {
+            for _ in 0..PARTS + 2 {
+                scope.spawn(|| (0..1000).for_each(|_| histogram.record(0.5)));
+            }
+        });
+
+        let counted = histogram.counted();
+
+        assert_eq!(counted.buckets, [(0.1, 0), (1.0, 10_000)]);
+        assert!((counted.sum - 5_000.0).abs() < 1e-6);
+    }
+
+    #[test]
+    fn what_makes_no_sense_as_a_time_does_no_harm() {
+        let histogram = Histogram::new(&[0.1]);
+        for seconds in [-1.0, f64::NAN, f64::INFINITY] {
+            histogram.record(seconds);
+        }
+        assert_eq!(histogram.counted().count, 3);
+    }
+}

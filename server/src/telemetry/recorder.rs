@@ -1,0 +1,190 @@
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::fmt::{self, Write as _};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use metrics::{Counter, Gauge, Key, KeyName, Metadata, SharedString, Unit};
+use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusRecorder};
+
+use super::histogram::Histogram;
+
+/// What is measured of a gateway: one for each, so that two in a process do not mix.
+///
+/// Counters and gauges are those of `metrics-exporter-prometheus`. Its histograms keep every sample until somebody looks, which
+/// is megabytes a second at full load; here they are counted in their buckets at once.
+pub struct Recorder {
+    exporter: PrometheusRecorder,
+    histograms: Mutex<BTreeMap<String, Family>>,
+}
+
+#[derive(Default)]
+struct Family {
+    description: SharedString,
+    /// By their labels, as a scrape has them.
+    series: BTreeMap<String, Arc<Histogram>>,
+}
+
+impl Recorder {
+    /// All that has been measured, in Prometheus's text format.
+    #[must_use]
+    pub fn render(&self) -> String {
+        let mut text = self.exporter.handle().render();
+        for (name, family) in &*self.histograms() {
+            // Text is written to memory, which takes all.
+            let _ = family.render(name, &mut text);
+        }
+        text
+    }
+
+    fn histograms(&self) -> MutexGuard<'_, BTreeMap<String, Family>> {
+        self.histograms.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Default for Recorder {
+    fn default() -> Self {
+        let exporter = PrometheusBuilder::new().build_recorder();
+        Self { exporter, histograms: Mutex::default() }
+    }
+}
+
+impl Family {
+    fn render(&self, name: &str, text: &mut String) -> fmt::Result {
+        if self.series.is_empty() {
+            return Ok(());
+        }
+        if !self.description.is_empty() {
+            writeln!(text, "# HELP {name} {}", self.description)?;
+        }
+        writeln!(text, "# TYPE {name} histogram")?;
+        for (labels, histogram) in &self.series {
+            let counted = histogram.counted();
+            let comma = if labels.is_empty() { "" } else { "," };
+            for (bound, count) in &counted.buckets {
+                writeln!(text, "{name}_bucket{{{labels}{comma}le=\"{bound}\"}} {count}")?;
+            }
+            let all = counted.count;
+            writeln!(text, "{name}_bucket{{{labels}{comma}le=\"+Inf\"}} {all}")?;
+            let braced = match labels.as_str() {
+                "" => Cow::Borrowed(""),
+                labels => Cow::Owned(format!("{{{labels}}}")),
+            };
+            writeln!(text, "{name}_sum{braced} {}", counted.sum)?;
+            writeln!(text, "{name}_count{braced} {all}")?;
+        }
+        writeln!(text)
+    }
+}
+
+impl metrics::Recorder for Recorder {
+    fn describe_counter(&self, key: KeyName, unit: Option<Unit>, description: SharedString) {
+        self.exporter.describe_counter(key, unit, description);
+    }
+
+    fn describe_gauge(&self, key: KeyName, unit: Option<Unit>, description: SharedString) {
+        self.exporter.describe_gauge(key, unit, description);
+    }
+
+    fn describe_histogram(&self, key: KeyName, _: Option<Unit>, description: SharedString) {
+        self.histograms().entry(key.as_str().to_owned()).or_default().description = description;
+    }
+
+    fn register_counter(&self, key: &Key, metadata: &Metadata<'_>) -> Counter {
+        self.exporter.register_counter(key, metadata)
+    }
+
+    fn register_gauge(&self, key: &Key, metadata: &Metadata<'_>) -> Gauge {
+        self.exporter.register_gauge(key, metadata)
+    }
+
+    fn register_histogram(&self, key: &Key, _: &Metadata<'_>) -> metrics::Histogram {
+        let labels =
+            key.labels().map(|label| format!("{}=\"{}\"", label.key(), escaped(label.value())));
+        let labels = labels.collect::<Vec<_>>().join(",");
+        let mut histograms = self.histograms();
+        let series = &mut histograms.entry(key.name().to_owned()).or_default().series;
+        let histogram =
+            series.entry(labels).or_insert_with(|| Arc::new(Histogram::new(bounds(key.name()))));
+        metrics::Histogram::from_arc(histogram.clone())
+    }
+}
+
+impl fmt::Debug for Recorder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Recorder").finish_non_exhaustive()
+    }
+}
+
+/// As the value of a label is written.
+pub(crate) fn escaped(value: &str) -> String {
+    value.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
+}
+
+fn bounds(name: &str) -> &'static [f64] {
+    if name == "jwt_auth_verify_seconds" { FRACTIONS } else { SECONDS }
+}
+
+/// Seconds, from a cache's answer to a large download's.
+const SECONDS: &[f64] = &[
+    0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0,
+];
+
+/// Seconds, for what takes microseconds, or something is wrong.
+const FRACTIONS: &[f64] = &[0.000_01, 0.000_025, 0.000_05, 0.000_1, 0.000_25, 0.000_5, 0.001, 0.01];
+
+#[cfg(test)]
+mod tests {
+    use metrics::{counter, describe_histogram, histogram, with_local_recorder};
+
+    use super::super::histogram::BOUNDS;
+    use super::*;
+
+    #[test]
+    fn a_scrape_has_each_series_of_a_histogram_beside_what_else_there_is() {
+        let recorder = Recorder::default();
+        with_local_recorder(&recorder, || {
+            counter!("b_total").increment(1);
+            describe_histogram!("a_seconds", "How long.");
+            describe_histogram!("never_seconds", "Nothing is measured.");
+            histogram!("a_seconds", "route" => "x\"y").record(0.002);
+            histogram!("a_seconds", "route" => "x\"y").record(0.5);
+            histogram!("bare_seconds").record(1000.0);
+        });
+
+        let text = recorder.render();
+
+        assert!(text.starts_with("# TYPE b_total counter\nb_total 1\n"), "{text}");
+        let (_, text) = text.split_once("\n\n").unwrap();
+        assert!(
+            text.starts_with(
+                "# HELP a_seconds How long.
+# TYPE a_seconds histogram
+a_seconds_bucket{route=\"x\\\"y\",le=\"0.001\"} 0
+a_seconds_bucket{route=\"x\\\"y\",le=\"0.0025\"} 1
+"
+            ),
+            "{text}"
+        );
+        assert!(
+            text.ends_with(
+                "bare_seconds_bucket{le=\"300\"} 0
+bare_seconds_bucket{le=\"+Inf\"} 1
+bare_seconds_sum 1000
+bare_seconds_count 1
+
+"
+            ),
+            "{text}"
+        );
+        assert!(text.contains("a_seconds_sum{route=\"x\\\"y\"} 0.502\n"), "{text}");
+        assert!(!text.contains("never_seconds"), "{text}");
+    }
+
+    #[test]
+    fn all_bounds_have_a_bucket_and_rise() {
+        for bounds in [SECONDS, FRACTIONS] {
+            assert!(bounds.len() <= BOUNDS);
+            assert!(bounds.is_sorted_by(|one, next| one < next));
+        }
+    }
+}
