@@ -123,7 +123,8 @@ impl Way {
     ) -> Result<Response<Body>, Attempt> {
         match lease {
             Lease::Http1(lease) => {
-                let mut sent = Sent::begin(lease, request, Instant::now(), self.large);
+                let upgrade = request.headers().get(UPGRADE).cloned();
+                let mut sent = Sent::begin(lease, request, upgrade, Instant::now(), self.large);
                 poll_fn(|cx| self.poll_answer(&mut sent, cx)).await
             }
             Lease::Http2(stream) => self.exchange_http2(stream, request).await,
@@ -281,11 +282,11 @@ impl Upstream {
         let way = self.0.clone();
         let began = Instant::now();
         let again = is_repeatable(&request);
-        let becomes_tunnel = request.headers().contains_key(UPGRADE);
+        let upgrade = request.headers().get(UPGRADE).cloned();
         // Most requests are of the first kind, and nothing that only others need is in their futures.
-        match way.pool.take(becomes_tunnel, began) {
+        match way.pool.take(upgrade.is_some(), began) {
             Some(Lease::Http1(lease)) => {
-                let sent = Sent::begin(lease, request, began, way.large);
+                let sent = Sent::begin(lease, request, upgrade, began, way.large);
                 Box::pin(Usual { way, sent, began, again, repeated: None })
             }
             Some(Lease::Http2(stream)) => Box::pin(async move {
@@ -349,10 +350,15 @@ struct Sent {
 }
 
 impl Sent {
-    fn begin(mut lease: Http1, request: Request<Body>, now: Instant, large: u64) -> Self {
+    fn begin(
+        mut lease: Http1,
+        request: Request<Body>,
+        upgrade: Option<HeaderValue>,
+        now: Instant,
+        large: u64,
+    ) -> Self {
         let (parts, body) = request.into_parts();
         lease.connection_mut().begin(&parts, body, now, large);
-        let upgrade = parts.headers.get(UPGRADE).cloned();
         Self { lease: Some(lease), parts, upgrade }
     }
 }

@@ -102,13 +102,18 @@ impl Making {
             None => target,
         });
         let meters = ReplicaMeters::new(&self.upstream, &target.name(), &self.recorder);
+        let host = match &self.host {
+            // It says the same of each request, and need not be found out for each.
+            HostPolicy::FromUri => target.host().map_or(HostPolicy::FromUri, HostPolicy::Set),
+            host => host.clone(),
+        };
         ReplicaPlan {
             described: self.describe(&target, &breaker, own),
             probed: Arc::new(Probed::default()),
             connect: Arc::new(Connect::new(target.clone(), own.http_version, &self.tls, meters)),
             target,
             breaker,
-            host: HostStripLayer::new(self.host.clone()),
+            host: HostStripLayer::new(host),
             signer: own.signing.signer.clone(),
             is_s3: own.signing.is_s3,
             pool: self.pool,

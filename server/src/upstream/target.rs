@@ -2,6 +2,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
+use http::header::HeaderValue;
 use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{Request, Uri};
 use rustls::pki_types::ServerName;
@@ -89,6 +90,14 @@ impl Target {
         &self.scheme
     }
 
+    /// Its authority, as `Host` has it.
+    #[must_use]
+    pub fn host(&self) -> Option<HeaderValue> {
+        let authority = self.authority.as_str();
+        let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
+        HeaderValue::from_str(host).ok()
+    }
+
     /// The name that the certificate must carry; none for plain HTTP.
     #[must_use]
     pub const fn server_name(&self) -> Option<&ServerName<'static>> {
@@ -174,6 +183,18 @@ mod tests {
     fn join(base: &str, uri: &str) -> String {
         let url = Url::try_from(base.to_owned()).unwrap();
         Target::new("a", &url).unwrap().join(&uri.parse().unwrap()).to_string()
+    }
+
+    #[test]
+    fn its_host_is_the_authority_with_the_port_as_it_is_written() {
+        for (url, host) in [
+            ("http://a.example/base", "a.example"),
+            ("http://a.example:80", "a.example:80"),
+            ("https://[::1]:8443/", "[::1]:8443"),
+        ] {
+            let url = Url::try_from(url.to_owned()).unwrap();
+            assert_eq!(Target::new("a", &url).unwrap().host().unwrap(), host);
+        }
     }
 
     #[test]
