@@ -79,8 +79,8 @@ impl FailoverPolicy {
         if self.looks_further(method, response.status) {
             return Verdict::LookFurther;
         }
-        let grpc_status = response.headers.get(GRPC_STATUS);
-        match grpc_status.is_some_and(|code| code == "14") && is_grpc(response) {
+        let unavailable = || response.headers.get(GRPC_STATUS).is_some_and(|code| code == "14");
+        match is_grpc(response) && unavailable() {
             true => Verdict::failed(Reason::Unavailable),
             false => Verdict::PassOn,
         }
