@@ -1,7 +1,5 @@
 use std::cell::Cell;
-use std::sync::atomic::AtomicU64;
-use std::sync::atomic::AtomicUsize;
-use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 
 use metrics::HistogramFn;
 
@@ -42,19 +40,24 @@ impl Histogram {
 
     /// What has been counted until now.
     pub(super) fn counted(&self) -> Counted {
-        let total = |cell: &dyn Fn(&Part) -> &AtomicU64| {
-            self.parts.iter().map(|part| cell(part).load(Relaxed)).fold(0, u64::wrapping_add)
-        };
-        let mut count = 0;
-        let mut upto = |index: usize| {
-            count += total(&|part| part.counts.get(index).unwrap_or(&part.nanoseconds));
-            count
-        };
-        let buckets = (0..).zip(self.bounds).map(|(index, bound)| (*bound, upto(index))).collect();
-        let count = upto(self.bounds.len());
+        let (mut counts, mut nanoseconds) = ([0; BOUNDS + 1], 0_u64);
+        for part in &self.parts {
+            for (all, count) in counts.iter_mut().zip(&part.counts) {
+                *all += count.load(Relaxed);
+            }
+            nanoseconds = nanoseconds.wrapping_add(part.nanoseconds.load(Relaxed));
+        }
+        let up_to = counts.iter().scan(0, |all, count| {
+            *all += count;
+            Some(*all)
+        });
         #[expect(clippy::cast_precision_loss, reason = "no scraper asks for more than 15 digits")]
-        let sum = total(&|part| &part.nanoseconds) as f64 / 1e9;
-        Counted { buckets, count, sum }
+        let sum = nanoseconds as f64 / 1e9;
+        Counted {
+            buckets: self.bounds.iter().copied().zip(up_to).collect(),
+            count: counts.iter().sum(),
+            sum,
+        }
     }
 }
 
