@@ -15,6 +15,5 @@ pub use layer::{Telemetry, TelemetryLayer};
 pub use meters::{Meters, ReloadMeters, ReplicaMeters, RouteMeters};
 pub use record::RecordedBody;
 pub use recorder::Recorder;
-pub(crate) use recorder::escaped;
 pub(crate) use span::{method as known_method, version as protocol_version};
 pub use subscriber::{NotSet, dropped, flush, set_level, subscribe, writes_json};

@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 
 use crate::plan::Plan;
-use crate::telemetry::escaped;
 
 /// Leaves out the gauges of replicas that `plan` does not have any more: what they last said is not so, and an alert would
 /// go by it for ever. What was counted of them stays.
@@ -37,6 +36,11 @@ const GAUGES: [&str; 5] = [
     "circuit_breaker_failure_rate",
     "circuit_breaker_slow_rate",
 ];
+
+/// As a label's value is written.
+fn escaped(name: &str) -> String {
+    name.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
+}
 
 #[cfg(test)]
 mod tests {

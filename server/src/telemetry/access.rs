@@ -46,11 +46,10 @@ impl Access<'_> {
         tracing::enabled!(target: ACCESS, Level::INFO)
     }
 
-    /// Leaves it to the log.
+    /// Leaves it to the log, which wants it.
     pub(super) fn write(&self) {
         match json_lines() {
-            Some(lines) if Self::is_wanted() => lines.access(&self.line(SystemTime::now())),
-            Some(_) => {}
+            Some(lines) => lines.access(&self.line(SystemTime::now())),
             None => self.trace(),
         }
     }

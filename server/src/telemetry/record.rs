@@ -101,7 +101,8 @@ impl Drop for Record {
             route.refused(reason);
         }
 
-        if trace.is_none() && !Access::is_wanted() {
+        let is_logged = Access::is_wanted();
+        if trace.is_none() && !is_logged {
             return;
         }
         let client = known.client.as_ref();
@@ -136,7 +137,9 @@ impl Drop for Record {
             request_bytes: received,
             response_bytes: self.sent,
         };
-        access.write();
+        if is_logged {
+            access.write();
+        }
         if let Some(trace) = trace {
             let ended = Ended {
                 took: now.duration_since(asked.start),

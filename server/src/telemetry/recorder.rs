@@ -1,12 +1,14 @@
-use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::fmt::{self, Write as _};
+use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use metrics::{Counter, Gauge, Key, KeyName, Metadata, SharedString, Unit};
-use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusRecorder};
+use metrics_exporter_prometheus::formatting::{
+    write_help_line, write_metric_line, write_type_line,
+};
+use metrics_exporter_prometheus::{LabelSet, PrometheusBuilder, PrometheusRecorder};
 
-use super::histogram::Histogram;
+use super::histogram::{Counted, Histogram};
 
 /// What is measured of a gateway: one for each, so that two in a process do not mix.
 ///
@@ -20,8 +22,8 @@ pub struct Recorder {
 #[derive(Default)]
 struct Family {
     description: SharedString,
-    /// By their labels, as a scrape has them.
-    series: BTreeMap<String, Arc<Histogram>>,
+    /// By their labels.
+    series: BTreeMap<Key, Arc<Histogram>>,
 }
 
 impl Recorder {
@@ -30,8 +32,7 @@ impl Recorder {
     pub fn render(&self) -> String {
         let mut text = self.exporter.handle().render();
         for (name, family) in &*self.histograms() {
-            // Text is written to memory, which takes all.
-            let _ = family.render(name, &mut text);
+            family.render(name, &mut text);
         }
         text
     }
@@ -49,30 +50,36 @@ impl Default for Recorder {
 }
 
 impl Family {
-    fn render(&self, name: &str, text: &mut String) -> fmt::Result {
+    fn render(&self, name: &str, text: &mut String) {
         if self.series.is_empty() {
-            return Ok(());
+            return;
         }
         if !self.description.is_empty() {
-            writeln!(text, "# HELP {name} {}", self.description)?;
+            write_help_line(text, name, None, None, &self.description);
         }
-        writeln!(text, "# TYPE {name} histogram")?;
-        for (labels, histogram) in &self.series {
-            let counted = histogram.counted();
-            let comma = if labels.is_empty() { "" } else { "," };
-            for (bound, count) in &counted.buckets {
-                writeln!(text, "{name}_bucket{{{labels}{comma}le=\"{bound}\"}} {count}")?;
-            }
-            let all = counted.count;
-            writeln!(text, "{name}_bucket{{{labels}{comma}le=\"+Inf\"}} {all}")?;
-            let braced = match labels.as_str() {
-                "" => Cow::Borrowed(""),
-                labels => Cow::Owned(format!("{{{labels}}}")),
+        write_type_line(text, name, None, None, "histogram");
+        for (key, histogram) in &self.series {
+            let labels = LabelSet::from_key_and_global(key, &Default::default());
+            let Counted { buckets, count, sum } = histogram.counted();
+            let mut bucket = |bound: &str, count| {
+                write_metric_line(
+                    text,
+                    name,
+                    Some("bucket"),
+                    &labels,
+                    Some(("le", bound)),
+                    count,
+                    None,
+                );
             };
-            writeln!(text, "{name}_sum{braced} {}", counted.sum)?;
-            writeln!(text, "{name}_count{braced} {all}")?;
+            for (bound, count) in buckets {
+                bucket(&bound.to_string(), count);
+            }
+            bucket("+Inf", count);
+            write_metric_line::<&str, _>(text, name, Some("sum"), &labels, None, sum, None);
+            write_metric_line::<&str, _>(text, name, Some("count"), &labels, None, count, None);
         }
-        writeln!(text)
+        text.push('\n');
     }
 }
 
@@ -98,13 +105,10 @@ impl metrics::Recorder for Recorder {
     }
 
     fn register_histogram(&self, key: &Key, _: &Metadata<'_>) -> metrics::Histogram {
-        let labels =
-            key.labels().map(|label| format!("{}=\"{}\"", label.key(), escaped(label.value())));
-        let labels = labels.collect::<Vec<_>>().join(",");
         let mut histograms = self.histograms();
         let series = &mut histograms.entry(key.name().to_owned()).or_default().series;
-        let histogram =
-            series.entry(labels).or_insert_with(|| Arc::new(Histogram::new(bounds(key.name()))));
+        let new = || Arc::new(Histogram::new(bounds(key.name())));
+        let histogram = series.entry(key.clone()).or_insert_with(new);
         metrics::Histogram::from_arc(histogram.clone())
     }
 }
@@ -113,11 +117,6 @@ impl fmt::Debug for Recorder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Recorder").finish_non_exhaustive()
     }
-}
-
-/// As the value of a label is written.
-pub(crate) fn escaped(value: &str) -> String {
-    value.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
 }
 
 fn bounds(name: &str) -> &'static [f64] {

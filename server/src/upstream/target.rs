@@ -2,9 +2,10 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use http::header::HeaderValue;
+use http::header::{HOST, HeaderValue};
 use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{Request, Uri};
+use portcullis_host_strip::HostPolicy;
 use rustls::pki_types::ServerName;
 use tower::{Layer, Service};
 
@@ -93,9 +94,10 @@ impl Target {
     /// Its authority, as `Host` has it.
     #[must_use]
     pub fn host(&self) -> Option<HeaderValue> {
-        let authority = self.authority.as_str();
-        let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
-        HeaderValue::from_str(host).ok()
+        let mut request = Request::new(());
+        *request.uri_mut() = self.join(&Uri::default());
+        HostPolicy::FromUri.apply(&mut request).ok()?;
+        request.headers_mut().remove(HOST)
     }
 
     /// The name that the certificate must carry; none for plain HTTP.
