@@ -41,7 +41,6 @@ SCENARIOS = {
     "small": dict(connections=64, path="/"),
     "c1000": dict(connections=1000, path="/"),
     "20k": dict(connections=32, path="/b/20480", size=20480),
-    "32k": dict(connections=32, path="/b/32768", size=32768),
     "64k": dict(connections=32, path="/b/65536", size=65536),
     "10m": dict(connections=8, path="/b/10485760", size=10485760),
     "post16k": dict(connections=64, path="/", post=16384, size=16384),
@@ -51,8 +50,6 @@ SCENARIOS = {
     "tls2": dict(connections=16, path="/", tls=True, streams=16),
     "newconn": dict(connections=64, path="/", headers=["Connection: close"]),
 }
-
-USUAL = [name for name in SCENARIOS if name not in ("20k", "32k", "post10m")]
 
 
 class Place:
@@ -327,7 +324,7 @@ SETTLED = 5
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", help="gateways besides nginx, with commas between them")
-    parser.add_argument("--scenarios", default=",".join(USUAL), help=f"of {', '.join(SCENARIOS)}")
+    parser.add_argument("--scenarios", default=",".join(SCENARIOS))
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=int, default=1)
     parser.add_argument("--work", required=True, help="a folder for programs, configurations and logs")

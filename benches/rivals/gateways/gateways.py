@@ -166,10 +166,8 @@ upstream = 'origin'
 
 
 def portcullis(name, routes, log="off", workers=1, profiled=False, **rest):
-    if profiled:
-        program = lambda place: place.path("portcullis-pgo")
-    else:
-        program = lambda place: os.environ.get("PORTCULLIS", place.path("portcullis"))
+    usual = None if profiled else os.environ.get("PORTCULLIS")
+    program = lambda place: usual or place.path("portcullis-pgo" if profiled else "portcullis")
 
     def command(place, port, tls_port):
         tls = f"{{ certificate = '{place.certificate}', key = '{place.key}' }}"
@@ -190,6 +188,8 @@ listener = [
     return Gateway(program, command, **rest)
 
 
+STACKED = dict(routes=STACK, log="info", headers=[f"authorization: Bearer {token()}"])
+
 ALL = {
     "nginx": nginx("nginx"),
     "nginx-big": nginx(
@@ -207,16 +207,12 @@ ALL = {
     "haproxy-splice": haproxy("haproxy-splice", "  option splice-response\n  option splice-request\n"),
     "pingora": pingora(),
     "portcullis": portcullis("portcullis", PLAIN),
-    "portcullis-stack": portcullis(
-        "portcullis-stack", STACK, log="info", headers=[f"authorization: Bearer {token()}"]
-    ),
+    "portcullis-stack": portcullis("portcullis-stack", **STACKED),
     "portcullis-signed": portcullis("portcullis-signed", SIGNED),
     # What may be compressed is read, also where nothing is compressed.
     "portcullis-read": portcullis("portcullis-read", PLAIN + "compression = {{}}\n"),
     "portcullis-pgo": portcullis("portcullis-pgo", PLAIN, profiled=True),
-    "portcullis-pgo-stack": portcullis(
-        "portcullis-pgo-stack", STACK, log="info", profiled=True, headers=[f"authorization: Bearer {token()}"]
-    ),
+    "portcullis-pgo-stack": portcullis("portcullis-pgo-stack", profiled=True, **STACKED),
     "portcullis-two": portcullis("portcullis-two", PLAIN, workers=2, core="0,1"),
 }
 
