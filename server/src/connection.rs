@@ -1,4 +1,3 @@
-mod aside;
 mod client_body;
 mod pace;
 mod protocol;
@@ -28,13 +27,13 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, sleep_until};
 
+use crate::aside::aside;
 use crate::config::{ClientLimits, ClientTimeouts};
 use crate::facts::{Facts, Peer};
 use crate::seam::Edge;
 use crate::tunnel::Relay;
 use crate::worker::draining;
 
-use self::aside::aside;
 use self::client_body::ClientBody;
 use self::pace::{Busy, Due, Pace};
 use self::protocol::{Protocol, Step};
@@ -316,9 +315,8 @@ enum Happens {
 /// Waits until a connection is to be told to close: while the gateway lingers in HTTP/2, which can say so without losing
 /// a request; when it closes its doors in HTTP/1, whose responses have said so before.
 async fn farewell(mut phase: watch::Receiver<Phase>, pace: &Pace, deadlines: &Deadlines) {
-    let mut drains = phase.clone();
+    drop(phase.wait_for(|phase| *phase >= Phase::Lingering).await);
     let lingers = async {
-        drop(phase.wait_for(|phase| *phase >= Phase::Lingering).await);
         pace.speaks_http2().await;
         match deadlines.close() {
             ClosePolicy::Immediate => {}
@@ -329,7 +327,7 @@ async fn farewell(mut phase: watch::Receiver<Phase>, pace: &Pace, deadlines: &De
     };
     tokio::select! {
         () = lingers => {}
-        () = draining(&mut drains) => {}
+        () = draining(&mut phase) => {}
     }
 }
 

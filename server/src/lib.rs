@@ -28,6 +28,7 @@ pub mod stack;
 mod splice;
 mod rewound;
 mod together;
+mod aside;
 pub mod route;
 pub mod cors;
 pub mod security_headers;

@@ -7,6 +7,7 @@ use std::convert::Infallible;
 use std::future::pending;
 use std::io;
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,6 +19,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
+use crate::aside::aside;
 use crate::connection::{Connections, Ending};
 use crate::facts::Voice;
 use crate::limit::Stores;
@@ -245,27 +247,36 @@ async fn accept(
         match terms.admit(peer) {
             Ok(admission) => {
                 let guest = Guest { stream, peer, admission, terms: terms.clone() };
-                open.spawn(attend(guest, counts.clone(), connections.clone()));
+                // In a box, or the whole connection is moved again and again on its way into a task and out of it.
+                open.spawn(Box::pin(attend(guest, counts.clone(), connections.clone())));
             }
             Err(ending) => tell(&counts, terms, peer, ending),
         }
     };
+    let mut closing = pin!(aside(async {
+        tokio::select! {
+            biased;
+            () = draining(&mut phase) => Closing::Draining,
+            () = is_true(&mut closed) => Closing::HandedOver,
+        }
+    }));
     loop {
         tokio::select! {
             biased;
-            () = draining(&mut phase) => {
+            why = &mut closing => {
                 // Who has connected already is served: closing the door resets what waits behind it.
-                while let Ok(Ok(connection)) = timeout(Duration::ZERO, door.socket.accept()).await {
+                while why == Closing::Draining
+                    && let Ok(Ok(connection)) = timeout(Duration::ZERO, door.socket.accept()).await
+                {
                     welcome(&mut open, connection);
                 }
                 break;
             }
-            // What waits is for somebody else, who has the same socket.
-            () = is_true(&mut closed) => break,
-            Some(_) = open.join_next() => {}
             accepted = door.socket.accept() => match accepted {
                 Ok(connection) => {
                     shortage.is_over();
+                    // Little is left of a connection that has ended, and this task need not be woken for that.
+                    while open.try_join_next().is_some() {}
                     welcome(&mut open, connection);
                 }
                 Err(error) if is_of_one_client(&error) => {}
@@ -285,6 +296,15 @@ async fn accept(
     }
     drop((door.socket, is_open));
     while open.join_next().await.is_some() {}
+}
+
+/// Why a door is closed.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Closing {
+    /// Nobody is to be let in any more.
+    Draining,
+    /// What waits is for somebody else, who has the same socket.
+    HandedOver,
 }
 
 /// Serves a connection, and counts it while it lasts.

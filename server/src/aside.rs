@@ -6,7 +6,7 @@ use std::task::{Context, Poll, Wake, Waker};
 
 /// Waits for `future`, and polls it only when it has woken: it may wait for many things that hardly ever happen, beside
 /// something that happens all the time and wakes the same task.
-pub(super) async fn aside<F: Future>(future: F) -> F::Output {
+pub(crate) async fn aside<F: Future>(future: F) -> F::Output {
     let mut future = pin!(future);
     let mut bell: Option<Arc<Bell>> = None;
     poll_fn(|cx| match &bell {
