@@ -8,7 +8,7 @@ use tracing::Level;
 use crate::trace::{SpanId, TraceId};
 
 use super::lines::ACCESS;
-use super::object::Object;
+use super::object::{Object, name};
 use super::subscriber::json_lines;
 
 /// What is said of a request in the log.
@@ -56,30 +56,30 @@ impl Access<'_> {
 
     fn line(&self, now: SystemTime) -> Vec<u8> {
         let mut line = Object::new();
-        line.shown("timestamp", Some(format_rfc3339_micros(now)));
-        line.text("level", Some(Level::INFO.as_str()));
-        line.text("request_id", self.request_id);
-        line.shown("trace_id", self.trace_id);
-        line.shown("span_id", self.span_id);
-        line.address("client", self.client);
-        line.number("client_port", self.client_port);
-        line.address("peer", self.peer);
-        line.text("client_certificate", self.client_certificate);
-        line.text("method", Some(self.method));
-        line.text("path", Some(self.path));
-        line.shown("version", Some(format_args!("{:?}", self.version)));
-        line.text("route", Some(self.route));
-        line.text("replica", self.replica);
-        line.number("attempts", Some(self.attempts));
-        line.text("tried", self.tried);
-        line.number("status", Some(self.status));
-        line.text("reason", self.reason);
-        line.text("error", self.error);
-        line.number("start_ms", self.start_ms);
-        line.number("duration_ms", Some(self.duration_ms));
-        line.number("request_bytes", Some(self.request_bytes));
-        line.number("response_bytes", Some(self.response_bytes));
-        line.text("target", Some(ACCESS));
+        line.shown(name!("timestamp"), Some(format_rfc3339_micros(now)));
+        line.text(name!("level"), Some(Level::INFO.as_str()));
+        line.text(name!("request_id"), self.request_id);
+        line.shown(name!("trace_id"), self.trace_id);
+        line.shown(name!("span_id"), self.span_id);
+        line.address(name!("client"), self.client);
+        line.number(name!("client_port"), self.client_port);
+        line.address(name!("peer"), self.peer);
+        line.text(name!("client_certificate"), self.client_certificate);
+        line.text(name!("method"), Some(self.method));
+        line.text(name!("path"), Some(self.path));
+        line.shown(name!("version"), Some(format_args!("{:?}", self.version)));
+        line.text(name!("route"), Some(self.route));
+        line.text(name!("replica"), self.replica);
+        line.number(name!("attempts"), Some(self.attempts));
+        line.text(name!("tried"), self.tried);
+        line.number(name!("status"), Some(self.status));
+        line.text(name!("reason"), self.reason);
+        line.text(name!("error"), self.error);
+        line.number(name!("start_ms"), self.start_ms);
+        line.number(name!("duration_ms"), Some(self.duration_ms));
+        line.number(name!("request_bytes"), Some(self.request_bytes));
+        line.number(name!("response_bytes"), Some(self.response_bytes));
+        line.text(name!("target"), Some(ACCESS));
         line.into_line()
     }
 

@@ -10,20 +10,34 @@ use serde::Serialize;
 /// line costs.
 #[derive(Debug)]
 pub(super) struct Object {
+    /// Each member with its comma; the first one's makes way for the brace.
     bytes: Vec<u8>,
 }
+
+/// The name of a member; see [`name`].
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Name(pub(super) &'static str);
+
+/// A name that needs no escapes, with all that stands between two values.
+macro_rules! name {
+    ($name:literal) => {
+        $crate::telemetry::object::Name(concat!(",\"", $name, "\":"))
+    };
+}
+pub(super) use name;
 
 impl Object {
     pub(super) fn new() -> Self {
         Self { bytes: Vec::with_capacity(512) }
     }
 
-    /// Adds a member, if it has a value; of a name that needs no escapes, as it is in the source.
-    pub(super) fn text(&mut self, name: &'static str, value: Option<&str>) {
+    /// Adds a member, if it has a value.
+    pub(super) fn text(&mut self, name: Name, value: Option<&str>) {
         let Some(value) = value else { return };
         self.name(name);
+        // Looking at all of them, and not only up to the first that is not, takes many at once.
         let is_plain = |byte: u8| byte >= b' ' && byte != b'"' && byte != b'\\';
-        if !value.bytes().all(is_plain) {
+        if !value.bytes().fold(true, |plain, byte| plain & is_plain(byte)) {
             return self.value(value);
         }
         self.bytes.push(b'"');
@@ -32,7 +46,7 @@ impl Object {
     }
 
     /// As [`text`](Self::text), of what is shown so that it needs no escapes.
-    pub(super) fn shown(&mut self, name: &'static str, value: Option<impl Display>) {
+    pub(super) fn shown(&mut self, name: Name, value: Option<impl Display>) {
         let Some(value) = value else { return };
         self.name(name);
         // Nothing that is written to memory fails.
@@ -40,7 +54,7 @@ impl Object {
     }
 
     /// As [`shown`](Self::shown), which for addresses of four bytes takes as long as all the rest.
-    pub(super) fn address(&mut self, name: &'static str, value: Option<IpAddr>) {
+    pub(super) fn address(&mut self, name: Name, value: Option<IpAddr>) {
         let Some(IpAddr::V4(address)) = value else { return self.shown(name, value) };
         self.name(name);
         let mut before = b'"';
@@ -52,22 +66,22 @@ impl Object {
         self.bytes.push(b'"');
     }
 
-    pub(super) fn number(&mut self, name: &'static str, value: Option<impl Serialize>) {
+    pub(super) fn number(&mut self, name: Name, value: Option<impl Serialize>) {
         let Some(value) = value else { return };
         self.name(name);
         self.value(&value);
     }
 
     pub(super) fn into_line(mut self) -> Vec<u8> {
+        if let Some(first) = self.bytes.first_mut() {
+            *first = b'{';
+        }
         self.bytes.extend_from_slice(b"}\n");
         self.bytes
     }
 
-    fn name(&mut self, name: &'static str) {
-        let before: &[u8] = if self.bytes.is_empty() { b"{\"" } else { b",\"" };
-        self.bytes.extend_from_slice(before);
-        self.bytes.extend_from_slice(name.as_bytes());
-        self.bytes.extend_from_slice(b"\":");
+    fn name(&mut self, name: Name) {
+        self.bytes.extend_from_slice(name.0.as_bytes());
     }
 
     fn value(&mut self, value: &(impl Serialize + ?Sized)) {
@@ -90,12 +104,12 @@ mod tests {
         ) {
             let fraction = f64::from(eighths) / 8.0;
             let mut object = Object::new();
-            object.text("text", Some(&text));
-            object.text("none", None);
-            object.shown("shown", Some(number));
-            object.address("address", Some(address));
-            object.number("number", Some(number));
-            object.number("fraction", Some(fraction));
+            object.text(name!("text"), Some(&text));
+            object.text(name!("none"), None);
+            object.shown(name!("shown"), Some(number));
+            object.address(name!("address"), Some(address));
+            object.number(name!("number"), Some(number));
+            object.number(name!("fraction"), Some(fraction));
             let line = object.into_line();
 
             prop_assert_eq!(line.iter().filter(|byte| **byte == b'\n').count(), 1);
