@@ -161,10 +161,8 @@ impl Pool {
 
     fn put(self: &Arc<Self>, mut connection: Box<Connection>) {
         connection.rest();
-        let now = Instant::now();
         let mut idle = lock(&self.idle);
-        self.expire(&mut idle, now);
-        idle.push_back((now, connection));
+        idle.push_back((Instant::now(), connection));
         if idle.len() > self.limits.max_idle {
             idle.pop_front();
         }
