@@ -6,10 +6,12 @@ mod layer;
 mod lines;
 mod meters;
 mod object;
+mod parts;
 mod record;
 mod recorder;
 mod span;
 mod subscriber;
+mod tally;
 
 pub use layer::{Telemetry, TelemetryLayer};
 pub use meters::{Meters, ReloadMeters, ReplicaMeters, RouteMeters};

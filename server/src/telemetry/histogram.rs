@@ -1,19 +1,17 @@
-use std::cell::Cell;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use metrics::HistogramFn;
 
+use super::parts::Parts;
+
 /// How long something took, in buckets of seconds: a sample is two additions, whatever is held of those before.
-///
-/// Each worker has a part of its own, since a processor that adds takes the memory from all others.
 #[derive(Debug)]
 pub(super) struct Histogram {
     bounds: &'static [f64],
-    parts: [Part; PARTS],
+    parts: Parts<Part>,
 }
 
-#[derive(Debug)]
-#[repr(align(128))]
+#[derive(Debug, Default)]
 struct Part {
     /// One for each bound, and one for what is beyond the last.
     counts: [AtomicU64; BOUNDS + 1],
@@ -34,14 +32,13 @@ pub(super) struct Counted {
 impl Histogram {
     /// One of these buckets, of which more than [`BOUNDS`] are not there.
     pub(super) fn new(bounds: &'static [f64]) -> Self {
-        let parts = [const { Part::new() }; PARTS];
-        Self { bounds: bounds.get(..BOUNDS).unwrap_or(bounds), parts }
+        Self { bounds: bounds.get(..BOUNDS).unwrap_or(bounds), parts: Parts::default() }
     }
 
     /// What has been counted until now.
     pub(super) fn counted(&self) -> Counted {
         let (mut counts, mut nanoseconds) = ([0; BOUNDS + 1], 0_u64);
-        for part in &self.parts {
+        for part in self.parts.iter() {
             for (all, count) in counts.iter_mut().zip(&part.counts) {
                 *all += count.load(Relaxed);
             }
@@ -64,7 +61,7 @@ impl Histogram {
 impl HistogramFn for Histogram {
     fn record(&self, seconds: f64) {
         let bucket = self.bounds.iter().take_while(|bound| seconds > **bound).count();
-        let part = self.parts.get(part()).unwrap_or(&self.parts[0]);
+        let part = self.parts.own();
         if let Some(count) = part.counts.get(bucket) {
             count.fetch_add(1, Relaxed);
         }
@@ -76,30 +73,6 @@ impl HistogramFn for Histogram {
         part.nanoseconds.fetch_add((seconds * 1e9) as u64, Relaxed);
     }
 }
-
-impl Part {
-    const fn new() -> Self {
-        let counts = [const { AtomicU64::new(0) }; BOUNDS + 1];
-        Self { counts, nanoseconds: AtomicU64::new(0) }
-    }
-}
-
-/// The part of this thread.
-fn part() -> usize {
-    static NEXT: AtomicUsize = AtomicUsize::new(0);
-    thread_local!(static PART: Cell<Option<usize>> = const { Cell::new(None) });
-    PART.with(|part| match part.get() {
-        Some(part) => part,
-        None => {
-            let next = NEXT.fetch_add(1, Relaxed) % PARTS;
-            part.set(Some(next));
-            next
-        }
-    })
-}
-
-/// As many workers as have parts of their own; of more, some share one.
-const PARTS: usize = 8;
 
 /// With the one beyond them, and the sum, they fill whole lines of a cache.
 pub(super) const BOUNDS: usize = 16;
@@ -126,7 +99,7 @@ mod tests {
     fn what_threads_record_at_once_is_all_there() {
         let histogram = Histogram::new(&[0.1, 1.0]);
         std::thread::scope(|scope| {
-            for _ in 0..PARTS + 2 {
+            for _ in 0..10 {
                 scope.spawn(|| (0..1000).for_each(|_| histogram.record(0.5)));
             }
         });

@@ -2,21 +2,31 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use metrics::{Counter, Gauge, Key, KeyName, Metadata, SharedString, Unit};
+use metrics::{Key, KeyName, Metadata, SharedString, Unit};
 use metrics_exporter_prometheus::formatting::{
     write_help_line, write_metric_line, write_type_line,
 };
 use metrics_exporter_prometheus::{LabelSet, PrometheusBuilder, PrometheusRecorder};
 
 use super::histogram::{Counted, Histogram};
+use super::tally::{Counter, Gauge};
 
 /// What is measured of a gateway: one for each, so that two in a process do not mix.
 ///
-/// Counters and gauges are those of `metrics-exporter-prometheus`. Its histograms keep every sample until somebody looks, which
-/// is megabytes a second at full load; here they are counted in their buckets at once.
+/// It is `metrics-exporter-prometheus` that writes it down. In its place it is counted here: its counters and gauges are changed
+/// by all workers in the same memory, and its histograms keep every sample until somebody looks, which is megabytes a second at
+/// full load.
 pub struct Recorder {
     exporter: PrometheusRecorder,
+    counters: Mutex<BTreeMap<Key, Told<Counter, metrics::Counter>>>,
+    gauges: Mutex<BTreeMap<Key, Told<Gauge, metrics::Gauge>>>,
     histograms: Mutex<BTreeMap<String, Family>>,
+}
+
+/// What is counted here, and whom the exporter reads it from.
+struct Told<T, H> {
+    tally: Arc<T>,
+    exported: H,
 }
 
 #[derive(Default)]
@@ -30,22 +40,44 @@ impl Recorder {
     /// All that has been measured, in Prometheus's text format.
     #[must_use]
     pub fn render(&self) -> String {
+        for counter in lock(&self.counters).values() {
+            counter.exported.absolute(counter.tally.value());
+        }
+        for gauge in lock(&self.gauges).values() {
+            gauge.exported.set(gauge.tally.value());
+        }
         let mut text = self.exporter.handle().render();
-        for (name, family) in &*self.histograms() {
+        for (name, family) in &*lock(&self.histograms) {
             family.render(name, &mut text);
         }
         text
     }
+}
 
-    fn histograms(&self) -> MutexGuard<'_, BTreeMap<String, Family>> {
-        self.histograms.lock().unwrap_or_else(PoisonError::into_inner)
+/// That of a key, which the exporter knows, too.
+fn tally<T: Default, H>(
+    known: &Mutex<BTreeMap<Key, Told<T, H>>>,
+    key: &Key,
+    export: impl FnOnce(&Key) -> H,
+) -> Arc<T> {
+    let mut known = lock(known);
+    if let Some(told) = known.get(key) {
+        return told.tally.clone();
     }
+    let key = key.to_retained();
+    let told = Told { tally: Arc::default(), exported: export(&key) };
+    known.entry(key).or_insert(told).tally.clone()
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Default for Recorder {
     fn default() -> Self {
         let exporter = PrometheusBuilder::new().build_recorder();
-        Self { exporter, histograms: Mutex::default() }
+        let (counters, gauges, histograms) = Default::default();
+        Self { exporter, counters, gauges, histograms }
     }
 }
 
@@ -93,19 +125,22 @@ impl metrics::Recorder for Recorder {
     }
 
     fn describe_histogram(&self, key: KeyName, _: Option<Unit>, description: SharedString) {
-        self.histograms().entry(key.as_str().to_owned()).or_default().description = description;
+        lock(&self.histograms).entry(key.as_str().to_owned()).or_default().description =
+            description;
     }
 
-    fn register_counter(&self, key: &Key, metadata: &Metadata<'_>) -> Counter {
-        self.exporter.register_counter(key, metadata)
+    fn register_counter(&self, key: &Key, metadata: &Metadata<'_>) -> metrics::Counter {
+        let export = |key: &Key| self.exporter.register_counter(key, metadata);
+        metrics::Counter::from_arc(tally(&self.counters, key, export))
     }
 
-    fn register_gauge(&self, key: &Key, metadata: &Metadata<'_>) -> Gauge {
-        self.exporter.register_gauge(key, metadata)
+    fn register_gauge(&self, key: &Key, metadata: &Metadata<'_>) -> metrics::Gauge {
+        let export = |key: &Key| self.exporter.register_gauge(key, metadata);
+        metrics::Gauge::from_arc(tally(&self.gauges, key, export))
     }
 
     fn register_histogram(&self, key: &Key, _: &Metadata<'_>) -> metrics::Histogram {
-        let mut histograms = self.histograms();
+        let mut histograms = lock(&self.histograms);
         let series = &mut histograms.entry(key.name().to_owned()).or_default().series;
         let new = || Arc::new(Histogram::new(bounds(key.name())));
         let histogram = series.entry(key.clone()).or_insert_with(new);
@@ -133,7 +168,7 @@ const FRACTIONS: &[f64] = &[0.000_01, 0.000_025, 0.000_05, 0.000_1, 0.000_25, 0.
 
 #[cfg(test)]
 mod tests {
-    use metrics::{counter, describe_histogram, histogram, with_local_recorder};
+    use metrics::{counter, describe_histogram, gauge, histogram, with_local_recorder};
 
     use super::super::histogram::BOUNDS;
     use super::*;
@@ -177,6 +212,33 @@ bare_seconds_count 1
         );
         assert!(text.contains("a_seconds_sum{route=\"x\\\"y\"} 0.502\n"), "{text}");
         assert!(!text.contains("never_seconds"), "{text}");
+    }
+
+    #[test]
+    fn what_counts_by_the_same_name_and_labels_counts_as_one() {
+        let recorder = Recorder::default();
+        with_local_recorder(&recorder, || {
+            for step in 1..=3 {
+                counter!("asked_total", "by" => step.to_string()).increment(step);
+                counter!("asked_total", "by" => "2").increment(10);
+                gauge!("open").increment(2.0);
+                gauge!("open").decrement(0.5);
+                gauge!("time").set(1_700_000_000.25);
+            }
+        });
+
+        for _ in 0..2 {
+            let text = recorder.render();
+            for line in [
+                "asked_total{by=\"1\"} 1\n",
+                "asked_total{by=\"2\"} 32\n",
+                "asked_total{by=\"3\"} 3\n",
+                "open 4.5\n",
+                "time 1700000000.25\n",
+            ] {
+                assert_eq!(text.matches(line).count(), 1, "{line}{text}");
+            }
+        }
     }
 
     #[test]
