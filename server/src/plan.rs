@@ -379,6 +379,8 @@ fn request_id(config: &Config) -> RequestIdLayer {
         .in_span()
         // Whoever wants it here has it from the request.
         .spare_response_extensions()
+        // There is never one like it, and HTTP/2 would look for it among fifty others.
+        .unindexed()
 }
 
 fn check_rest(config: &Config, problems: &mut Vec<Problem>) {

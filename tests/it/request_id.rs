@@ -3,8 +3,8 @@
 use std::net::SocketAddr;
 
 use portcullis_tests::{
-    Connection, ISSUER, InProcess, Nowhere, Process, Response, Upstream, ask, gateway, get, plan,
-    send,
+    Connection, Frames, ISSUER, InProcess, Nowhere, Process, Response, Upstream, ask, gateway, get,
+    plan, send,
 };
 use serde_json::Value;
 
@@ -229,5 +229,27 @@ async fn mistakes_are_explained() {
         let complaint = complaint.unwrap_err();
 
         assert!(complaint.contains(expected), "{section}: {complaint}");
+    }
+}
+
+#[tokio::test]
+async fn over_http_2_no_id_takes_a_place_in_the_table_of_its_compression() {
+    // RFC 7541 §6.2.3: a literal that is never indexed, whose name is in Huffman's code, and takes nine bytes.
+    const NEVER_INDEXED: [u8; 2] = [0x10, 0x80 | 9];
+    let upstream = Upstream::answering(OK).await;
+    let gateway = gateway(&to(upstream.address(), ""));
+    let mut client = Frames::open(gateway.address(), &[]).await;
+
+    for stream in [1, 3, 5] {
+        client.get(stream, "/").await;
+        let head = loop {
+            let frame = client.next().await.unwrap();
+            if frame.kind == Frames::HEADERS && frame.stream == stream {
+                break frame.payload;
+            }
+        };
+
+        // One that is in the table is not named again.
+        assert!(head.windows(2).any(|bytes| bytes == NEVER_INDEXED), "{stream}: {head:x?}");
     }
 }

@@ -47,12 +47,14 @@ where
         if let Some(id) = this.id.take() {
             // In the place of what the inner service says: a stored response has the id of another request.
             let name = this.gate.policy.answered_in();
-            if this.gate.spares_response {
-                let _ = response.headers_mut().try_insert(name, id.into_value());
+            let value = if this.gate.spares_response {
+                id.into_value()
             } else {
-                let _ = response.headers_mut().try_insert(name, id.as_value().clone());
+                let value = id.as_value().clone();
                 response.extensions_mut().insert(id);
-            }
+                value
+            };
+            let _ = response.headers_mut().try_insert(name, this.gate.header(value));
         }
         Poll::Ready(Ok(response))
     }

@@ -22,6 +22,7 @@ pub(crate) struct Gate<G> {
     pub(crate) keeps_current: bool,
     pub(crate) in_span: bool,
     pub(crate) spares_response: bool,
+    pub(crate) is_indexed: bool,
 }
 
 pub(crate) trait PeerOf: Send + Sync {
@@ -55,6 +56,14 @@ pub(crate) enum Source {
     Invalid,
     /// Who sent it is not trusted.
     Untrusted,
+}
+
+impl<G> Gate<G> {
+    /// The id as it goes into a header.
+    pub(crate) fn header(&self, mut value: HeaderValue) -> HeaderValue {
+        value.set_sensitive(!self.is_indexed);
+        value
+    }
 }
 
 impl<G: MakeRequestId> Gate<G> {

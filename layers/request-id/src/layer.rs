@@ -20,6 +20,7 @@ pub struct RequestIdLayer<G = Generator> {
     keeps_current: bool,
     in_span: bool,
     spares_response: bool,
+    is_indexed: bool,
 }
 
 impl RequestIdLayer {
@@ -33,6 +34,7 @@ impl RequestIdLayer {
             keeps_current: false,
             in_span: false,
             spares_response: false,
+            is_indexed: true,
         }
     }
 }
@@ -40,7 +42,16 @@ impl RequestIdLayer {
 impl<G> RequestIdLayer<G> {
     /// Makes ids by `generator`, whatever the policy says of their format.
     pub fn generate_with<N>(self, generator: N) -> RequestIdLayer<N> {
-        let Self { policy, peer, trusted_if, keeps_current, in_span, spares_response, .. } = self;
+        let Self {
+            policy,
+            peer,
+            trusted_if,
+            keeps_current,
+            in_span,
+            spares_response,
+            is_indexed,
+            ..
+        } = self;
         RequestIdLayer {
             policy,
             generator,
@@ -49,6 +60,7 @@ impl<G> RequestIdLayer<G> {
             keeps_current,
             in_span,
             spares_response,
+            is_indexed,
         }
     }
 
@@ -85,6 +97,15 @@ impl<G> RequestIdLayer<G> {
         self.spares_response = true;
         self
     }
+
+    /// Marks the id [sensitive](http::HeaderValue::set_sensitive) wherever it is a header: HTTP/2 then keeps it out of the table
+    /// of its compression (RFC 7541 §6.2.3), where a value that never comes again only takes the place of others. An encoder
+    /// that looks for a value among all of its name, as that of `h2` does, looks at fifty of them for each message otherwise.
+    /// `Debug` of such a header does not print it.
+    pub const fn unindexed(mut self) -> Self {
+        self.is_indexed = false;
+        self
+    }
 }
 
 /// Keeps to the default [`RequestIdPolicy`].
@@ -98,8 +119,16 @@ impl<S, G: Clone> Layer<S> for RequestIdLayer<G> {
     type Service = RequestIdService<S, G>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        let Self { policy, generator, peer, trusted_if, keeps_current, in_span, spares_response } =
-            self.clone();
+        let Self {
+            policy,
+            generator,
+            peer,
+            trusted_if,
+            keeps_current,
+            in_span,
+            spares_response,
+            is_indexed,
+        } = self.clone();
         let meters = Meters::new();
         let gate = Gate {
             lengths: policy.lengths(),
@@ -111,6 +140,7 @@ impl<S, G: Clone> Layer<S> for RequestIdLayer<G> {
             keeps_current,
             in_span,
             spares_response,
+            is_indexed,
         };
         RequestIdService::new(inner, Arc::new(gate))
     }

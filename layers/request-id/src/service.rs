@@ -42,7 +42,8 @@ where
         self.gate.policy.remove(self.gate.lengths, &mut parts.headers);
         let header = &self.gate.policy.header;
         // In the place of all lines; the limit of a header map is not worth a panic.
-        if parts.headers.try_insert(header, id.as_value().clone()).is_err() {
+        let value = self.gate.header(id.as_value().clone());
+        if parts.headers.try_insert(header, value).is_err() {
             parts.headers.remove(header);
         }
         parts.extensions.insert(id.clone());

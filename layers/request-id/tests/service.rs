@@ -306,6 +306,30 @@ fn a_response_whose_extensions_are_spared_has_the_id_in_its_header_alone() {
 }
 
 #[test]
+fn an_id_that_is_not_indexed_is_sensitive_wherever_it_is_a_header() {
+    for unindexed in [false, true] {
+        for spared in [false, true] {
+            let inner = service_fn(|request| ready(Ok::<_, ()>(Response::new(request))));
+            let mut layer = RequestIdLayer::new(trusting());
+            if unindexed {
+                layer = layer.unindexed();
+            }
+            if spared {
+                layer = layer.spare_response_extensions();
+            }
+
+            let request = sending([("x-request-id", b"mine")]);
+            let response = assert_ready_ok!(spawn(layer.layer(inner).oneshot(request)).poll());
+
+            for headers in [response.headers(), response.body().headers()] {
+                assert_eq!(headers["x-request-id"], "mine");
+                assert_eq!(headers["x-request-id"].is_sensitive(), unindexed, "{spared}");
+            }
+        }
+    }
+}
+
+#[test]
 fn a_map_that_is_full_loses_the_header_rather_than_keep_a_forged_one() {
     let inner = service_fn(|request| ready(Ok::<_, ()>(Response::new(request))));
     let mut request = sending([("x-request-id", b"forged")]);
