@@ -139,7 +139,7 @@ impl Pace {
 
     /// Whether the connection was to stay open; what shuts it down from now on closes it.
     pub(super) fn stayed(&self) -> bool {
-        self.stays.swap(false, Relaxed)
+        self.stays.load(Relaxed) && self.stays.swap(false, Relaxed)
     }
 
     /// Waits until it is known that the client speaks HTTP/2: for ever, if it does not.
