@@ -77,17 +77,21 @@ where
         let result = ready!(inner.poll(cx));
         let in_flight = in_flight.take(); // an error ends the request here
         let mut response = result?;
-        let Some(in_flight) = in_flight else {
-            return Poll::Ready(Ok(response.map(HeldBody::free)));
-        };
-        if makes_tunnel(&response, *this.connects) {
-            response.extensions_mut().insert(TunnelInFlight::new(in_flight));
-            return Poll::Ready(Ok(response.map(HeldBody::free)));
-        }
-        if in_flight.closes() {
-            say_farewell(*this.version, &mut response);
-        }
-        Poll::Ready(Ok(response.map(|body| HeldBody::new(body, in_flight))))
+        let held = in_flight.and_then(|in_flight| {
+            if makes_tunnel(&response, *this.connects) {
+                response.extensions_mut().insert(TunnelInFlight::new(in_flight));
+                return None;
+            }
+            if in_flight.closes() {
+                say_farewell(*this.version, &mut response);
+            }
+            Some(in_flight)
+        });
+        // In one place, for a response is large and each place would move it for itself.
+        Poll::Ready(Ok(response.map(|body| match held {
+            Some(in_flight) => HeldBody::new(body, in_flight),
+            None => HeldBody::free(body),
+        })))
     }
 }
 

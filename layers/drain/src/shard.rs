@@ -86,9 +86,12 @@ impl Shard {
 
     /// Whether a response that goes out now is to tell its client to close.
     pub(crate) fn closes(&self) -> bool {
+        let phase = self.phase();
+        if phase == Phase::Ready {
+            return false;
+        }
         let (close, linger) = (self.deadlines.close(), self.deadlines.linger());
-        match (self.phase(), self.began.get()) {
-            (Phase::Ready, _) => false,
+        match (phase, self.began.get()) {
             (Phase::Lingering, Some(began)) => {
                 // Relaxed, as the count orders nothing else.
                 close.applies(self.asked.fetch_add(1, Ordering::Relaxed), began.elapsed(), linger)
