@@ -27,17 +27,8 @@ impl<B, C> ResponseBody<B, C> {
         Self { inner, guard: None, verdict: Verdict::UpToTrailers }
     }
 
-    /// With what to record if it ends well, or is up to its trailers.
-    pub(crate) fn guarded(inner: B, mut guard: Guard<C>, verdict: Verdict) -> Self
-    where
-        B: Body,
-        C: Classify,
-    {
-        // Whoever is told that nothing comes may never poll.
-        if inner.is_end_stream() {
-            guard.end(guard.ended_with(verdict, None));
-            return Self::free(inner);
-        }
+    /// With what to record if it ends well, or is up to its trailers: of one that has not ended yet.
+    pub(crate) const fn guarded(inner: B, guard: Guard<C>, verdict: Verdict) -> Self {
         Self { inner, guard: Some(guard), verdict }
     }
 }

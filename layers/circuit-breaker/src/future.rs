@@ -64,7 +64,8 @@ where
         };
 
         let result = ready!(inner.poll(cx));
-        let Some(mut call) = guard.take() else {
+        // It stays where it is for as long as that will do: to be moved it would have to be written first.
+        let Some(call) = guard.as_mut() else {
             return Poll::Ready(result.map(|response| response.map(ResponseBody::free)));
         };
         let response = match result {
@@ -75,13 +76,12 @@ where
             }
         };
         let verdict = call.classifier().response(&response);
-        if verdict.is_up_to_the_body() && !call.ends_at_headers() {
-            call.head();
-            return Poll::Ready(
-                Ok(response.map(|body| ResponseBody::guarded(body, call, verdict))),
-            );
+        if call.answered(verdict, &response) {
+            if let Some(call) = guard.take() {
+                let body = |inner| ResponseBody::guarded(inner, call, verdict);
+                return Poll::Ready(Ok(response.map(body)));
+            }
         }
-        call.end_with_head(verdict.at_headers(), response.headers());
         Poll::Ready(Ok(response.map(ResponseBody::free)))
     }
 }

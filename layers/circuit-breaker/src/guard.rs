@@ -4,7 +4,9 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::Response;
 use http::header::{HeaderMap, RETRY_AFTER};
+use http_body::Body;
 use tokio::time::Instant;
 
 use crate::breaker::Breaker;
@@ -53,13 +55,31 @@ impl<C> Guard<C> {
         }
     }
 
+    /// Its headers are there; whether it goes on until the end of the body.
+    pub(crate) fn answered<B: Body>(&mut self, verdict: Verdict, response: &Response<B>) -> bool
+    where
+        C: Classify,
+    {
+        if !verdict.is_up_to_the_body() || self.ends_at_headers() {
+            self.end_with_head(verdict.at_headers(), response.headers());
+            return false;
+        }
+        self.head();
+        // Whoever is told that nothing comes may never poll.
+        let is_over = response.body().is_end_stream();
+        if is_over {
+            self.end(self.ended_with(verdict, None));
+        }
+        !is_over
+    }
+
     /// Whether it is recorded at the headers.
-    pub(crate) fn ends_at_headers(&self) -> bool {
+    fn ends_at_headers(&self) -> bool {
         self.gate.breaker.policy().recorded_at() == Until::Headers
     }
 
     /// Its headers are there, and it goes on.
-    pub(crate) fn head(&mut self) {
+    fn head(&mut self) {
         self.measure(Until::Headers);
         if let Some(ticket) = self.ticket {
             self.gate.breaker.extend(ticket);
@@ -67,7 +87,7 @@ impl<C> Guard<C> {
     }
 
     /// It is over at its headers.
-    pub(crate) fn end_with_head(&mut self, outcome: Outcome, headers: &HeaderMap) {
+    fn end_with_head(&mut self, outcome: Outcome, headers: &HeaderMap) {
         let ended = self.measure_what_there_was();
         let retry_after = if outcome == Outcome::Failure { retry_after(headers) } else { None };
         self.record(outcome, retry_after, ended);

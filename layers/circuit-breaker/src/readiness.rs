@@ -54,35 +54,40 @@ impl<C> Readiness<C> {
                 }
                 self.waiting = None;
             }
-            let mut answer = self.gate.breaker.admit();
-            if answer.is_err() && self.when_open == WhenOpen::Wait {
-                // Listening comes before looking, so as not to miss the change.
-                let change = self.gate.breaker.changed_from_now();
-                answer = self.gate.breaker.admit();
-                if let Err(shut) = answer {
-                    self.waiting = Some(Box::pin(wait(change, shut.wake)));
-                    continue;
+            match self.gate.breaker.admit() {
+                // Most are let through, and are not moved with what could be said to the others.
+                Ok(ticket) => self.answer = Some(Ok(ticket)),
+                Err(shut) if self.when_open == WhenOpen::Refuse => self.answer = Some(Err(shut)),
+                Err(_) => {
+                    // Listening comes before looking, so as not to miss the change.
+                    let change = self.gate.breaker.changed_from_now();
+                    match self.gate.breaker.admit() {
+                        Ok(ticket) => self.answer = Some(Ok(ticket)),
+                        Err(shut) => {
+                            self.waiting = Some(Box::pin(wait(change, shut.wake)));
+                            continue;
+                        }
+                    }
                 }
             }
-            self.answer = Some(answer);
-            return Poll::Ready(answer.is_ok());
+            return Poll::Ready(matches!(self.answer, Some(Ok(_))));
         }
     }
 
     /// Lets the call through that follows, or says why not.
     pub(crate) fn take(&mut self) -> Result<Guard<C>, Open> {
         let breaker = &self.gate.breaker;
-        let answer = match self.answer {
-            Some(Ok(ticket)) if breaker.is_current(ticket) => Ok(ticket),
-            Some(Err(shut)) => Err(shut),
-            Some(Ok(_)) | None => breaker.admit(),
+        let answer = match &self.answer {
+            Some(Ok(ticket)) if breaker.is_current(*ticket) => Ok(*ticket),
+            Some(Err(shut)) => Err(shut.wait),
+            Some(Ok(_)) | None => breaker.admit().map_err(|shut| shut.wait),
         };
         self.answer = None;
         match answer {
             Ok(ticket) => Ok(Guard::new(self.gate.clone(), ticket)),
-            Err(shut) => {
+            Err(wait) => {
                 breaker.reject();
-                Err(Open::new(shut.wait))
+                Err(Open::new(wait))
             }
         }
     }

@@ -8,6 +8,9 @@ use crate::sync::{AtomicU64, Ordering};
 /// Ten buckets, used in turn, so that a call costs the same however many there are.
 pub(crate) struct TimeWindow {
     bucket: u64,
+    /// The last time whose bucket was looked for, in buckets: most often it is still that, and by this nobody has to wait for
+    /// the clock and a division before the bucket is known.
+    known: AtomicU64,
     buckets: [Bucket; BUCKETS],
 }
 
@@ -27,6 +30,7 @@ impl TimeWindow {
         let bucket = time.as_millis().div_ceil(BUCKETS as u128);
         Self {
             bucket: u64::try_from(bucket).unwrap_or(u64::MAX).max(1),
+            known: AtomicU64::new(0),
             buckets: Default::default(),
         }
     }
@@ -67,9 +71,22 @@ impl TimeWindow {
     }
 
     #[expect(clippy::cast_possible_truncation, reason = "it wraps, and is compared accordingly")]
-    const fn epoch(&self, now: u64) -> u32 {
+    fn epoch(&self, now: u64) -> u32 {
+        // Relaxed: whatever is read is held against the time, and nothing else is read by it.
+        let mut count = self.known.load(Ordering::Relaxed);
+        let since = now.checked_sub(count.wrapping_mul(self.bucket));
+        if since.is_none_or(|since| since >= self.bucket) {
+            count = self.count_anew(now);
+        }
         // The first is 1, since 0 is what an empty tally is of.
-        ((now / self.bucket) as u32).wrapping_add(1)
+        (count as u32).wrapping_add(1)
+    }
+
+    #[cold]
+    fn count_anew(&self, now: u64) -> u64 {
+        let count = now / self.bucket;
+        self.known.store(count, Ordering::Relaxed);
+        count
     }
 }
 
@@ -107,3 +124,27 @@ const fn parts(word: u64) -> (u32, u32) {
 }
 
 const BUCKETS: usize = 10;
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn the_bucket_is_that_of_the_time_whichever_was_known_before(
+            time in 10..100_000_u64,
+            times in prop::collection::vec((prop_oneof![0..5_u64, any::<u64>()], 0..3_u64), 1..20),
+        ) {
+            let window = TimeWindow::new(Duration::from_millis(time));
+            for (count, off) in times {
+                // Right before the bucket, at its start, and after.
+                let now = count.saturating_mul(window.bucket).saturating_add(off).saturating_sub(1);
+                #[expect(clippy::cast_possible_truncation, reason = "it wraps")]
+                let counted = (now / window.bucket) as u32;
+                prop_assert_eq!(window.epoch(now), counted.wrapping_add(1));
+            }
+        }
+    }
+}
