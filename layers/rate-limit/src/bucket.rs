@@ -74,10 +74,17 @@ impl Bucket {
     }
 
     /// Takes what `pace` says, if it is there.
+    #[inline(always)] // so that most outcomes, which are large, are never written to memory
     pub(crate) fn take(&self, key: u64, pace: Pace, now: u64) -> Outcome {
         if let Some(outcome) = self.take_of_own(key, pace, now) {
             return outcome;
         }
+        self.take_anew(key, pace, now)
+    }
+
+    /// Takes for a key that has no place yet, or none any more.
+    #[cold]
+    fn take_anew(&self, key: u64, pace: Pace, now: u64) -> Outcome {
         if pace.is_never() {
             return self.look(key, pace, now); // nothing to keep a place for
         }
@@ -143,6 +150,7 @@ impl Bucket {
     }
 
     /// Takes of the cell that `key` has; none if it has none.
+    #[inline(always)] // as above
     fn take_of_own(&self, key: u64, pace: Pace, now: u64) -> Option<Outcome> {
         let (index, place) = self.find(key)?;
         let taken = place.cell.take(pace, now)?;

@@ -110,11 +110,11 @@ where
         let mut state = self.project().state;
         loop {
             let next = match state.as_mut().project() {
-                Projection::Called { inner, due } => {
+                // A response is large: that of which nothing is due goes by without being moved.
+                Projection::Called { inner, due: None } => return inner.poll(cx),
+                Projection::Called { inner, due: Some((limits, due)) } => {
                     let mut response = ready!(inner.poll(cx))?;
-                    if let Some((limits, due)) = due {
-                        due.settle(limits, &mut response);
-                    }
+                    due.settle(limits, &mut response);
                     return Poll::Ready(Ok(response));
                 }
                 Projection::Refused { limits, reply } => {

@@ -35,7 +35,7 @@ impl Demands<'_> {
         let Some(first) = each.next() else { return verdict };
         if each.next().is_none() {
             // One limit is its own check.
-            let _ = first.act(&mut verdict, now, Table::take);
+            first.act(&mut verdict, None, now, Table::take);
             return verdict;
         }
         // Of several none is touched before all have been looked at.
@@ -51,10 +51,10 @@ impl Demands<'_> {
     }
 
     /// Looks at all, or takes what they ask for.
-    fn all(&self, now: Instant, act: Act) -> All {
+    fn all(&self, now: Instant, act: impl Act) -> All {
         let mut all = All { verdict: Verdict::admitted(), receipts: [None; MOST_LIMITS] };
         for (demand, receipt) in self.iter().zip(&mut all.receipts) {
-            *receipt = demand.act(&mut all.verdict, now, act);
+            demand.act(&mut all.verdict, Some(receipt), now, act);
         }
         all
     }
@@ -71,11 +71,18 @@ impl Demands<'_> {
 }
 
 impl Demand<'_> {
-    /// Adds what comes of this one to the verdict.
-    fn act(&self, verdict: &mut Verdict, now: Instant, act: Act) -> Option<Receipt> {
+    /// Adds what comes of this one to the verdict, and leaves a receipt with who wants one.
+    fn act(
+        &self,
+        verdict: &mut Verdict,
+        receipt: Option<&mut Option<Receipt>>,
+        now: Instant,
+        act: impl Act,
+    ) {
         let (ledger, pace) = (self.ledger(), self.patient_pace());
         let now = ledger.at(now);
-        let outcome = act(&ledger.table, ledger.hash(self.hashed()), pace, now)?;
+        let hash = ledger.hash(self.hashed());
+        let Some(outcome) = act(&ledger.table, hash, pace, now) else { return };
         if outcome.given == Some(Given::Anothers) {
             ledger.meter.evicted();
         }
@@ -89,12 +96,16 @@ impl Demand<'_> {
         if outcome.shared {
             verdict.crowded |= self.bit();
         }
-        outcome.receipt
+        if let Some(receipt) = receipt {
+            *receipt = outcome.receipt;
+        }
     }
 }
 
 /// [`Table::look`] or [`Table::take`].
-type Act = fn(&Table, u64, Pace, u64) -> Option<Outcome>;
+trait Act: Fn(&Table, u64, Pace, u64) -> Option<Outcome> + Copy {}
+
+impl<F: Fn(&Table, u64, Pace, u64) -> Option<Outcome> + Copy> Act for F {}
 
 struct All {
     verdict: Verdict,

@@ -24,6 +24,7 @@ impl Table {
         Some(self.bucket(hash)?.look(key(hash), pace, now))
     }
 
+    #[inline(always)] // so that most outcomes, which are large, are never written to memory
     pub(crate) fn take(&self, hash: u64, pace: Pace, now: u64) -> Option<Outcome> {
         let outcome = self.bucket(hash)?.take(key(hash), pace, now);
         if outcome.given == Some(Given::New) {
