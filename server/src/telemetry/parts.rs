@@ -66,14 +66,18 @@ mod tests {
         let parts = Parts::<AtomicU64>::default();
         assert_eq!(parts.iter().count(), *PARTS);
 
-        std::thread::scope(|scope| {
-            for _ in 0..2 * *PARTS + 1 {
-                scope.spawn(|| (0..1000).for_each(|_| _ = parts.own().fetch_add(1, Relaxed)));
-            }
-        });
+        // Others may have threads, too, and take numbers in between.
+        let threads = 100 * *PARTS;
+        for _ in 0..threads / 10 {
+            std::thread::scope(|scope| {
+                for _ in 0..10 {
+                    scope.spawn(|| parts.own().fetch_add(1, Relaxed));
+                }
+            });
+        }
 
         let each: Vec<_> = parts.iter().map(|part| part.load(Relaxed)).collect();
-        assert_eq!(each.iter().sum::<u64>(), 1000 * (2 * *PARTS as u64 + 1));
-        assert!(each.iter().all(|part| *part >= 1000), "{each:?}");
+        assert_eq!(each.iter().sum::<u64>(), threads as u64);
+        assert!(each.iter().all(|part| *part > 0), "{each:?}");
     }
 }
