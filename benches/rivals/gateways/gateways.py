@@ -16,7 +16,7 @@ class Gateway:
     core: str = None
 
 
-def nginx(name, location=""):
+def nginx(name, location="", workers=1, listen="", **rest):
     def command(place, port, tls_port):
         folders = "\n".join(
             f"  {kind}_temp_path {place.path(name + '-' + kind)};"
@@ -25,7 +25,7 @@ def nginx(name, location=""):
         file = place.write(
             f"{name}.conf",
             f"""
-worker_processes 1; daemon off; user root; worker_rlimit_nofile 16384;
+worker_processes {workers}; daemon off; user root; worker_rlimit_nofile 16384;
 pid {place.path(name)}.pid; error_log {place.path(name)}.err crit;
 events {{ worker_connections 16384; }}
 http {{
@@ -39,7 +39,7 @@ http {{
     keepalive 2048; keepalive_requests 1000000000; keepalive_timeout 3600s;
   }}
   server {{
-    listen 127.0.0.1:{port} backlog=4096; listen 127.0.0.1:{tls_port} ssl http2 backlog=4096;
+    listen 127.0.0.1:{port} backlog=4096 {listen}; listen 127.0.0.1:{tls_port} ssl http2 backlog=4096 {listen};
     location / {{
       proxy_pass http://origin; proxy_http_version 1.1; proxy_set_header Connection "";
       proxy_max_temp_file_size 0; {location}
@@ -50,7 +50,7 @@ http {{
         )
         return ["nginx", "-c", file]
 
-    return Gateway(lambda place: "nginx", command)
+    return Gateway(lambda place: "nginx", command, **rest)
 
 
 def haproxy(name, options=""):
@@ -203,6 +203,8 @@ ALL = {
         " proxy_set_header X-Forwarded-For $remote_addr; proxy_set_header X-Forwarded-Proto $scheme;"
         " proxy_set_header X-Forwarded-Host $http_host; proxy_set_header X-Forwarded-Port $server_port;",
     ),
+    # What two workers cost on two cores of which the load has one, whoever's they are.
+    "nginx-two": nginx("nginx-two", workers=2, listen="reuseport", core="0,1"),
     "haproxy": haproxy("haproxy"),
     "haproxy-splice": haproxy("haproxy-splice", "  option splice-response\n  option splice-request\n"),
     "pingora": pingora(),

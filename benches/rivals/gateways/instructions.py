@@ -5,14 +5,17 @@ What is counted is the difference between two loads of different length, so that
 
     ./instructions.py --work FOLDER                      a small answer over 16 connections
     ./instructions.py --work FOLDER --path /b/65536 --gateway portcullis-stack
+    ./instructions.py --work FOLDER --scenario tls2      over TLS; newconn is a connection for each request
     ./instructions.py --work FOLDER --calls              system calls, by name
     ./instructions.py --work FOLDER --profile            the functions that most instructions are in
 """
 
 import argparse
+import concurrent.futures
 import os
 import re
 import signal
+import socket
 import subprocess
 import time
 
@@ -20,13 +23,33 @@ import compare
 import gateways
 
 
-def load(port, headers, path, requests, body):
+def load(options, port, tls_port, headers, requests):
+    if options.scenario == "newconn":
+        return connect(options, port, headers, requests)
     headers = [part for header in headers for part in ("-H", header)]
-    sent = ["-d", body] if body else []
-    command = ["h2load", "--h1", "-t1", "-c16", f"-n{requests}", *sent, *headers, f"http://127.0.0.1:{port}{path}"]
+    sent = ["-d", options.body] if options.body else []
+    how = ["-m16"] if options.scenario == "tls2" else ["--h1"]
+    base = f"https://127.0.0.1:{tls_port}" if options.scenario.startswith("tls") else f"http://127.0.0.1:{port}"
+    command = ["h2load", *how, "-t1", "-c16", f"-n{requests}", *sent, *headers, base + options.path]
     told = subprocess.run(command, capture_output=True, text=True, timeout=600).stdout
     if f"{requests} succeeded" not in told:
         raise SystemExit(told)
+
+
+def connect(options, port, headers, requests):
+    """Asks over a connection for each request, of which eight are there at once."""
+    lines = [f"GET {options.path} HTTP/1.1", "host: localhost", "connection: close", *headers]
+    asked = "".join(f"{line}\r\n" for line in lines + [""]).encode()
+
+    def ask(_):
+        with socket.create_connection(("127.0.0.1", port)) as client:
+            client.sendall(asked)
+            with client.makefile("rb") as answer:
+                if b" 200 " not in (whole := answer.read()):
+                    raise SystemExit(whole)
+
+    with concurrent.futures.ThreadPoolExecutor(8) as pool:
+        list(pool.map(ask, range(requests)))
 
 
 def run(place, options, requests):
@@ -45,7 +68,7 @@ def run(place, options, requests):
     try:
         compare.wait_for(port)
         time.sleep(1)
-        load(port, gateway.headers, options.path, requests, options.body)
+        load(options, port, tls_port, gateway.headers, requests)
     finally:
         os.killpg(process.pid, signal.SIGTERM)
         process.wait(120)
@@ -65,6 +88,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--work", required=True)
     parser.add_argument("--gateway", default="portcullis")
+    parser.add_argument("--scenario", default="small", choices=["small", "tls1", "tls2", "newconn"])
     parser.add_argument("--path", default="/")
     parser.add_argument("--body", help="a file to send")
     parser.add_argument("--requests", type=int, default=2000)
