@@ -39,7 +39,7 @@ where
         let this = self.project();
         let result = {
             let _span = this.span.enter();
-            let id = this.id.as_ref().filter(|_| this.gate.keeps_current);
+            let id = this.id.as_ref().filter(|_| this.gate.settings.keeps_current);
             let _current = id.map(current::enter);
             ready!(this.inner.poll(cx))
         };
@@ -47,7 +47,7 @@ where
         if let Some(id) = this.id.take() {
             // In the place of what the inner service says: a stored response has the id of another request.
             let name = this.gate.policy.answered_in();
-            let value = if this.gate.spares_response {
+            let value = if this.gate.settings.spares_response {
                 id.into_value()
             } else {
                 let value = id.as_value().clone();

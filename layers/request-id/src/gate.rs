@@ -16,13 +16,19 @@ pub(crate) struct Gate<G> {
     pub(crate) policy: RequestIdPolicy,
     pub(crate) lengths: Lengths,
     pub(crate) generator: G,
+    pub(crate) settings: Settings,
+    pub(crate) meters: Meters,
+}
+
+/// What a layer does, apart from its policy.
+#[derive(Clone, Default)]
+pub(crate) struct Settings {
     pub(crate) peer: Option<Arc<dyn PeerOf>>,
     pub(crate) trusted_if: Option<Arc<dyn TrustedIf>>,
-    pub(crate) meters: Meters,
     pub(crate) keeps_current: bool,
     pub(crate) in_span: bool,
     pub(crate) spares_response: bool,
-    pub(crate) is_indexed: bool,
+    pub(crate) is_unindexed: bool,
 }
 
 pub(crate) trait PeerOf: Send + Sync {
@@ -61,7 +67,7 @@ pub(crate) enum Source {
 impl<G> Gate<G> {
     /// The id as it goes into a header.
     pub(crate) fn header(&self, mut value: HeaderValue) -> HeaderValue {
-        value.set_sensitive(!self.is_indexed);
+        value.set_sensitive(self.settings.is_unindexed);
         value
     }
 }
@@ -115,12 +121,12 @@ impl<G: MakeRequestId> Gate<G> {
             Trust::None => false,
             Trust::All => true,
             Trust::Networks(networks) => {
-                let peer = self.peer.as_ref().and_then(|peer| peer.peer(parts));
+                let peer = self.settings.peer.as_ref().and_then(|peer| peer.peer(parts));
                 let peer = peer.map(|peer| peer.to_canonical());
                 peer.is_some_and(|peer| networks.iter().any(|it| it.contains(&peer)))
             }
         };
-        by_policy || self.trusted_if.as_ref().is_some_and(|it| it.is_trusted(parts))
+        by_policy || self.settings.trusted_if.as_ref().is_some_and(|it| it.is_trusted(parts))
     }
 }
 

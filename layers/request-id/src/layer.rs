@@ -5,7 +5,7 @@ use std::sync::Arc;
 use http::request::Parts;
 use tower_layer::Layer;
 
-use crate::gate::{Gate, PeerOf, TrustedIf};
+use crate::gate::{Gate, Settings};
 use crate::meters::Meters;
 use crate::{Generator, RequestIdPolicy, RequestIdService};
 
@@ -15,71 +15,40 @@ use crate::{Generator, RequestIdPolicy, RequestIdService};
 pub struct RequestIdLayer<G = Generator> {
     policy: RequestIdPolicy,
     generator: G,
-    peer: Option<Arc<dyn PeerOf>>,
-    trusted_if: Option<Arc<dyn TrustedIf>>,
-    keeps_current: bool,
-    in_span: bool,
-    spares_response: bool,
-    is_indexed: bool,
+    settings: Settings,
 }
 
 impl RequestIdLayer {
     /// A layer that keeps to `policy`.
     pub fn new(policy: RequestIdPolicy) -> Self {
-        Self {
-            generator: Generator::new(policy.format),
-            policy,
-            peer: None,
-            trusted_if: None,
-            keeps_current: false,
-            in_span: false,
-            spares_response: false,
-            is_indexed: true,
-        }
+        let generator = Generator::new(policy.format);
+        Self { policy, generator, settings: Settings::default() }
     }
 }
 
 impl<G> RequestIdLayer<G> {
     /// Makes ids by `generator`, whatever the policy says of their format.
     pub fn generate_with<N>(self, generator: N) -> RequestIdLayer<N> {
-        let Self {
-            policy,
-            peer,
-            trusted_if,
-            keeps_current,
-            in_span,
-            spares_response,
-            is_indexed,
-            ..
-        } = self;
-        RequestIdLayer {
-            policy,
-            generator,
-            peer,
-            trusted_if,
-            keeps_current,
-            in_span,
-            spares_response,
-            is_indexed,
-        }
+        let Self { policy, settings, .. } = self;
+        RequestIdLayer { policy, generator, settings }
     }
 
     /// Learns from a closure whom a request is from, for [`Trust::Networks`](crate::Trust::Networks): who has no address is
     /// trusted as little as one from elsewhere.
     pub fn peer(mut self, peer: impl Fn(&Parts) -> Option<IpAddr> + Send + Sync + 'static) -> Self {
-        self.peer = Some(Arc::new(peer));
+        self.settings.peer = Some(Arc::new(peer));
         self
     }
 
     /// Believes the ids of requests that a closure says yes to, too.
     pub fn trusted_if(mut self, trusted: impl Fn(&Parts) -> bool + Send + Sync + 'static) -> Self {
-        self.trusted_if = Some(Arc::new(trusted));
+        self.settings.trusted_if = Some(Arc::new(trusted));
         self
     }
 
     /// Keeps the id at hand for [`RequestId::current`](crate::RequestId::current) while the inner service is at work.
     pub const fn keep_current(mut self) -> Self {
-        self.keeps_current = true;
+        self.settings.keeps_current = true;
         self
     }
 
@@ -87,14 +56,14 @@ impl<G> RequestIdLayer<G> {
     /// is not believed, made harmless, as `http.request.id.sent`. A subscriber that leaves that level out pays nothing for it:
     /// for one that does not a span takes as long as all the rest of the layer.
     pub const fn in_span(mut self) -> Self {
-        self.in_span = true;
+        self.settings.in_span = true;
         self
     }
 
     /// Leaves the id out of the extensions of responses, where nobody looks for it: one that has no others saves three
     /// allocations. Its header has the id all the same.
     pub const fn spare_response_extensions(mut self) -> Self {
-        self.spares_response = true;
+        self.settings.spares_response = true;
         self
     }
 
@@ -103,7 +72,7 @@ impl<G> RequestIdLayer<G> {
     /// that looks for a value among all of its name, as that of `h2` does, looks at fifty of them for each message otherwise.
     /// `Debug` of such a header does not print it.
     pub const fn unindexed(mut self) -> Self {
-        self.is_indexed = false;
+        self.settings.is_unindexed = true;
         self
     }
 }
@@ -119,29 +88,9 @@ impl<S, G: Clone> Layer<S> for RequestIdLayer<G> {
     type Service = RequestIdService<S, G>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        let Self {
-            policy,
-            generator,
-            peer,
-            trusted_if,
-            keeps_current,
-            in_span,
-            spares_response,
-            is_indexed,
-        } = self.clone();
-        let meters = Meters::new();
-        let gate = Gate {
-            lengths: policy.lengths(),
-            policy,
-            generator,
-            peer,
-            trusted_if,
-            meters,
-            keeps_current,
-            in_span,
-            spares_response,
-            is_indexed,
-        };
+        let Self { policy, generator, settings } = self.clone();
+        let (lengths, meters) = (policy.lengths(), Meters::new());
+        let gate = Gate { policy, lengths, generator, settings, meters };
         RequestIdService::new(inner, Arc::new(gate))
     }
 }

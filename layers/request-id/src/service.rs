@@ -49,7 +49,7 @@ where
         parts.extensions.insert(id.clone());
         let request = Request::from_parts(parts, body);
 
-        let span = if self.gate.in_span {
+        let span = if self.gate.settings.in_span {
             let span = tracing::debug_span!(
                 "request",
                 http.request.id = %id,
@@ -64,7 +64,7 @@ where
         };
         let inner = {
             let _span = span.enter();
-            let _current = self.gate.keeps_current.then(|| current::enter(&id));
+            let _current = self.gate.settings.keeps_current.then(|| current::enter(&id));
             self.inner.call(request)
         };
         ResponseFuture::new(inner, id, span, self.gate.clone())
