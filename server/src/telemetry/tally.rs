@@ -20,7 +20,7 @@ impl CounterFn for Counter {
         self.0.own().fetch_add(value, Relaxed);
     }
 
-    /// Whoever counts by itself does not do both.
+    /// By one thread, of what is not counted here besides.
     fn absolute(&self, value: u64) {
         self.increment(value.saturating_sub(self.value()));
     }
