@@ -272,26 +272,28 @@ async fn accept(
                 }
                 break;
             }
-            accepted = door.socket.accept() => match accepted {
-                Ok(connection) => {
-                    shortage.is_over();
-                    // Little is left of a connection that has ended, and this task need not be woken for that.
-                    while open.try_join_next().is_some() {}
-                    welcome(&mut open, connection);
+            accepted = door.socket.accept() => {
+                // Little is left of a connection that has ended, and this task need not be woken for that.
+                while open.try_join_next().is_some() {}
+                match accepted {
+                    Ok(connection) => {
+                        shortage.is_over();
+                        welcome(&mut open, connection);
+                    }
+                    Err(error) if is_of_one_client(&error) => {}
+                    Err(error) => {
+                        counts.meters.accept_errors.increment(1);
+                        shortage.is_there(&error);
+                        // What helps is that a connection ends: here, or anywhere else in the process.
+                        let ended = async {
+                            if open.join_next().await.is_none() {
+                                pending::<()>().await;
+                            }
+                        };
+                        let _ = timeout(BREATH, ended).await;
+                    }
                 }
-                Err(error) if is_of_one_client(&error) => {}
-                Err(error) => {
-                    counts.meters.accept_errors.increment(1);
-                    shortage.is_there(&error);
-                    // What helps is that a connection ends: here, or anywhere else in the process.
-                    let ended = async {
-                        if open.join_next().await.is_none() {
-                            pending::<()>().await;
-                        }
-                    };
-                    let _ = timeout(BREATH, ended).await;
-                }
-            },
+            }
         }
     }
     drop((door.socket, is_open));
