@@ -45,7 +45,7 @@ def connect(options, port, headers, requests):
         with socket.create_connection(("127.0.0.1", port)) as client:
             client.sendall(asked)
             with client.makefile("rb") as answer:
-                if b" 200 " not in (whole := answer.read()):
+                if not (whole := answer.read()).startswith(b"HTTP/1.1 200 "):
                     raise SystemExit(whole)
 
     with concurrent.futures.ThreadPoolExecutor(8) as pool:
